@@ -1,0 +1,85 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits. Each is checked before anything is sent to a store.
+const (
+	// MaxNameBytes is the greatest length of a stream name, of a key and of a
+	// message id, in bytes of UTF-8.
+	MaxNameBytes = 1024
+	// MaxPayloadBytes is the greatest size of one payload.
+	MaxPayloadBytes = 8 << 20
+	// MaxBatchBytes is the greatest size of all payloads of one append.
+	// Chromium refuses a stored value at 133 MB.
+	MaxBatchBytes = 64 << 20
+	// MaxSequence is the greatest head of a stream, 2^53-1: the last integer
+	// up to which JavaScript numbers are exact (ECMA-262, Number.MAX_SAFE_INTEGER).
+	MaxSequence = 1<<53 - 1
+)
+
+// CheckName reports whether name may name a stream, a key or a message:
+// 1 to [MaxNameBytes] bytes of valid UTF-8 without NUL. The error is
+// [ErrInvalidArgument] and says what op wanted.
+func CheckName(op, name string) error {
+	if name == "" {
+		return &Error{Code: ErrInvalidArgument, Op: op, Detail: "a name must not be empty"}
+	}
+	return CheckPrefix(op, name)
+}
+
+// CheckPrefix is [CheckName] for a prefix of names, which may be empty.
+func CheckPrefix(op, prefix string) error {
+	var detail string
+	switch {
+	case len(prefix) > MaxNameBytes:
+		detail = fmt.Sprintf("a name of %d bytes is longer than the limit of %d", len(prefix), MaxNameBytes)
+	case !utf8.ValidString(prefix):
+		detail = "a name must be valid UTF-8"
+	case strings.IndexByte(prefix, 0) >= 0:
+		detail = "a name must not contain NUL"
+	default:
+		return nil
+	}
+	return &Error{Code: ErrInvalidArgument, Op: op, Detail: detail}
+}
+
+// CheckAppend validates the arguments of [DurableStore.Append]: the name, at
+// least one payload, the sizes, and that the new head stays within [MaxSequence].
+func CheckAppend(stream string, expectedSeq uint64, payloads [][]byte) error {
+	const op = "append"
+	if err := CheckName(op, stream); err != nil {
+		return err
+	}
+	if len(payloads) == 0 {
+		return &Error{Code: ErrInvalidArgument, Op: op, Stream: stream, Detail: "there is nothing to append"}
+	}
+	total := 0
+	for i, payload := range payloads {
+		if len(payload) > MaxPayloadBytes {
+			return &Error{Code: ErrTooLarge, Op: op, Stream: stream,
+				Detail: fmt.Sprintf("payload %d has %d bytes, the limit is %d; store large data elsewhere and append a reference", i, len(payload), MaxPayloadBytes)}
+		}
+		total += len(payload)
+	}
+	if total > MaxBatchBytes {
+		return &Error{Code: ErrTooLarge, Op: op, Stream: stream,
+			Detail: fmt.Sprintf("the batch has %d bytes, the limit is %d; append it in parts", total, MaxBatchBytes)}
+	}
+	if expectedSeq > MaxSequence || uint64(len(payloads)) > MaxSequence-expectedSeq {
+		return &Error{Code: ErrOutOfRange, Op: op, Stream: stream,
+			Detail: fmt.Sprintf("sequence %d + %d passes 2^53-1; go on in a new stream", expectedSeq, len(payloads))}
+	}
+	return nil
+}
+
+// CheckLimit validates the limit of [DurableStore.ReadFrom].
+func CheckLimit(stream string, limit int) error {
+	if limit < 0 {
+		return &Error{Code: ErrInvalidArgument, Op: "read", Stream: stream, Detail: "a limit must not be negative"}
+	}
+	return nil
+}

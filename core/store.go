@@ -1,0 +1,100 @@
+package core
+
+import "context"
+
+// Entry is one event of a stream, as stored.
+type Entry struct {
+	Stream    string
+	Sequence  uint64 // its place in the stream, from 0, without gaps
+	Timestamp int64  // when the store took it, in milliseconds since the Unix epoch; informative, not ordered
+	Payload   []byte // opaque; the reader owns it
+	// Tombstone marks where the stream was deleted: the entries before it are
+	// gone, and it has no payload. See [DurableStore.Delete].
+	Tombstone bool
+}
+
+// StreamInfo names a stream and its head.
+type StreamInfo struct {
+	Name string
+	Head uint64 // the sequence that the next entry gets
+}
+
+// DurableStore keeps streams, which are append-only sequences of payloads, and
+// numeric values that change by compare-and-swap. It is the contract that the
+// suite in package storetest checks; the names follow the trait DurableStore
+// of the crate liminal-rs.
+//
+// Names of streams and keys are subject to [CheckName] and are ordered by the
+// bytes of their UTF-8. All methods may be called concurrently, from one
+// process or from several tabs that share a store: each is atomic, and appends
+// to one stream are linearizable. A store never keeps a reference to a slice it
+// is given and never hands out one that it keeps.
+//
+// A nil error means what the method says, never "could not tell". Every error
+// has a [Code]; [Code.Outcome] tells whether a write can have happened. A
+// cancelled context makes a write abort and wait for the abort: the answer is
+// then [ErrCancelled] and nothing was written, or [ErrOutcomeUnknown] when the
+// commit had already been sent. All methods but Close return [ErrClosed] once
+// the store is closed.
+type DurableStore interface {
+	// Append adds payloads, all or none, behind the head of stream if that is
+	// expectedSeq, and returns the sequence of the first. An absent stream has
+	// head 0. Nil means committed: the entries outlive the process to the
+	// degree that the store is configured for. Another head gives a
+	// [*SequenceConflictError]; other errors are those of [CheckAppend],
+	// [ErrQuotaExceeded], [ErrOutcomeUnknown], and those of an unusable store.
+	Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error)
+
+	// ReadFrom returns the entries of stream from sequence offset on, in
+	// order, at most limit of them, fewer only where the stream ends. An
+	// absent stream has none. Of a deleted stream the first entry is the
+	// tombstone, whatever the offset before it. Missing or damaged records
+	// within the range give [ErrGap] or [ErrCorrupt], never a shorter answer.
+	ReadFrom(ctx context.Context, stream string, offset uint64, limit int) ([]Entry, error)
+
+	// ReadAt returns the entry at sequence, and whether there is one. Before a
+	// tombstone there is none.
+	ReadAt(ctx context.Context, stream string, sequence uint64) (Entry, bool, error)
+
+	// Scan returns all entries of all streams whose name begins with prefix,
+	// ordered by name, then by sequence. Deleted streams show their tombstone.
+	Scan(ctx context.Context, prefix string) ([]Entry, error)
+
+	// CompareAndSwap sets key to newValue if its value is oldValue, where an
+	// absent key has the value 0; setting 0 removes the key. Another value
+	// gives a [*CursorRegressionError].
+	CompareAndSwap(ctx context.Context, key string, oldValue, newValue uint64) error
+
+	// ReadValue returns the value of key, and whether it is present.
+	ReadValue(ctx context.Context, key string) (uint64, bool, error)
+
+	// Streams returns name and head of every stream that has entries and whose
+	// name begins with prefix, ordered by name. A deleted stream counts again
+	// from its first append after the deletion.
+	Streams(ctx context.Context, prefix string) ([]StreamInfo, error)
+
+	// Delete removes all entries of stream and puts a tombstone in their
+	// place, which takes the next sequence. Sequences are thus never used
+	// twice, and a writer that still holds the old head gets a conflict. An
+	// absent or deleted stream is left as it is.
+	Delete(ctx context.Context, stream string) error
+
+	// Flush makes everything committed before the call safe against a crash of
+	// the machine, also where the store is configured for less.
+	Flush(ctx context.Context) error
+
+	// Close waits for the calls under way and releases the store. Closing
+	// twice is no error.
+	Close() error
+}
+
+// Watcher is implemented by stores that can tell when the head of a stream has
+// moved, also through another tab.
+type Watcher interface {
+	// Watch calls fn after every commit that moves a head, until stop is
+	// called. An empty Name means that any stream may have moved: notices were
+	// missed, for example while the page was frozen. Calls may be late,
+	// repeated or out of order, so fn compares Head with what it knows. fn
+	// must return quickly and must not call the store.
+	Watch(fn func(StreamInfo)) (stop func())
+}
