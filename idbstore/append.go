@@ -1,0 +1,132 @@
+package idbstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// errHeadMoved aborts an append whose stream has another head than expected.
+var errHeadMoved = errors.New("the head has moved")
+
+// Append implements [core.DurableStore]. It costs one round trip to the
+// browser's storage: the record is written behind the request that reads the
+// head, and the answer of the latter decides between commit and abort.
+func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error) {
+	if err := core.CheckAppend(stream, expectedSeq, payloads); err != nil {
+		return 0, err
+	}
+	end := expectedSeq + uint64(len(payloads))
+	key := recordKey(stream, end)
+	value := encodeRecord(stream, expectedSeq, time.Now().UnixMilli(), payloads)
+	heads := recordsEndingFrom(stream, expectedSeq)
+
+	err := s.update(ctx, "append", stream, recordsStore, func(ctx context.Context, tx transaction) error {
+		found := tx.keys(heads, 2)
+		if err := tx.add(key, value); err != nil {
+			return err
+		}
+		keys, err := found.wait(ctx)
+		if err != nil {
+			return err
+		}
+		if !headIs(keys, heads.lower, expectedSeq) {
+			return errHeadMoved
+		}
+		return nil
+	})
+	if lostRace(err) {
+		return 0, s.conflict(ctx, stream, expectedSeq)
+	}
+	if err != nil {
+		return 0, err
+	}
+	s.announce(key)
+	return expectedSeq, nil
+}
+
+// headIs reports whether the keys at and behind plain, which is the key of a
+// record that ends before expected, say that expected is the head.
+func headIs(keys [][]byte, plain []byte, expected uint64) bool {
+	if expected == 0 {
+		return len(keys) == 0
+	}
+	if len(keys) != 1 {
+		return false
+	}
+	rest, found := bytes.CutPrefix(keys[0], plain)
+	return found && (len(rest) == 0 || len(rest) == 1 && rest[0] == tombstoneMark)
+}
+
+// lostRace reports whether a write lost against another one. The constraint is
+// that `add` finds its key taken.
+func lostRace(err error) bool {
+	var failure *engineError
+	return errors.Is(err, errHeadMoved) || errors.As(err, &failure) && failure.name == constraintError
+}
+
+func (s *Store) conflict(ctx context.Context, stream string, expected uint64) error {
+	actual, _, err := s.head(ctx, "append", stream)
+	if err != nil {
+		return err
+	}
+	return &core.SequenceConflictError{Stream: stream, Expected: expected, Actual: actual}
+}
+
+// head returns the head of stream, and whether the stream is deleted.
+func (s *Store) head(ctx context.Context, op, stream string) (head uint64, deleted bool, err error) {
+	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
+		head, deleted, err = lastRecord(ctx, tx, stream)
+		return err
+	})
+	return head, deleted, err
+}
+
+// lastRecord reads the head of stream off its last key.
+func lastRecord(ctx context.Context, tx transaction, stream string) (head uint64, deleted bool, err error) {
+	key, err := tx.last(recordsEndingFrom(stream, 0)).wait(ctx)
+	if err != nil || key == nil {
+		return 0, false, err
+	}
+	_, head, deleted, ok := parseKey(key)
+	if !ok {
+		return 0, false, corruptKey(stream)
+	}
+	return head, deleted, nil
+}
+
+func corruptKey(stream string) error {
+	return &core.Error{Code: core.ErrCorrupt, Stream: stream, Detail: "the database has a key that Holdfast did not write"}
+}
+
+// Delete implements [core.DurableStore].
+func (s *Store) Delete(ctx context.Context, stream string) error {
+	const op = "delete"
+	if err := core.CheckName(op, stream); err != nil {
+		return err
+	}
+	var tombstone []byte // its key; nil if there was nothing to delete
+	err := s.update(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
+		tombstone = nil
+		head, deleted, err := lastRecord(ctx, tx, stream)
+		if err != nil || head == 0 || deleted {
+			return err
+		}
+		if head == core.MaxSequence {
+			return &core.Error{Code: core.ErrOutOfRange, Detail: fmt.Sprintf("there is no sequence behind %d for the tombstone", head)}
+		}
+		if err := tx.remove(recordsEndingFrom(stream, 0)); err != nil {
+			return err
+		}
+		tombstone = tombstoneKey(stream, head+1)
+		return tx.add(tombstone, encodeTombstone(stream, head, time.Now().UnixMilli()))
+	})
+	if err == nil && tombstone != nil {
+		s.announce(tombstone)
+	}
+	return err
+}

@@ -1,0 +1,26 @@
+// Package idbstore keeps the streams of package core in the browser's
+// IndexedDB, and checks the expected sequence of an append inside the
+// transaction that writes it, so that two tabs can never both win a sequence.
+//
+// # Layout
+//
+// Database version 1, for ever; all object stores are created at once:
+//
+//	records    one record per commit: a batch of consecutive events (record.go),
+//	           under the key utf8(stream) 00 be64(end), where end is the sequence
+//	           behind the batch (key.go)
+//	values     compare-and-swap values, under utf8(key)
+//	snapshots  reserved for stored states
+//	meta       "format", "epoch" (random, 16 bytes), "created" (ms), "flushed" (ms)
+//
+// Because records are keyed by their end, the range from key(stream, offset+1)
+// starts exactly at the record that contains offset, and the last key of a
+// stream is its head.
+//
+// # Structure
+//
+// Everything that needs no browser lives in untagged files and stands on the
+// small interface of engine.go; the files ending in _js.go are its only real
+// implementation. All transactions are managed: they begin and end in
+// transaction.go and nowhere else.
+package idbstore

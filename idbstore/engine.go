@@ -1,0 +1,115 @@
+package idbstore
+
+import "context"
+
+// The object stores of the database.
+const (
+	recordsStore   = "records"
+	valuesStore    = "values"
+	snapshotsStore = "snapshots"
+	metaStore      = "meta"
+)
+
+// engine is the set of IndexedDB steps that the store is made of. Its only real
+// implementation is in engine_js.go.
+type engine interface {
+	// open opens the database and creates it if it is absent. It gives up when
+	// ctx ends.
+	open(ctx context.Context) (database, error)
+	// listen joins the other tabs which have the database open. received gets
+	// what they post; missed is called when posts may have been lost.
+	listen(received func(key []byte), missed func()) (peers, error)
+	// recallEpoch returns what keepEpoch kept outside the database, in an
+	// earlier life of the page too; empty if nothing was or can be kept.
+	recallEpoch() string
+	keepEpoch(epoch string)
+}
+
+// peers are the other tabs which have the database open.
+type peers interface {
+	// post tells them the key of a new record. It is best effort.
+	post(key []byte)
+	close()
+}
+
+// database is one connection.
+type database interface {
+	// begin starts a transaction over one object store. An error is an
+	// [*engineError], and nothing was started.
+	begin(mode mode, store string) (transaction, error)
+	// lost reports whether the browser has closed the connection.
+	lost() bool
+	// close closes the connection once its transactions are done.
+	close()
+	// identity is what the database said of itself when it was opened.
+	identity() identity
+}
+
+// identity tells one database from its successor of the same name.
+type identity struct {
+	format int
+	epoch  string // in hex
+}
+
+// mode is what a transaction may do, and how hard its commit is pushed.
+type mode int
+
+const (
+	readOnly mode = iota
+	// readWrite commits as durably as the engine was configured.
+	readWrite
+	// readWriteStrict commits with a sync to disk.
+	readWriteStrict
+)
+
+// transaction is an IndexedDB transaction. Requests are carried out in the
+// order of the calls. Between two calls only answers of the same transaction
+// may be waited for: the browser commits a transaction that has nothing to do
+// (Indexed Database API 3.0, section 2.7.1).
+type transaction interface {
+	// keys asks for the first limit keys of a range, in order.
+	keys(r keyRange, limit int) answer[[][]byte]
+	// values asks for the first limit values of a range, in the order of keys.
+	values(r keyRange, limit int) answer[[][]byte]
+	// last asks for the last key of a range; nil if there is none.
+	last(r keyRange) answer[[]byte]
+	// get asks for the value at key; nil if there is none.
+	get(key []byte) answer[[]byte]
+	// add inserts; a key that is there makes the transaction abort.
+	add(key, value []byte) error
+	// put inserts or replaces.
+	put(key, value []byte) error
+	// remove deletes a range.
+	remove(r keyRange) error
+
+	// commit asks for the commit. No request may follow.
+	commit() error
+	// abort asks to undo everything. It is harmless when the transaction is over.
+	abort()
+	// wait returns once the transaction is over: nil after the event `complete`,
+	// an [*engineError] after the event `abort`, the cause of ctx when that ends
+	// first, and then the end of the transaction is not known.
+	wait(ctx context.Context) error
+}
+
+// answer is the result of a request, to be waited for. The error is an
+// [*engineError], or the cause of ctx when that ends first.
+type answer[T any] interface {
+	wait(ctx context.Context) (T, error)
+}
+
+// engineError is a failure of a step, with the name of the DOMException.
+type engineError struct{ name, message string }
+
+func (e *engineError) Error() string { return e.name + ": " + e.message }
+
+// Names of exceptions that the store tells apart (Web IDL, section 3.14.1).
+const (
+	constraintError   = "ConstraintError"
+	dataError         = "DataError"
+	dataCloneError    = "DataCloneError"
+	quotaExceeded     = "QuotaExceededError"
+	versionError      = "VersionError"
+	foreignDatabase   = "HoldfastForeignDatabase" // ours: the object stores are not there
+	unexpectedFailure = "HoldfastUnexpected"      // ours: an answer of an impossible kind
+)

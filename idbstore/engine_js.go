@@ -1,0 +1,232 @@
+package idbstore
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/hack-pad/safejs"
+)
+
+// databaseVersion never changes: an upgrade would have to wait for every other
+// tab to let go of the database. Formats are told apart by the records.
+const databaseVersion = 1
+
+// jsEngine opens one IndexedDB database.
+type jsEngine struct {
+	name    string
+	factory safejs.Value     // indexedDB
+	ranges  safejs.Value     // IDBKeyRange
+	options [3]safejs.Value  // of transaction(), by mode
+	scope   safejs.Value     // the real global object of the page or worker
+	binary  binaryValues     // bytes to JavaScript and back
+	storage *rememberedEpoch // nil where there is no localStorage
+}
+
+func newJSEngine(name string, relaxed bool) (*jsEngine, error) {
+	e := &jsEngine{name: name}
+	global := safejs.Global()
+	array, err := global.Get("Uint8Array")
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	e.binary = binaryValues{array}
+	for property, target := range map[string]*safejs.Value{
+		"indexedDB": &e.factory, "IDBKeyRange": &e.ranges, "self": &e.scope,
+	} {
+		if *target, err = global.Get(property); err != nil {
+			return nil, failureOf(err)
+		}
+		if target.IsUndefined() || target.IsNull() {
+			return nil, &engineError{unexpectedFailure, property + " is not defined"}
+		}
+	}
+	durability := map[mode]string{readOnly: "default", readWrite: "strict", readWriteStrict: "strict"}
+	if relaxed {
+		durability[readWrite] = "default"
+	}
+	for m, d := range durability {
+		if e.options[m], err = safejs.ValueOf(map[string]any{"durability": d}); err != nil {
+			return nil, failureOf(err)
+		}
+	}
+	e.storage = rememberEpochOf(name)
+	return e, nil
+}
+
+// open implements engine. An open request of the version that is there waits
+// behind a blocked deletion without an event of its own; ctx ends that wait.
+func (e *jsEngine) open(ctx context.Context) (database, error) {
+	request, err := e.factory.Call("open", e.name, databaseVersion)
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	o := &opening{engine: e, request: request, done: make(chan struct{})}
+	if err := o.listen(); err != nil {
+		return nil, err
+	}
+	select {
+	case <-o.done:
+	case <-ctx.Done():
+		o.abandoned = true
+		return nil, context.Cause(ctx)
+	}
+	if o.err != nil {
+		return nil, o.err
+	}
+	if err := o.db.identify(ctx); err != nil {
+		o.db.close()
+		return nil, err
+	}
+	return o.db, nil
+}
+
+// opening is an open request under way. Its fields change only in callbacks of
+// the browser, which never run at the same time.
+type opening struct {
+	engine    *jsEngine
+	request   safejs.Value
+	handlers  listeners
+	db        *jsDatabase
+	err       error
+	done      chan struct{}
+	abandoned bool // nobody waits any more
+}
+
+func (o *opening) listen() error {
+	return o.handlers.listen(o.request, map[string]func(event safejs.Value){
+		"onupgradeneeded": func(safejs.Value) {
+			if err := o.create(); err != nil {
+				o.err = err
+				if tx, err := o.request.Get("transaction"); err == nil {
+					_, _ = tx.Call("abort") // ends in onerror
+				}
+			}
+		},
+		"onsuccess": func(safejs.Value) {
+			if db, err := o.request.Get("result"); err != nil {
+				o.err = failureOf(err)
+			} else {
+				o.db, o.err = newJSDatabase(o.engine, db)
+			}
+			o.finish()
+		},
+		"onerror": func(safejs.Value) {
+			if o.err == nil {
+				o.err = errorProperty(o.request)
+			}
+			o.finish()
+		},
+	})
+}
+
+func (o *opening) finish() {
+	o.handlers.release()
+	if o.abandoned && o.db != nil {
+		o.db.close()
+	}
+	close(o.done)
+}
+
+// create makes the object stores of a new database and says what it is.
+func (o *opening) create() error {
+	db, err := o.request.Get("result")
+	if err != nil {
+		return failureOf(err)
+	}
+	var meta safejs.Value
+	for _, name := range []string{recordsStore, valuesStore, snapshotsStore, metaStore} {
+		if meta, err = db.Call("createObjectStore", name); err != nil {
+			return failureOf(err)
+		}
+	}
+	epoch := strconv.FormatUint(rand.Uint64()|1<<63, 16) + strconv.FormatUint(rand.Uint64()|1<<63, 16)
+	for _, entry := range []struct{ key, value string }{
+		{metaFormat, strconv.Itoa(formatVersion)},
+		{metaEpoch, epoch},
+		{metaCreated, strconv.FormatInt(time.Now().UnixMilli(), 10)},
+	} {
+		value, err := o.engine.binary.toJS([]byte(entry.value))
+		if err != nil {
+			return err
+		}
+		key, err := o.engine.binary.toJS([]byte(entry.key))
+		if err != nil {
+			return err
+		}
+		if _, err := meta.Call("put", value, key); err != nil {
+			return failureOf(err)
+		}
+	}
+	return nil
+}
+
+// jsDatabase is a connection.
+type jsDatabase struct {
+	engine   *jsEngine
+	db       safejs.Value
+	id       identity
+	gone     bool
+	handlers listeners
+	idle     []*jsTransaction // ended ones, whose handlers serve the next
+}
+
+func newJSDatabase(e *jsEngine, db safejs.Value) (*jsDatabase, error) {
+	d := &jsDatabase{engine: e, db: db}
+	err := d.handlers.listen(db, map[string]func(safejs.Value){
+		// Another tab wants to delete the database or bring a newer version.
+		"onversionchange": func(safejs.Value) { d.close() },
+		// The browser has closed it: site data cleared, or the disk failed.
+		"onclose": func(safejs.Value) { d.close() },
+	})
+	return d, err
+}
+
+// identify reads what the database says of itself.
+func (d *jsDatabase) identify(ctx context.Context) error {
+	names, err := d.db.Get("objectStoreNames")
+	if err != nil {
+		return failureOf(err)
+	}
+	for _, name := range []string{recordsStore, valuesStore, snapshotsStore, metaStore} {
+		if there, err := names.Call("contains", name); err != nil || there.Equal(jsFalse) {
+			return &engineError{foreignDatabase, "it has no object store " + name}
+		}
+	}
+	tx, err := d.begin(readOnly, metaStore)
+	if err != nil {
+		return err
+	}
+	askedFormat, askedEpoch := tx.get([]byte(metaFormat)), tx.get([]byte(metaEpoch))
+	format, err := askedFormat.wait(ctx)
+	if err != nil {
+		return err
+	}
+	epoch, err := askedEpoch.wait(ctx)
+	if err != nil {
+		return err
+	}
+	d.id.epoch = string(epoch)
+	if d.id.format, err = strconv.Atoi(string(format)); err != nil || len(epoch) == 0 {
+		return &engineError{foreignDatabase, "it does not say its format"}
+	}
+	return nil
+}
+
+func (d *jsDatabase) identity() identity { return d.id }
+
+func (d *jsDatabase) lost() bool { return d.gone }
+
+func (d *jsDatabase) close() {
+	if d.gone {
+		return
+	}
+	d.gone = true
+	_, _ = d.db.Call("close") // does not fail (Indexed Database API 3.0, 4.4)
+	d.handlers.release()
+	for _, tx := range d.idle {
+		tx.handlers.release()
+	}
+	d.idle = nil
+}

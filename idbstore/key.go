@@ -1,0 +1,68 @@
+package idbstore
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// tombstoneMark is appended to the key of a tombstone. It sorts behind the
+// plain key of the same end and before the next one, so a walk over keys alone
+// knows deleted streams.
+const tombstoneMark = 1
+
+// maxEnd is above every end: heads do not pass 2^53-1.
+const maxEnd = 1 << 53
+
+// recordKey returns the key of the record of stream which ends before sequence
+// end. A name has no NUL, so keys of one stream are neighbours, and streams are
+// ordered by the bytes of their names.
+func recordKey(stream string, end uint64) []byte {
+	key := make([]byte, 0, len(stream)+10) // room for a mark
+	key = append(key, stream...)
+	key = append(key, 0)
+	return binary.BigEndian.AppendUint64(key, end)
+}
+
+// tombstoneKey returns the key of the tombstone of stream which ends before
+// sequence end.
+func tombstoneKey(stream string, end uint64) []byte {
+	return append(recordKey(stream, end), tombstoneMark)
+}
+
+// parseKey takes the key of a record or a tombstone apart.
+func parseKey(key []byte) (stream string, end uint64, tombstone, ok bool) {
+	nul := bytes.IndexByte(key, 0)
+	if nul < 1 {
+		return "", 0, false, false
+	}
+	tail := key[nul+1:]
+	switch {
+	case len(tail) == 9 && tail[8] == tombstoneMark:
+		tombstone = true
+	case len(tail) != 8:
+		return "", 0, false, false
+	}
+	end = binary.BigEndian.Uint64(tail)
+	return string(key[:nul]), end, tombstone, end > 0 && end < maxEnd
+}
+
+// keyRange is an inclusive range of keys.
+type keyRange struct{ lower, upper []byte }
+
+// recordsFrom is the range of the records of stream that contain sequence
+// offset or come behind it.
+func recordsFrom(stream string, offset uint64) keyRange {
+	return recordsEndingFrom(stream, offset+1)
+}
+
+// recordsEndingFrom is the range of the records of stream which end at end or
+// behind it.
+func recordsEndingFrom(stream string, end uint64) keyRange {
+	return keyRange{recordKey(stream, end), recordKey(stream, maxEnd)}
+}
+
+// namesWithPrefix is the range of all keys, of records and of values, whose
+// name begins with prefix. UTF-8 has no byte ff.
+func namesWithPrefix(prefix string) keyRange {
+	return keyRange{[]byte(prefix), append([]byte(prefix), 0xff)}
+}

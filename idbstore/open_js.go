@@ -1,0 +1,26 @@
+package idbstore
+
+import (
+	"context"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// Open opens the database of this name in the IndexedDB of the page or worker
+// and creates it if it is absent. Errors, all with a code: [core.ErrInvalidArgument]
+// for a bad name or a database that is not Holdfast's; [core.ErrBlocked] when
+// another tab keeps it from opening until the timeout;
+// [core.ErrUnsupportedVersion] when a newer release wrote it;
+// [core.ErrStoreReset] when it was emptied since the page last had it open,
+// reported once; [core.ErrStorageUnavailable] when the browser cannot open it.
+func Open(ctx context.Context, database string, options Options) (*Store, error) {
+	if err := core.CheckName("open", database); err != nil {
+		return nil, err
+	}
+	engine, err := newJSEngine(database, options.Relaxed)
+	if err != nil {
+		return nil, &core.Error{Code: core.ErrStorageUnavailable, Op: "open", Err: err,
+			Detail: "there is no IndexedDB here; use a browser, and a page with an origin"}
+	}
+	return start(ctx, engine, options.Timeout)
+}

@@ -1,0 +1,105 @@
+package idbstore
+
+import "github.com/hack-pad/safejs"
+
+// jsPeers talk over a BroadcastChannel named after the database (HTML, section
+// 9.6). A channel does not hear itself.
+type jsPeers struct {
+	engine   *jsEngine
+	channel  safejs.Value // undefined where the browser has none
+	handlers listeners    // of the channel
+	page     listeners    // of the page
+}
+
+func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
+	p := &jsPeers{engine: e, channel: safejs.Undefined()}
+	class, err := safejs.Global().Get("BroadcastChannel")
+	if err == nil && class.Type() == safejs.TypeFunction {
+		if p.channel, err = class.New("holdfast:" + e.name); err != nil {
+			return nil, failureOf(err)
+		}
+		err := p.handlers.listen(p.channel, map[string]func(safejs.Value){
+			"onmessage": func(event safejs.Value) {
+				data, err := event.Get("data")
+				if err != nil {
+					return
+				}
+				if key, err := e.binary.value(data); err == nil {
+					received(key)
+				}
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	// A page that returns from the back/forward cache has heard nothing, and
+	// its connection may have been closed without an event.
+	err = p.page.make(map[string]func(safejs.Value){
+		"pageshow": func(event safejs.Value) {
+			if persisted, err := event.Get("persisted"); err == nil && persisted.Equal(jsTrue) {
+				missed()
+			}
+		},
+	})
+	if err == nil {
+		_, err = e.scope.Call("addEventListener", "pageshow", p.page.fn("pageshow"))
+	}
+	return p, failureOf(err)
+}
+
+func (p *jsPeers) post(key []byte) {
+	if p.channel.IsUndefined() {
+		return
+	}
+	if data, err := p.engine.binary.toJS(key); err == nil {
+		_, _ = p.channel.Call("postMessage", data) // best effort
+	}
+}
+
+func (p *jsPeers) close() {
+	if !p.channel.IsUndefined() {
+		_, _ = p.channel.Call("close")
+	}
+	_, _ = p.engine.scope.Call("removeEventListener", "pageshow", p.page.fn("pageshow"))
+	p.handlers.release()
+	p.page.release()
+}
+
+// rememberedEpoch keeps the epoch of a database in localStorage, so that a page
+// notices when the browser has emptied the database and kept the former.
+type rememberedEpoch struct {
+	storage safejs.Value
+	key     string
+}
+
+// rememberEpochOf returns nil where there is no localStorage: in a worker, or
+// where the user blocks it.
+func rememberEpochOf(database string) *rememberedEpoch {
+	storage, err := safejs.Global().Get("localStorage")
+	if err != nil || storage.Type() != safejs.TypeObject {
+		return nil
+	}
+	return &rememberedEpoch{storage, "holdfast:" + database + ":epoch"}
+}
+
+func (e *jsEngine) recallEpoch() string {
+	if e.storage == nil {
+		return ""
+	}
+	v, err := e.storage.storage.Call("getItem", e.storage.key)
+	if err != nil || v.Type() != safejs.TypeString {
+		return ""
+	}
+	epoch, err := v.String()
+	if err != nil {
+		return ""
+	}
+	return epoch
+}
+
+func (e *jsEngine) keepEpoch(epoch string) {
+	if e.storage != nil {
+		_, _ = e.storage.storage.Call("setItem", e.storage.key, epoch) // best effort: it may be full
+	}
+}

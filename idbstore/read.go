@@ -1,0 +1,192 @@
+package idbstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// A page is what one request reads. Records differ in size by orders of
+// magnitude, so the number asked for follows the sizes seen.
+const (
+	firstPage = 64
+	maxPage   = 4096
+	pageBytes = 4 << 20
+)
+
+// nextPage returns how many records to ask for, after a page of records with
+// the given number of bytes.
+func nextPage(records, bytes int) int {
+	if bytes == 0 {
+		return firstPage
+	}
+	return min(max(records*pageBytes/bytes, 1), maxPage)
+}
+
+// ReadFrom implements [core.DurableStore].
+func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limit int) ([]core.Entry, error) {
+	return s.readFrom(ctx, "read", stream, offset, limit)
+}
+
+func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, limit int) ([]core.Entry, error) {
+	if err := core.CheckName(op, stream); err != nil {
+		return nil, err
+	}
+	if err := core.CheckLimit(stream, limit); err != nil {
+		return nil, err
+	}
+	offset = min(offset, core.MaxSequence) // where no stream goes
+	var entries []core.Entry
+	err := s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
+		entries = nil
+		next, page := offset, firstPage
+		for limit > len(entries) {
+			page = min(page, limit-len(entries)) // a record has one entry or more
+			values, err := tx.values(recordsFrom(stream, next), page).wait(ctx)
+			if err != nil {
+				return err
+			}
+			size := 0
+			for _, value := range values {
+				size += len(value)
+				r, err := decodeRecord(stream, value)
+				if err != nil {
+					return err
+				}
+				if err := follows(r, next, next == offset); err != nil {
+					return err
+				}
+				fresh := r.entries[max(next, r.first)-r.first:]
+				entries = append(entries, fresh[:min(len(fresh), limit-len(entries))]...)
+				next = r.end()
+			}
+			if len(values) < page {
+				return nil
+			}
+			page = nextPage(len(values), size)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// follows checks that r goes on where the records before it have ended, which
+// is at next. The first record of a read may begin earlier, and if it is a
+// tombstone, later: what was before is gone.
+func follows(r record, next uint64, first bool) error {
+	switch {
+	case r.first == next, first && r.first < next && r.end() > next, first && r.tombstone() && r.end() > next:
+		return nil
+	case r.first > next:
+		return &core.Error{Code: core.ErrGap,
+			Detail: fmt.Sprintf("the records of sequences %d to %d are missing; what is before them can still be read", next, r.first-1)}
+	default:
+		return &core.Error{Code: core.ErrCorrupt,
+			Detail: fmt.Sprintf("a record of sequences %d to %d stands where sequence %d was due", r.first, r.end()-1, next)}
+	}
+}
+
+// ReadAt implements [core.DurableStore].
+func (s *Store) ReadAt(ctx context.Context, stream string, sequence uint64) (core.Entry, bool, error) {
+	entries, err := s.readFrom(ctx, "read", stream, sequence, 1)
+	if err != nil || len(entries) == 0 || entries[0].Sequence != sequence {
+		return core.Entry{}, false, err
+	}
+	return entries[0], true, nil
+}
+
+// Scan implements [core.DurableStore].
+func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
+	const op = "scan"
+	if err := core.CheckPrefix(op, prefix); err != nil {
+		return nil, err
+	}
+	var entries []core.Entry
+	err := s.view(ctx, op, prefix, recordsStore, func(ctx context.Context, tx transaction) error {
+		entries = nil
+		rest, page := namesWithPrefix(prefix), firstPage
+		stream, next := "", uint64(0)
+		for {
+			askedKeys, askedValues := tx.keys(rest, page), tx.values(rest, page)
+			keys, err := askedKeys.wait(ctx)
+			if err != nil {
+				return err
+			}
+			values, err := askedValues.wait(ctx)
+			if err != nil {
+				return err
+			}
+			size := 0
+			for i, key := range keys {
+				name, end, _, ok := parseKey(key)
+				if !ok || i >= len(values) {
+					return corruptKey(prefix)
+				}
+				if name != stream {
+					stream, next = name, 0
+				}
+				size += len(values[i])
+				r, err := decodeRecord(stream, values[i])
+				if err != nil {
+					return err
+				}
+				if err := follows(r, next, next == 0); err != nil {
+					return err
+				}
+				if r.end() != end {
+					return corruptKey(stream)
+				}
+				entries = append(entries, r.entries...)
+				next = end
+			}
+			if len(keys) < page {
+				return nil
+			}
+			rest.lower = recordKey(stream, next+1)
+			page = nextPage(len(keys), size)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// Streams implements [core.DurableStore]. It walks backwards over the last key
+// of each stream, at the cost of one request a stream, whatever their lengths.
+func (s *Store) Streams(ctx context.Context, prefix string) ([]core.StreamInfo, error) {
+	const op = "streams"
+	if err := core.CheckPrefix(op, prefix); err != nil {
+		return nil, err
+	}
+	var streams []core.StreamInfo
+	err := s.view(ctx, op, prefix, recordsStore, func(ctx context.Context, tx transaction) error {
+		streams = nil
+		rest := namesWithPrefix(prefix)
+		for {
+			key, err := tx.last(rest).wait(ctx)
+			if err != nil || key == nil {
+				return err
+			}
+			name, head, deleted, ok := parseKey(key)
+			if !ok {
+				return corruptKey(prefix)
+			}
+			if !deleted {
+				streams = append(streams, core.StreamInfo{Name: name, Head: head})
+			}
+			rest.upper = append([]byte(name), 0) // before all keys of name
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, j := 0, len(streams)-1; i < j; i, j = i+1, j-1 {
+		streams[i], streams[j] = streams[j], streams[i]
+	}
+	return streams, nil
+}

@@ -1,0 +1,169 @@
+package idbstore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// A record holds the events of one commit:
+//
+//	byte     format version, 1
+//	byte     kind: 0 events, 1 tombstone
+//	uvarint  sequence of the first event; of a tombstone, its own
+//	uvarint  number of events, at least 1; of a tombstone 1
+//	uvarint  when the first was taken, ms since the Unix epoch
+//	then for each event, but not for a tombstone:
+//	  varint   milliseconds after the one before
+//	  uvarint  size of the payload, and the payload
+//	le32     CRC-32C of: the stream's name, 00, all bytes before
+//
+// Because the checksum covers the name, a record that the storage hands out
+// under a wrong key is found out as well. CRC-32C: RFC 3720, appendix B.4.
+const (
+	recordVersion   = 1
+	kindEvents      = 0
+	kindTombstone   = 1
+	recordOverhead  = 2 + 3*binary.MaxVarintLen64 + crc32.Size
+	payloadOverhead = 2 * binary.MaxVarintLen64
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// encodeRecord returns the record of payloads that are appended to stream from
+// sequence first on.
+func encodeRecord(stream string, first uint64, now int64, payloads [][]byte) []byte {
+	size := recordOverhead
+	for _, payload := range payloads {
+		size += payloadOverhead + len(payload)
+	}
+	b := recordHeader(make([]byte, 0, size), kindEvents, first, len(payloads), now)
+	for _, payload := range payloads {
+		b = append(b, 0) // taken together with the first
+		b = binary.AppendUvarint(b, uint64(len(payload)))
+		b = append(b, payload...)
+	}
+	return seal(stream, b)
+}
+
+// encodeTombstone returns the record which says that stream was deleted when
+// its head was sequence.
+func encodeTombstone(stream string, sequence uint64, now int64) []byte {
+	return seal(stream, recordHeader(nil, kindTombstone, sequence, 1, now))
+}
+
+func recordHeader(b []byte, kind byte, first uint64, count int, now int64) []byte {
+	b = append(b, recordVersion, kind)
+	b = binary.AppendUvarint(b, first)
+	b = binary.AppendUvarint(b, uint64(count))
+	return binary.AppendUvarint(b, uint64(max(now, 0)))
+}
+
+func seal(stream string, b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, checksum(stream, b))
+}
+
+func checksum(stream string, b []byte) uint32 {
+	name := append([]byte(stream), 0)
+	return crc32.Update(crc32.Checksum(name, castagnoli), castagnoli, b)
+}
+
+// record is a decoded record. Its payloads share the memory it was decoded from.
+type record struct {
+	first   uint64
+	entries []core.Entry
+}
+
+// end is the sequence behind the record.
+func (r record) end() uint64 { return r.first + uint64(len(r.entries)) }
+
+func (r record) tombstone() bool { return r.entries[0].Tombstone }
+
+// decodeRecord is the inverse of encodeRecord and encodeTombstone. It accepts
+// any bytes: damage is [core.ErrCorrupt], a newer version
+// [core.ErrUnsupportedVersion]. What it allocates is bounded by the input.
+func decodeRecord(stream string, b []byte) (record, error) {
+	corrupt := func(detail string) (record, error) {
+		return record{}, &core.Error{Code: core.ErrCorrupt, Op: "read", Stream: stream,
+			Detail: "a stored record is damaged: " + detail}
+	}
+	if len(b) < 2+crc32.Size {
+		return corrupt("it is too short")
+	}
+	body, sum := b[:len(b)-crc32.Size], b[len(b)-crc32.Size:]
+	if binary.LittleEndian.Uint32(sum) != checksum(stream, body) {
+		return corrupt("its checksum is wrong")
+	}
+	if body[0] != recordVersion || body[1] > kindTombstone {
+		return record{}, &core.Error{Code: core.ErrUnsupportedVersion, Op: "read", Stream: stream,
+			Detail: fmt.Sprintf("a stored record has format %d.%d; this release reads format %d; update Holdfast", body[0], body[1], recordVersion)}
+	}
+	kind := body[1]
+	in := reader{rest: body[2:]}
+	first, count, stamp := in.uvarint(), in.uvarint(), in.uvarint()
+	switch {
+	case in.failed || first >= core.MaxSequence || count == 0 || count > core.MaxSequence-first || stamp > math.MaxInt64/2:
+		return corrupt("its header is out of range")
+	case kind == kindTombstone:
+		if count != 1 || len(in.rest) != 0 {
+			return corrupt("its tombstone has content")
+		}
+		return record{first, []core.Entry{{Stream: stream, Sequence: first, Timestamp: int64(stamp), Tombstone: true}}}, nil
+	case count > uint64(len(in.rest))/2: // an event has two bytes at least
+		return corrupt("it is shorter than its count")
+	}
+	entries := make([]core.Entry, 0, count)
+	timestamp := int64(stamp)
+	for i := range count {
+		timestamp += in.varint()
+		payload := in.bytes()
+		if in.failed {
+			return corrupt("an event is cut off")
+		}
+		entries = append(entries, core.Entry{Stream: stream, Sequence: first + i, Timestamp: timestamp, Payload: payload})
+	}
+	if len(in.rest) != 0 {
+		return corrupt("it has trailing bytes")
+	}
+	return record{first, entries}, nil
+}
+
+// reader takes varints and byte strings off the front of rest. Once it has
+// failed it returns zero values.
+type reader struct {
+	rest   []byte
+	failed bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	r.skip(n)
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.rest)
+	r.skip(n)
+	return v
+}
+
+func (r *reader) skip(n int) {
+	if n <= 0 {
+		r.failed, n = true, len(r.rest)
+	}
+	r.rest = r.rest[n:]
+}
+
+func (r *reader) bytes() []byte {
+	n := r.uvarint()
+	if r.failed || n > uint64(len(r.rest)) {
+		r.failed = true
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}

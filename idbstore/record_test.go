@@ -1,0 +1,148 @@
+package idbstore
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// Bytes that a released format has written. They must stay readable for ever,
+// so this table only grows.
+var goldenRecords = []struct {
+	name     string
+	stream   string
+	first    uint64
+	now      int64
+	payloads [][]byte // nil for a tombstone
+	hex      string
+}{
+	{"one event", "chat", 0, 1_700_000_000_000, [][]byte{[]byte("hi")}, "0100000180d095ffbc3100026869f4dc9176"},
+	{"three events", "chat", 300, 1, [][]byte{{}, {0xff}, []byte("abc")}, "0100ac02030100000001ff000361626368f38303"},
+	{"tombstone", "é", 7, 1_700_000_000_000, nil, "0101070180d095ffbc313ba411fc"},
+}
+
+func TestRecordGolden(t *testing.T) {
+	for _, g := range goldenRecords {
+		t.Run(g.name, func(t *testing.T) {
+			encoded := encodeTombstone(g.stream, g.first, g.now)
+			if g.payloads != nil {
+				encoded = encodeRecord(g.stream, g.first, g.now, g.payloads)
+			}
+			if got := hex.EncodeToString(encoded); got != g.hex {
+				t.Fatalf("encoded to %s, the format is %s", got, g.hex)
+			}
+			r, err := decodeRecord(g.stream, encoded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.first != g.first || r.end() != g.first+uint64(max(len(g.payloads), 1)) || r.tombstone() != (g.payloads == nil) {
+				t.Fatalf("decoded to %+v", r)
+			}
+			for i, payload := range g.payloads {
+				e := r.entries[i]
+				if !bytes.Equal(e.Payload, payload) || e.Sequence != g.first+uint64(i) || e.Timestamp != g.now || e.Stream != g.stream {
+					t.Fatalf("entry %d decoded to %+v", i, e)
+				}
+			}
+		})
+	}
+}
+
+// Any damage to any byte is noticed, and so is a record under another name.
+func TestRecordDamage(t *testing.T) {
+	good := encodeRecord("chat", 300, 1_700_000_000_000, [][]byte{[]byte("one"), []byte("two")})
+	for i := range good {
+		for _, flip := range []byte{0x01, 0x80, 0xff} {
+			bad := slices.Clone(good)
+			bad[i] ^= flip
+			if _, err := decodeRecord("chat", bad); !errors.Is(err, core.ErrCorrupt) {
+				t.Fatalf("byte %d ^ %#x: %v", i, flip, err)
+			}
+		}
+		if _, err := decodeRecord("chat", good[:i]); !errors.Is(err, core.ErrCorrupt) {
+			t.Fatalf("cut at %d: %v", i, err)
+		}
+	}
+	if _, err := decodeRecord("chat2", good); !errors.Is(err, core.ErrCorrupt) {
+		t.Fatalf("under another name: %v", err)
+	}
+}
+
+// Bytes with a correct checksum that no release writes.
+func TestRecordHostile(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		body []byte
+		want error
+	}{
+		{"newer version", []byte{2, 0, 0, 1, 0, 0, 0}, core.ErrUnsupportedVersion},
+		{"newer kind", []byte{1, 2, 0, 1, 0}, core.ErrUnsupportedVersion},
+		{"no events", []byte{1, 0, 0, 0, 0}, core.ErrCorrupt},
+		{"count beyond the bytes", []byte{1, 0, 0, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0}, core.ErrCorrupt},
+		{"payload beyond the bytes", []byte{1, 0, 0, 1, 0, 0, 0xff, 0x7f}, core.ErrCorrupt},
+		{"sequence past 2^53-1", []byte{1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 0, 0, 0}, core.ErrCorrupt},
+		{"endless varint", bytes.Repeat([]byte{0xff}, 30), core.ErrUnsupportedVersion},
+		{"trailing byte", []byte{1, 0, 0, 1, 0, 0, 0, 9}, core.ErrCorrupt},
+		{"tombstone with content", []byte{1, 1, 0, 1, 0, 9}, core.ErrCorrupt},
+		{"tombstone of two", []byte{1, 1, 0, 2, 0}, core.ErrCorrupt},
+	} {
+		if _, err := decodeRecord("s", seal("s", slices.Clone(c.body))); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+func FuzzDecodeRecord(f *testing.F) {
+	for _, g := range goldenRecords {
+		b, err := hex.DecodeString(g.hex)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b[:len(b)-4])
+	}
+	f.Add([]byte{1, 0, 0, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := decodeRecord("s", seal("s", slices.Clone(body)))
+		if err != nil {
+			return
+		}
+		if len(r.entries) == 0 || len(r.entries) > len(body) || r.end() > core.MaxSequence {
+			t.Fatalf("%d bytes decoded to %d entries that end at %d", len(body), len(r.entries), r.end())
+		}
+	})
+}
+
+func TestKeys(t *testing.T) {
+	inOrder := [][]byte{
+		recordKey("a", 1), tombstoneKey("a", 1), recordKey("a", 2), recordKey("a", 256), recordKey("a", maxEnd),
+		recordKey("a\x01", 1), recordKey("ab", 1), recordKey("b", 1), recordKey("\uffff", 1), recordKey("\U00010000", 1),
+	}
+	if !slices.IsSortedFunc(inOrder, bytes.Compare) {
+		t.Error("keys are not ordered by stream and end")
+	}
+	for _, c := range []struct {
+		key       []byte
+		stream    string
+		end       uint64
+		tombstone bool
+		ok        bool
+	}{
+		{recordKey("é", 7), "é", 7, false, true},
+		{tombstoneKey("é", core.MaxSequence), "é", core.MaxSequence, true, true},
+		{recordKey("a", 0), "a", 0, false, false},
+		{recordKey("a", maxEnd), "a", maxEnd, false, false},
+		{[]byte("a"), "", 0, false, false},
+		{recordKey("", 1), "", 0, false, false},
+		{append(recordKey("a", 1), 2), "", 0, false, false},
+		{nil, "", 0, false, false},
+	} {
+		stream, end, tombstone, ok := parseKey(c.key)
+		if ok != c.ok || ok && (stream != c.stream || end != c.end || tombstone != c.tombstone) {
+			t.Errorf("%x: got %q %d %v %v", c.key, stream, end, tombstone, ok)
+		}
+	}
+}

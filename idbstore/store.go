@@ -1,0 +1,174 @@
+package idbstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// DefaultTimeout is how long a call waits for the browser if [Options] say
+// nothing else.
+const DefaultTimeout = 30 * time.Second
+
+// Options configure a [Store].
+type Options struct {
+	// Relaxed asks for the browser's default durability in place of a sync to
+	// disk before each commit: an acknowledged event then survives the end of
+	// the tab and of the browser, but perhaps not a power cut.
+	Relaxed bool
+	// Timeout bounds every call, [DefaultTimeout] if 0. A write whose commit
+	// was already sent then gives [core.ErrOutcomeUnknown], any other call
+	// [core.ErrBlocked].
+	Timeout time.Duration
+}
+
+// Store is a [core.DurableStore] in IndexedDB, and a [core.Watcher] across
+// tabs. It opens its connection again when the browser has closed it, and it
+// never falls back to memory. If it then finds another, emptied database in
+// place of its own, every call gives [core.ErrStoreReset], and what is left to
+// do is to open a new Store.
+type Store struct {
+	engine  engine
+	timeout time.Duration
+	peers   peers
+
+	connecting chan struct{} // held while the connection is looked at or opened
+	db         database      // nil if it is to be opened; guarded by connecting
+	reset      bool          // another database was found; guarded by connecting
+
+	mu       sync.Mutex
+	epoch    string
+	closed   bool
+	calls    sync.WaitGroup
+	last     error
+	watchers map[*watcher]struct{}
+}
+
+var (
+	_ core.DurableStore = (*Store)(nil)
+	_ core.Watcher      = (*Store)(nil)
+)
+
+// watcher is one call of Watch; its address is its identity.
+type watcher struct{ fn func(core.StreamInfo) }
+
+// start opens the database of e for the first time.
+func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error) {
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	s := &Store{
+		engine:     e,
+		timeout:    timeout,
+		connecting: make(chan struct{}, 1),
+		watchers:   map[*watcher]struct{}{},
+	}
+	ctx, cancel := s.withDeadline(ctx)
+	defer cancel()
+	if err := s.retry(func() error { _, err := s.connect(ctx); return err }); err != nil {
+		return nil, s.fail("open", "", err)
+	}
+	peers, err := e.listen(s.received, s.missed)
+	if err != nil {
+		s.db.close()
+		return nil, s.fail("open", "", err)
+	}
+	s.peers = peers
+	return s, nil
+}
+
+// Epoch is the random id of the database, in hex. An emptied database gets a
+// new one.
+func (s *Store) Epoch() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch
+}
+
+// LastError is the last failure of the storage itself; lost races and bad
+// arguments do not count. It is nil if there was none.
+func (s *Store) LastError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// Close implements [core.DurableStore].
+func (s *Store) Close() error {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	clear(s.watchers)
+	s.mu.Unlock()
+	s.calls.Wait()
+	if !closed {
+		s.peers.close()
+		s.connecting <- struct{}{}
+		s.drop(s.db)
+		<-s.connecting
+	}
+	return nil
+}
+
+// enter counts a call in, unless the store is closed.
+func (s *Store) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return core.ErrClosed
+	}
+	s.calls.Add(1)
+	return nil
+}
+
+// Watch implements [core.Watcher].
+func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
+	w := &watcher{fn}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.watchers[w] = struct{}{}
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.watchers, w)
+	}
+}
+
+// announce tells this tab and the others about a new record.
+func (s *Store) announce(key []byte) {
+	s.received(key)
+	s.peers.post(key)
+}
+
+func (s *Store) received(key []byte) {
+	if stream, end, _, ok := parseKey(key); ok {
+		s.notify(core.StreamInfo{Name: stream, Head: end})
+	}
+}
+
+// missed is called when the page comes back from where it could hear nothing:
+// the connection may be dead, and any stream may have moved.
+func (s *Store) missed() {
+	go func() { // the browser's callback must not wait for the connection
+		s.connecting <- struct{}{}
+		s.drop(s.db)
+		<-s.connecting
+		s.notify(core.StreamInfo{})
+	}()
+}
+
+func (s *Store) notify(info core.StreamInfo) {
+	s.mu.Lock()
+	watchers := make([]*watcher, 0, len(s.watchers))
+	for w := range s.watchers {
+		watchers = append(watchers, w)
+	}
+	s.mu.Unlock()
+	for _, w := range watchers {
+		w.fn(info)
+	}
+}

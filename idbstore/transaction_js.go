@@ -1,0 +1,268 @@
+package idbstore
+
+import (
+	"context"
+
+	"github.com/hack-pad/safejs"
+)
+
+// jsTransaction is a transaction over one object store. When it has ended, its
+// handlers serve another one: making a function that JavaScript can call costs
+// more than a request.
+type jsTransaction struct {
+	db       *jsDatabase
+	handlers listeners // of this struct, not of one transaction
+
+	tx      safejs.Value
+	store   safejs.Value
+	waiting []settler // requests that have not been answered, oldest first
+	failure error     // the first error of a request
+	end     *transactionEnd
+}
+
+// transactionEnd outlives the reuse of its jsTransaction.
+type transactionEnd struct {
+	done chan struct{}
+	err  error
+}
+
+// settler is an answer that is due.
+type settler interface {
+	succeed()
+	fail(error)
+}
+
+var modeNames = [3]string{readOnly: "readonly", readWrite: "readwrite", readWriteStrict: "readwrite"}
+
+func (d *jsDatabase) begin(m mode, store string) (transaction, error) {
+	tx, err := d.db.Call("transaction", store, modeNames[m], d.engine.options[m])
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	objectStore, err := tx.Call("objectStore", store)
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	t, err := d.transaction()
+	if err != nil {
+		return nil, err
+	}
+	t.tx, t.store, t.end = tx, objectStore, &transactionEnd{done: make(chan struct{})}
+	for _, property := range []string{"oncomplete", "onabort", "onerror"} {
+		if err := tx.Set(property, t.handlers.fn(property)); err != nil {
+			return nil, failureOf(err)
+		}
+	}
+	return &jsTransactionRef{t, t.end}, nil
+}
+
+// transaction returns an idle jsTransaction, or a new one.
+func (d *jsDatabase) transaction() (*jsTransaction, error) {
+	if n := len(d.idle); n > 0 {
+		t := d.idle[n-1]
+		d.idle = d.idle[:n-1]
+		return t, nil
+	}
+	t := &jsTransaction{db: d}
+	err := t.handlers.make(map[string]func(safejs.Value){
+		"oncomplete": func(safejs.Value) { t.finish(nil) },
+		"onabort": func(safejs.Value) {
+			if t.failure == nil {
+				t.failure = errorProperty(t.tx)
+			}
+			t.finish(t.failure)
+		},
+		"onerror": func(event safejs.Value) {
+			if t.failure == nil {
+				t.failure = targetError(event)
+			}
+		},
+		// Requests of a transaction are answered in the order they were made
+		// (Indexed Database API 3.0, section 5.6).
+		"onsuccess": func(safejs.Value) {
+			if len(t.waiting) > 0 {
+				due := t.waiting[0]
+				t.waiting = t.waiting[1:]
+				due.succeed()
+			}
+		},
+	})
+	return t, err
+}
+
+// finish is called by the last event of a transaction.
+func (t *jsTransaction) finish(err error) {
+	for _, due := range t.waiting {
+		if err == nil {
+			err = &engineError{unexpectedFailure, "the transaction ended before its requests were answered"}
+		}
+		due.fail(err)
+	}
+	t.end.err = err
+	close(t.end.done)
+	t.tx, t.store, t.end = safejs.Undefined(), safejs.Undefined(), nil
+	t.waiting, t.failure = t.waiting[:0], nil
+	if t.db.gone {
+		t.handlers.release()
+	} else {
+		t.db.idle = append(t.db.idle, t)
+	}
+}
+
+// jsTransactionRef is one transaction in the eyes of its user. When it has
+// ended, it no longer touches the jsTransaction, which may serve another one.
+type jsTransactionRef struct {
+	t   *jsTransaction
+	end *transactionEnd
+}
+
+func (r *jsTransactionRef) over() bool { return r.t.end != r.end }
+
+var errOver = &engineError{unexpectedFailure, "the transaction is over"}
+
+// call makes a request on the object store. Without due nobody waits for it.
+func (r *jsTransactionRef) call(due settler, method string, args ...any) (safejs.Value, error) {
+	if r.over() {
+		return safejs.Value{}, errOver
+	}
+	request, err := r.t.store.Call(method, args...)
+	if err != nil {
+		return safejs.Value{}, failureOf(err)
+	}
+	if due != nil {
+		if err := request.Set("onsuccess", r.t.handlers.fn("onsuccess")); err != nil {
+			return safejs.Value{}, failureOf(err)
+		}
+		r.t.waiting = append(r.t.waiting, due)
+	}
+	return request, nil
+}
+
+func (r *jsTransactionRef) keyRange(k keyRange) (safejs.Value, error) {
+	e := r.t.db.engine
+	lower, err := e.binary.toJS(k.lower)
+	if err != nil {
+		return safejs.Value{}, err
+	}
+	upper, err := e.binary.toJS(k.upper)
+	if err != nil {
+		return safejs.Value{}, err
+	}
+	bound, err := e.ranges.Call("bound", lower, upper)
+	if err != nil {
+		return safejs.Value{}, failureOf(err)
+	}
+	return bound, nil
+}
+
+func (r *jsTransactionRef) write(method string, key, value []byte) error {
+	e := r.t.db.engine
+	jsKey, err := e.binary.toJS(key)
+	if err != nil {
+		return err
+	}
+	jsValue, err := e.binary.toJS(value)
+	if err != nil {
+		return err
+	}
+	_, err = r.call(nil, method, jsValue, jsKey)
+	return err
+}
+
+func (r *jsTransactionRef) add(key, value []byte) error { return r.write("add", key, value) }
+func (r *jsTransactionRef) put(key, value []byte) error { return r.write("put", key, value) }
+
+func (r *jsTransactionRef) remove(k keyRange) error {
+	bound, err := r.keyRange(k)
+	if err != nil {
+		return err
+	}
+	_, err = r.call(nil, "delete", bound)
+	return err
+}
+
+func (r *jsTransactionRef) keys(k keyRange, limit int) answer[[][]byte] {
+	return ask(r, r.t.db.engine.binary.listOfKeys, "getAllKeys", k, limit)
+}
+
+func (r *jsTransactionRef) values(k keyRange, limit int) answer[[][]byte] {
+	return ask(r, r.t.db.engine.binary.listOfValues, "getAll", k, limit)
+}
+
+func (r *jsTransactionRef) last(k keyRange) answer[[]byte] {
+	return ask(r, r.t.db.engine.binary.cursorKey, "openKeyCursor", k, "prev")
+}
+
+func (r *jsTransactionRef) get(key []byte) answer[[]byte] {
+	return ask(r, r.t.db.engine.binary.optionalValue, "get", keyRange{key, key})
+}
+
+// ask makes a request about a range whose result is read by read.
+func ask[T any](r *jsTransactionRef, read func(safejs.Value) (T, error), method string, k keyRange, args ...any) answer[T] {
+	a := &jsAnswer[T]{read: read, done: make(chan struct{})}
+	bound, err := r.keyRange(k)
+	if err == nil {
+		a.request, err = r.call(a, method, append([]any{bound}, args...)...)
+	}
+	if err != nil {
+		a.fail(err)
+	}
+	return a
+}
+
+// jsAnswer is the answer to one request.
+type jsAnswer[T any] struct {
+	request safejs.Value
+	read    func(safejs.Value) (T, error)
+	done    chan struct{}
+	value   T
+	err     error
+}
+
+func (a *jsAnswer[T]) succeed() {
+	result, err := a.request.Get("result")
+	if err != nil {
+		a.fail(failureOf(err))
+		return
+	}
+	a.value, a.err = a.read(result)
+	close(a.done)
+}
+
+func (a *jsAnswer[T]) fail(err error) {
+	a.err = err
+	close(a.done)
+}
+
+func (a *jsAnswer[T]) wait(ctx context.Context) (T, error) {
+	select {
+	case <-a.done:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
+
+func (r *jsTransactionRef) commit() error {
+	if r.over() {
+		return errOver
+	}
+	_, err := r.t.tx.Call("commit")
+	return failureOf(err)
+}
+
+func (r *jsTransactionRef) abort() {
+	if !r.over() {
+		_, _ = r.t.tx.Call("abort") // fails only if the end is near anyway
+	}
+}
+
+func (r *jsTransactionRef) wait(ctx context.Context) error {
+	select {
+	case <-r.end.done:
+		return r.end.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

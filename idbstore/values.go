@@ -1,0 +1,93 @@
+package idbstore
+
+import (
+	"context"
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// A stored value is be64(value) and le32(CRC-32C of key, 00, the former).
+const valueSize = 8 + 4
+
+func encodeValue(key string, value uint64) []byte {
+	return seal(key, binary.BigEndian.AppendUint64(nil, value))
+}
+
+// decodeValue takes nil for an absent value.
+func decodeValue(key string, b []byte) (value uint64, present bool, err error) {
+	if b == nil {
+		return 0, false, nil
+	}
+	if len(b) != valueSize || binary.LittleEndian.Uint32(b[8:]) != checksum(key, b[:8]) {
+		return 0, false, &core.Error{Code: core.ErrCorrupt, Detail: "a stored value is damaged"}
+	}
+	return binary.BigEndian.Uint64(b), true, nil
+}
+
+// CompareAndSwap implements [core.DurableStore].
+func (s *Store) CompareAndSwap(ctx context.Context, key string, oldValue, newValue uint64) error {
+	const op = "compare-and-swap"
+	if err := core.CheckName(op, key); err != nil {
+		return err
+	}
+	name := []byte(key)
+	return s.update(ctx, op, key, valuesStore, func(ctx context.Context, tx transaction) error {
+		b, err := tx.get(name).wait(ctx)
+		if err != nil {
+			return err
+		}
+		stored, _, err := decodeValue(key, b)
+		switch {
+		case err != nil:
+			return err
+		case stored != oldValue:
+			return &core.CursorRegressionError{Key: key, Stored: stored, Attempted: oldValue}
+		case newValue == 0:
+			return tx.remove(keyRange{name, name})
+		default:
+			return tx.put(name, encodeValue(key, newValue))
+		}
+	})
+}
+
+// ReadValue implements [core.DurableStore].
+func (s *Store) ReadValue(ctx context.Context, key string) (uint64, bool, error) {
+	const op = "read value"
+	if err := core.CheckName(op, key); err != nil {
+		return 0, false, err
+	}
+	var value uint64
+	var present bool
+	err := s.view(ctx, op, key, valuesStore, func(ctx context.Context, tx transaction) error {
+		b, err := tx.get([]byte(key)).wait(ctx)
+		if err != nil {
+			return err
+		}
+		value, present, err = decodeValue(key, b)
+		return err
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	return value, present, nil
+}
+
+// Flush implements [core.DurableStore]. A commit with a sync takes all earlier
+// commits of the database with it, but a transaction that writes nothing is
+// not committed at all, so Flush notes when it was called.
+func (s *Store) Flush(ctx context.Context) error {
+	return s.run(ctx, "flush", "", readWriteStrict, metaStore, func(_ context.Context, tx transaction) error {
+		return tx.put([]byte(metaFlushed), strconv.AppendInt(nil, time.Now().UnixMilli(), 10))
+	})
+}
+
+// Keys of the object store meta. Their values are decimal or hex digits.
+const (
+	metaFormat  = "format"
+	metaEpoch   = "epoch"
+	metaCreated = "created"
+	metaFlushed = "flushed"
+)

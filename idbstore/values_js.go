@@ -1,0 +1,196 @@
+package idbstore
+
+import (
+	"errors"
+	"fmt"
+	"syscall/js"
+
+	"github.com/hack-pad/safejs"
+)
+
+var (
+	jsTrue  = safejs.Safe(js.ValueOf(true))
+	jsFalse = safejs.Safe(js.ValueOf(false))
+)
+
+// failureOf turns an exception into an engineError. Nil stays nil.
+func failureOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	var thrown js.Error
+	if errors.As(err, &thrown) {
+		return describe(safejs.Safe(thrown.Value))
+	}
+	return &engineError{unexpectedFailure, err.Error()}
+}
+
+// errorProperty describes the property `error` of a request or a transaction.
+// After an explicit abort() that is null.
+func errorProperty(v safejs.Value) error {
+	failure, err := v.Get("error")
+	if err != nil {
+		return failureOf(err)
+	}
+	if failure.IsNull() || failure.IsUndefined() {
+		return &engineError{"AbortError", "the transaction was aborted"}
+	}
+	return describe(failure)
+}
+
+// targetError describes the error of the request which an event is about.
+func targetError(event safejs.Value) error {
+	target, err := event.Get("target")
+	if err != nil {
+		return failureOf(err)
+	}
+	return errorProperty(target)
+}
+
+func describe(exception safejs.Value) error {
+	text := func(property string) string {
+		v, err := exception.Get(property)
+		if err != nil || v.Type() != safejs.TypeString {
+			return ""
+		}
+		s, err := v.String()
+		if err != nil {
+			return ""
+		}
+		return s
+	}
+	e := &engineError{text("name"), text("message")}
+	if e.name == "" {
+		e.name = unexpectedFailure
+	}
+	return e
+}
+
+// binaryValues turns bytes into Uint8Arrays and back.
+type binaryValues struct{ array safejs.Value } // the constructor
+
+func (b binaryValues) toJS(data []byte) (safejs.Value, error) {
+	array, err := b.array.New(len(data))
+	if err == nil {
+		_, err = safejs.CopyBytesToJS(array, data)
+	}
+	return array, failureOf(err)
+}
+
+// value reads a Uint8Array.
+func (b binaryValues) value(v safejs.Value) ([]byte, error) {
+	n, err := v.Length()
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	data := make([]byte, n)
+	if _, err := safejs.CopyBytesToGo(data, v); err != nil {
+		return nil, failureOf(err)
+	}
+	return data, nil
+}
+
+// optionalValue reads a Uint8Array or undefined.
+func (b binaryValues) optionalValue(v safejs.Value) ([]byte, error) {
+	if v.IsUndefined() {
+		return nil, nil
+	}
+	return b.value(v)
+}
+
+// key reads a binary key, which the browser hands out as an ArrayBuffer. Only
+// other programs write keys of another type.
+func (b binaryValues) key(v safejs.Value) ([]byte, error) {
+	if v.Type() != safejs.TypeObject {
+		return nil, &engineError{unexpectedFailure, fmt.Sprintf("a key is a %v", v.Type())}
+	}
+	array, err := b.array.New(v)
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	return b.value(array)
+}
+
+// cursorKey reads the key of a cursor, or null for none.
+func (b binaryValues) cursorKey(cursor safejs.Value) ([]byte, error) {
+	if cursor.IsNull() {
+		return nil, nil
+	}
+	key, err := cursor.Get("key")
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	return b.key(key)
+}
+
+func (b binaryValues) listOfKeys(v safejs.Value) ([][]byte, error) { return list(v, b.key) }
+
+func (b binaryValues) listOfValues(v safejs.Value) ([][]byte, error) { return list(v, b.value) }
+
+func list(v safejs.Value, read func(safejs.Value) ([]byte, error)) ([][]byte, error) {
+	n, err := v.Length()
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	items := make([][]byte, n)
+	for i := range items {
+		item, err := v.Index(i)
+		if err != nil {
+			return nil, failureOf(err)
+		}
+		if items[i], err = read(item); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+// listeners are functions that JavaScript can call, by the name of the property
+// that holds them. Whoever makes them releases them.
+type listeners map[string]safejs.Func
+
+// make adds functions.
+func (l *listeners) make(handlers map[string]func(event safejs.Value)) error {
+	if *l == nil {
+		*l = listeners{}
+	}
+	for property, handle := range handlers {
+		fn, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
+			event := safejs.Undefined()
+			if len(args) > 0 {
+				event = args[0]
+			}
+			handle(event)
+			return nil
+		})
+		if err != nil {
+			l.release()
+			return failureOf(err)
+		}
+		(*l)[property] = fn
+	}
+	return nil
+}
+
+// listen adds functions and sets them as properties of target.
+func (l *listeners) listen(target safejs.Value, handlers map[string]func(event safejs.Value)) error {
+	if err := l.make(handlers); err != nil {
+		return err
+	}
+	for property := range handlers {
+		if err := target.Set(property, (*l)[property]); err != nil {
+			l.release()
+			return failureOf(err)
+		}
+	}
+	return nil
+}
+
+func (l listeners) fn(property string) safejs.Func { return l[property] }
+
+func (l listeners) release() {
+	for _, fn := range l {
+		fn.Release()
+	}
+	clear(l)
+}
