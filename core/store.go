@@ -76,7 +76,8 @@ type DurableStore interface {
 	// Delete removes all entries of stream and puts a tombstone in their
 	// place, which takes the next sequence. Sequences are thus never used
 	// twice, and a writer that still holds the old head gets a conflict. An
-	// absent or deleted stream is left as it is.
+	// absent or deleted stream is left as it is. At the head [MaxSequence]
+	// there is no sequence left for a tombstone: [ErrOutOfRange].
 	Delete(ctx context.Context, stream string) error
 
 	// Flush makes everything committed before the call safe against a crash of
@@ -94,7 +95,9 @@ type Watcher interface {
 	// Watch calls fn after every commit that moves a head, until stop is
 	// called. An empty Name means that any stream may have moved: notices were
 	// missed, for example while the page was frozen. Calls may be late,
-	// repeated or out of order, so fn compares Head with what it knows. fn
-	// must return quickly and must not call the store.
+	// repeated, out of order or at the same time, and one may still be running
+	// when stop returns, so fn compares Head with what it knows. fn must return
+	// quickly and must not call the store. Commits through the store itself are
+	// announced too. Closing the store ends the watch.
 	Watch(fn func(StreamInfo)) (stop func())
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // errHeadMoved aborts an append whose stream has another head than expected.
-var errHeadMoved = errors.New("the head has moved")
+var errHeadMoved = &core.Error{Code: core.ErrSequenceConflict, Detail: "the head has moved"}
 
 // Append implements [core.DurableStore]. It costs one round trip to the
 // browser's storage: the record is written behind the request that reads the
@@ -39,7 +39,7 @@ func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, p
 		}
 		return nil
 	})
-	if lostRace(err) {
+	if errors.Is(err, core.ErrSequenceConflict) {
 		return 0, s.conflict(ctx, stream, expectedSeq)
 	}
 	if err != nil {
@@ -60,13 +60,6 @@ func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 	}
 	rest, found := bytes.CutPrefix(keys[0], plain)
 	return found && (len(rest) == 0 || len(rest) == 1 && rest[0] == tombstoneMark)
-}
-
-// lostRace reports whether a write lost against another one. The constraint is
-// that `add` finds its key taken.
-func lostRace(err error) bool {
-	var failure *engineError
-	return errors.Is(err, errHeadMoved) || errors.As(err, &failure) && failure.name == constraintError
 }
 
 func (s *Store) conflict(ctx context.Context, stream string, expected uint64) error {

@@ -380,6 +380,22 @@ func TestRefusedSecondRequest(t *testing.T) {
 	}
 }
 
+// A lost race is an answer, not a failure of the storage.
+func TestLostRaceIsNoFailure(t *testing.T) {
+	s := closing(t, open(t, freshDatabase(t), Options{}))
+	fill(t, s, "s", 1)
+	var conflict *core.SequenceConflictError
+	if _, err := s.Append(context.Background(), "s", 1, nil); !errors.As(err, &conflict) || conflict.Expected != 1 || conflict.Actual != 2 {
+		t.Errorf("a late append: %v", err)
+	}
+	if err := s.CompareAndSwap(context.Background(), "k", 7, 8); !errors.Is(err, core.ErrCursorRegression) {
+		t.Errorf("a late swap: %v", err)
+	}
+	if err := s.LastError(); err != nil {
+		t.Errorf("last error: %v", err)
+	}
+}
+
 // A transaction that is left idle is not partly committed: the browser ends
 // it, and the store says that it does not know.
 func TestNothingIsCommittedByAccident(t *testing.T) {

@@ -137,6 +137,8 @@ func connectionFailed(err error) bool {
 // codeOf maps an engine error to the closed list.
 func codeOf(e *engineError) core.Code {
 	switch e.name {
+	case constraintError: // `add` has found its key taken
+		return core.ErrSequenceConflict
 	case quotaExceeded:
 		return core.ErrQuotaExceeded
 	case dataError, dataCloneError, foreignDatabase:
