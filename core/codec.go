@@ -1,0 +1,369 @@
+package core
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+)
+
+// This file is the only one that knows the bytes of an event, a msgpack array:
+//
+//	[1, id, message id, received at]        message received, without a body
+//	[1, id, message id, received at, body]  message received
+//	[2, id, message id]                     processing started
+//	[3, id, message id, step, output]       step completed
+//	[4, id, message id]                     processing finished
+//	[5, id, message id, error]              error occurred
+//
+// id, body and output are of type bin, message id and error of type str, the
+// rest are unsigned integers. Every length and integer takes its shortest form,
+// so an event has exactly one encoding, which can be compared byte by byte.
+// A new optional field goes at the end of an array.
+
+// fields returns how many elements an event of this kind has at least and at
+// most; 0 for a kind that this release does not know.
+func (k Kind) fields() (least, most int) {
+	switch k {
+	case KindMessageReceived:
+		return 4, 5
+	case KindProcessingStarted, KindProcessingFinished:
+		return 3, 3
+	case KindStepCompleted:
+		return 5, 5
+	case KindErrorOccurred:
+		return 4, 4
+	default:
+		return 0, 0
+	}
+}
+
+// EncodeEvent returns the bytes of e, which share no memory with it. Errors:
+// [ErrInvalidArgument] for an unknown kind, a message id that [CheckName]
+// refuses, and an error text that is not valid UTF-8; [ErrOutOfRange] for a
+// ReceivedAt over [MaxSequence]; [ErrTooLarge] if the result would be over
+// [MaxPayloadBytes].
+func EncodeEvent(e Event) ([]byte, error) {
+	const op = "encode event"
+	count, _ := e.Kind.fields()
+	size := 64 // all headers and integers, rounded up
+	switch e.Kind {
+	case KindMessageReceived:
+		if e.ReceivedAt > MaxSequence {
+			return nil, &Error{Code: ErrOutOfRange, Op: op,
+				Detail: fmt.Sprintf("a message cannot be received at %d ms, the limit is 2^53-1", e.ReceivedAt)}
+		}
+		if e.Body != nil {
+			count++
+		}
+		size += len(e.Body)
+	case KindStepCompleted:
+		size += len(e.Output)
+	case KindErrorOccurred:
+		if !utf8.ValidString(e.Error) {
+			return nil, &Error{Code: ErrInvalidArgument, Op: op, Detail: "the error text must be valid UTF-8"}
+		}
+		size += len(e.Error)
+	case KindProcessingStarted, KindProcessingFinished:
+	default:
+		return nil, &Error{Code: ErrInvalidArgument, Op: op, Detail: "there are no events of " + e.Kind.String()}
+	}
+	if err := CheckName(op, e.MessageID); err != nil {
+		return nil, err
+	}
+	size += len(e.MessageID)
+	if size-64 > MaxPayloadBytes { // do not copy first what is refused anyway
+		return nil, errEventTooLarge(op, size)
+	}
+
+	w := writers.Get().(*eventWriter)
+	w.out = make([]byte, 0, size)
+	err := w.write(count, e)
+	out := w.out
+	w.out = nil
+	writers.Put(w)
+	if err != nil {
+		return nil, &Error{Code: ErrInvalidArgument, Op: op, Err: err}
+	}
+	if len(out) > MaxPayloadBytes {
+		return nil, errEventTooLarge(op, len(out))
+	}
+	return out, nil
+}
+
+func errEventTooLarge(op string, size int) error {
+	return &Error{Code: ErrTooLarge, Op: op,
+		Detail: fmt.Sprintf("the event takes %d bytes, the limit is %d; store large data elsewhere and record a reference", size, MaxPayloadBytes)}
+}
+
+// eventWriter is the end of a msgpack encoder, reused because an encoder is
+// three allocations.
+type eventWriter struct {
+	enc *msgpack.Encoder
+	out []byte
+}
+
+var writers = sync.Pool{New: func() any {
+	w := new(eventWriter)
+	w.enc = msgpack.NewEncoder(w)
+	return w
+}}
+
+// Write implements io.Writer. It cannot fail.
+func (w *eventWriter) Write(p []byte) (int, error) {
+	w.out = append(w.out, p...)
+	return len(p), nil
+}
+
+// WriteByte implements io.ByteWriter. It cannot fail.
+func (w *eventWriter) WriteByte(c byte) error {
+	w.out = append(w.out, c)
+	return nil
+}
+
+func (w *eventWriter) write(count int, e Event) error {
+	err := cmp.Or(
+		w.enc.EncodeArrayLen(count),
+		w.enc.EncodeUint(uint64(e.Kind)),
+		w.enc.EncodeBytesLen(len(e.ID)),
+	)
+	w.out = append(w.out, e.ID[:]...) // passing it to the encoder would move e to the heap
+	err = cmp.Or(err, w.enc.EncodeString(e.MessageID))
+	switch e.Kind {
+	case KindMessageReceived:
+		err = cmp.Or(err, w.enc.EncodeUint(e.ReceivedAt))
+		if e.Body != nil {
+			err = cmp.Or(err, w.enc.EncodeBytesLen(len(e.Body)))
+			w.out = append(w.out, e.Body...)
+		}
+	case KindStepCompleted:
+		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.enc.EncodeBytesLen(len(e.Output)))
+		w.out = append(w.out, e.Output...)
+	case KindErrorOccurred:
+		err = cmp.Or(err, w.enc.EncodeString(e.Error))
+	}
+	return err
+}
+
+// DecodeEvent returns the event whose bytes are b. It accepts exactly what
+// [EncodeEvent] writes, so encoding the result gives b again. Body and Output
+// are parts of b, not copies: b must not change afterwards. b may come from
+// anywhere: decoding takes time and memory in proportion to its length.
+//
+// A kind which this release does not know, or a field more than it knows, is
+// [ErrUnsupportedVersion]; everything else that is wrong is [ErrCorrupt].
+func DecodeEvent(b []byte) (Event, error) {
+	if len(b) > MaxPayloadBytes {
+		return Event{}, errMalformed(fmt.Sprintf("%d bytes are more than an event can have", len(b)))
+	}
+	r := readers.Get().(*eventReader)
+	r.in = b
+	r.src.Reset(b)
+	e, err := r.read()
+	r.in, r.defect = nil, ""
+	r.src.Reset(nil) // the pool must not keep b
+	readers.Put(r)
+	if err != nil {
+		return Event{}, err
+	}
+	return e, nil
+}
+
+func errMalformed(detail string) error {
+	return &Error{Code: ErrCorrupt, Op: "decode event", Detail: detail}
+}
+
+func errNewer(detail string) error {
+	return &Error{Code: ErrUnsupportedVersion, Op: "decode event", Detail: detail + "; update the program"}
+}
+
+// eventReader reads the elements of an event. The msgpack decoder reads only
+// array lengths, string lengths and integers, each after a look at the type
+// byte, and never a string itself: it would allocate whatever a length claims.
+// It does not read ahead, because a bytes.Reader is an io.ByteScanner.
+type eventReader struct {
+	in     []byte
+	src    bytes.Reader
+	dec    *msgpack.Decoder
+	defect string // what is wrong with the input; the first one stays
+}
+
+var readers = sync.Pool{New: func() any {
+	r := new(eventReader)
+	r.dec = msgpack.NewDecoder(&r.src)
+	return r
+}}
+
+func (r *eventReader) read() (Event, error) {
+	count := r.arrayLen()
+	number := r.uint("the kind", math.MaxUint64)
+	if r.defect != "" {
+		return Event{}, errMalformed(r.defect)
+	}
+	if number == 0 {
+		return Event{}, errMalformed("no kind has the number 0")
+	}
+	if number > math.MaxUint8 {
+		return Event{}, errNewer(fmt.Sprintf("kind %d is unknown", number))
+	}
+	e := Event{Kind: Kind(number)}
+	least, most := e.Kind.fields()
+	if most == 0 {
+		return Event{}, errNewer(fmt.Sprintf("kind %d is unknown", number))
+	}
+	if count > most {
+		return Event{}, errNewer(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, most))
+	}
+	if count < least {
+		return Event{}, errMalformed(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, least))
+	}
+
+	id := r.bytes("the event id", false)
+	if len(id) != len(e.ID) {
+		r.refuse("the event id", " has not 16 bytes")
+	}
+	copy(e.ID[:], id)
+	e.MessageID = r.text("the message id")
+	switch e.Kind {
+	case KindMessageReceived:
+		e.ReceivedAt = r.uint("the time of receipt", MaxSequence)
+		if count == most {
+			e.Body = r.bytes("the body", false)
+		}
+	case KindStepCompleted:
+		e.Step = uint32(r.uint("the step index", math.MaxUint32))
+		e.Output = r.bytes("the output", false)
+	case KindErrorOccurred:
+		e.Error = r.text("the error text")
+	}
+	if r.src.Len() > 0 {
+		r.refuse("the event", " is followed by other bytes")
+	}
+	if r.defect != "" {
+		return Event{}, errMalformed(r.defect)
+	}
+	if err := CheckName("decode event", e.MessageID); err != nil {
+		return Event{}, errMalformed(detailOf(err))
+	}
+	return e, nil
+}
+
+func (r *eventReader) refuse(what, why string) {
+	if r.defect == "" {
+		r.defect = what + why
+	}
+}
+
+// peek returns the type byte of the next element; 0xc1, which msgpack never
+// uses, if there is none or if the input is refused already.
+func (r *eventReader) peek() byte {
+	const never = 0xc1
+	if r.defect != "" {
+		return never
+	}
+	code, err := r.dec.PeekCode()
+	if err != nil {
+		return never
+	}
+	return code
+}
+
+// arrayLen reads the head of the event. An array of 16 elements and more has a
+// longer head: no event of this release, but perhaps one of a later one.
+func (r *eventReader) arrayLen() int {
+	least := 0
+	switch code := r.peek(); {
+	case msgpcode.IsFixedArray(code):
+	case code == msgpcode.Array16:
+		least = 1 << 4
+	case code == msgpcode.Array32:
+		least = 1 << 16
+	default:
+		r.refuse("the event", " is not an array")
+		return 0
+	}
+	count, err := r.dec.DecodeArrayLen()
+	if err != nil || count < least || count > r.src.Len() {
+		r.refuse("the event", " has a wrong number of fields")
+	}
+	return count
+}
+
+func (r *eventReader) uint(what string, most uint64) uint64 {
+	var least uint64
+	switch code := r.peek(); {
+	case code <= msgpcode.PosFixedNumHigh:
+	case code == msgpcode.Uint8:
+		least = 1 << 7
+	case code == msgpcode.Uint16:
+		least = 1 << 8
+	case code == msgpcode.Uint32:
+		least = 1 << 16
+	case code == msgpcode.Uint64:
+		least = 1 << 32
+	default:
+		r.refuse(what, " is not an unsigned integer")
+		return 0
+	}
+	n, err := r.dec.DecodeUint64()
+	switch {
+	case err != nil:
+		r.refuse(what, " is cut short")
+	case n < least:
+		r.refuse(what, " is not in its shortest form")
+	case n > most:
+		r.refuse(what, " is out of range")
+	}
+	return n
+}
+
+// bytes returns the next element, of type str or bin, as a part of the input.
+func (r *eventReader) bytes(what string, str bool) []byte {
+	type8, type16, type32, least8 := msgpcode.Bin8, msgpcode.Bin16, msgpcode.Bin32, 0
+	if str {
+		type8, type16, type32, least8 = msgpcode.Str8, msgpcode.Str16, msgpcode.Str32, 1<<5
+	}
+	least := 0
+	switch code := r.peek(); {
+	case str && msgpcode.IsFixedString(code):
+	case code == type8:
+		least = least8
+	case code == type16:
+		least = 1 << 8
+	case code == type32:
+		least = 1 << 16
+	default:
+		r.refuse(what, " is of another type")
+		return nil
+	}
+	n, err := r.dec.DecodeBytesLen()
+	if err != nil || n < 0 || n > r.src.Len() {
+		r.refuse(what, " is cut short")
+		return nil
+	}
+	if n < least {
+		r.refuse(what, " has a length that is not in its shortest form")
+		return nil
+	}
+	start := len(r.in) - r.src.Len()
+	if _, err := r.src.Seek(int64(n), io.SeekCurrent); err != nil {
+		r.refuse(what, " is cut short")
+		return nil
+	}
+	return r.in[start : start+n : start+n]
+}
+
+func (r *eventReader) text(what string) string {
+	b := r.bytes(what, true)
+	if !utf8.Valid(b) {
+		r.refuse(what, " is not valid UTF-8")
+		return ""
+	}
+	return string(b)
+}

@@ -1,0 +1,325 @@
+package core_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"math"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+var testID = core.EventID{0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff}
+
+// goldenEvents are the events whose bytes testdata/events_v1.golden pins.
+var goldenEvents = map[string]core.Event{
+	"received":             {Kind: core.KindMessageReceived, ID: testID, MessageID: "msg-1", ReceivedAt: 1_700_000_000_000},
+	"received_at_0":        {Kind: core.KindMessageReceived, ID: testID, MessageID: "msg-1"},
+	"received_at_127":      {Kind: core.KindMessageReceived, ID: testID, MessageID: "msg-1", ReceivedAt: 127},
+	"received_at_128":      {Kind: core.KindMessageReceived, ID: testID, MessageID: "msg-1", ReceivedAt: 128},
+	"received_at_max":      {Kind: core.KindMessageReceived, ID: testID, MessageID: "msg-1", ReceivedAt: core.MaxSequence},
+	"received_with_body":   {Kind: core.KindMessageReceived, ID: testID, MessageID: "msg-1", ReceivedAt: 42, Body: []byte("hello")},
+	"received_empty_body":  {Kind: core.KindMessageReceived, ID: testID, MessageID: "msg-1", ReceivedAt: 42, Body: []byte{}},
+	"received_unicode_id":  {Kind: core.KindMessageReceived, ID: testID, MessageID: "päckchen-📦", ReceivedAt: 42},
+	"received_long_id":     {Kind: core.KindMessageReceived, ID: testID, MessageID: strings.Repeat("m", 32), ReceivedAt: 42},
+	"received_longer_id":   {Kind: core.KindMessageReceived, ID: testID, MessageID: strings.Repeat("m", 256), ReceivedAt: 42},
+	"started":              {Kind: core.KindProcessingStarted, ID: testID, MessageID: "msg-1"},
+	"step_0":               {Kind: core.KindStepCompleted, ID: testID, MessageID: "msg-1", Output: []byte{1, 2, 3}},
+	"step_255":             {Kind: core.KindStepCompleted, ID: testID, MessageID: "msg-1", Step: 255, Output: []byte{}},
+	"step_65535":           {Kind: core.KindStepCompleted, ID: testID, MessageID: "msg-1", Step: 65535, Output: []byte{}},
+	"step_max":             {Kind: core.KindStepCompleted, ID: testID, MessageID: "msg-1", Step: math.MaxUint32, Output: []byte{}},
+	"step_output_of_256":   {Kind: core.KindStepCompleted, ID: testID, MessageID: "msg-1", Step: 7, Output: bytes.Repeat([]byte{0xaa}, 256)},
+	"finished":             {Kind: core.KindProcessingFinished, ID: testID, MessageID: "msg-1"},
+	"error":                {Kind: core.KindErrorOccurred, ID: testID, MessageID: "msg-2", Error: "boom"},
+	"error_without_a_text": {Kind: core.KindErrorOccurred, ID: testID, MessageID: "msg-2"},
+	"id_of_zeros":          {Kind: core.KindProcessingStarted, MessageID: "msg-1"},
+}
+
+func TestGoldenBytes(t *testing.T) {
+	file, err := os.ReadFile("testdata/events_v1.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := make(map[string]bool)
+	for line := range strings.Lines(string(file)) {
+		name, digits, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok || strings.HasPrefix(line, "#") {
+			continue
+		}
+		pinned[name] = true
+		want, err := hex.DecodeString(digits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		event, ok := goldenEvents[name]
+		if !ok {
+			t.Errorf("%s is pinned, but what it means is not", name)
+			continue
+		}
+		if got, err := core.EncodeEvent(event); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("encode %s:\n got %x, %v\nwant %x", name, got, err, want)
+		}
+		if got, err := core.DecodeEvent(want); err != nil || !reflect.DeepEqual(got, event) {
+			t.Errorf("decode %s:\n got %+v, %v\nwant %+v", name, got, err, event)
+		}
+	}
+	for name, event := range goldenEvents {
+		if !pinned[name] {
+			b, err := core.EncodeEvent(event)
+			t.Errorf("not pinned: %s %x (%v)", name, b, err)
+		}
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	received := func(change func(*core.Event)) core.Event {
+		e := core.Event{Kind: core.KindMessageReceived, ID: testID, MessageID: "m"}
+		change(&e)
+		return e
+	}
+	large := make([]byte, core.MaxPayloadBytes)
+	// [1, id, "m", 0, body]: 1 + 1 + 18 + 2 + 1 + 5 bytes beside the body.
+	const overhead = 28
+	tests := []struct {
+		name  string
+		event core.Event
+		want  error
+	}{
+		{"no kind", received(func(e *core.Event) { e.Kind = 0 }), core.ErrInvalidArgument},
+		{"unknown kind", received(func(e *core.Event) { e.Kind = 6 }), core.ErrInvalidArgument},
+		{"empty message id", received(func(e *core.Event) { e.MessageID = "" }), core.ErrInvalidArgument},
+		{"message id with NUL", received(func(e *core.Event) { e.MessageID = "a\x00" }), core.ErrInvalidArgument},
+		{"message id not UTF-8", received(func(e *core.Event) { e.MessageID = "\xff" }), core.ErrInvalidArgument},
+		{"longest message id", received(func(e *core.Event) { e.MessageID = strings.Repeat("x", core.MaxNameBytes) }), nil},
+		{"message id too long", received(func(e *core.Event) { e.MessageID = strings.Repeat("x", core.MaxNameBytes+1) }), core.ErrInvalidArgument},
+		{"received too late", received(func(e *core.Event) { e.ReceivedAt = core.MaxSequence + 1 }), core.ErrOutOfRange},
+		{"error not UTF-8", core.Event{Kind: core.KindErrorOccurred, MessageID: "m", Error: "\xed\xa0\x80"}, core.ErrInvalidArgument},
+		{"largest body", received(func(e *core.Event) { e.Body = large[overhead:] }), nil},
+		{"body one too large", received(func(e *core.Event) { e.Body = large[overhead-1:] }), core.ErrTooLarge},
+		{"body much too large", received(func(e *core.Event) { e.Body = make([]byte, 2*core.MaxPayloadBytes) }), core.ErrTooLarge},
+		{"output too large", core.Event{Kind: core.KindStepCompleted, MessageID: "m", Output: large}, core.ErrTooLarge},
+		{"error too large", core.Event{Kind: core.KindErrorOccurred, MessageID: "m", Error: string(large)}, core.ErrTooLarge},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b, err := core.EncodeEvent(tt.event)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("got %v, want %v", err, tt.want)
+			}
+			if tt.want != nil && b != nil {
+				t.Errorf("bytes beside the error: %x", b)
+			}
+			if tt.want == nil {
+				if got, err := core.DecodeEvent(b); err != nil || !reflect.DeepEqual(got, tt.event) {
+					t.Errorf("does not come back: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// TestFieldsOfOtherKindsAreNotStored pins that an event's bytes depend on the
+// fields of its kind only.
+func TestFieldsOfOtherKindsAreNotStored(t *testing.T) {
+	full := core.Event{ID: testID, MessageID: "m", ReceivedAt: 1, Body: []byte("b"), Step: 2, Output: []byte("o"), Error: "e"}
+	for kind := core.KindMessageReceived; kind <= core.KindErrorOccurred; kind++ {
+		full.Kind = kind
+		b, err := core.EncodeEvent(full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := core.DecodeEvent(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := core.EncodeEvent(e)
+		if err != nil || !bytes.Equal(again, b) {
+			t.Errorf("%v: %x, then %x (%v)", kind, b, again, err)
+		}
+	}
+}
+
+// hostile are bytes which are no event of this release. ID is short for an event
+// id with its head; see unhex.
+var hostile = []struct {
+	name  string
+	bytes string
+	want  error
+}{
+	{"nothing", "", core.ErrCorrupt},
+	{"nil", "c0", core.ErrCorrupt},
+	{"nil in an array", "93 02 ID c0", core.ErrCorrupt},
+	{"nil as kind", "93 c0 ID a1 6d", core.ErrCorrupt},
+	{"nil as event id", "93 02 c0 a1 6d", core.ErrCorrupt},
+	{"nil as body", "95 01 ID a1 6d 2a c0", core.ErrCorrupt},
+	{"nil as output", "95 03 ID a1 6d 00 c0", core.ErrCorrupt},
+	{"a huge bin", "c6 ffffffff", core.ErrCorrupt},
+	{"a huge bin as event id", "93 02 c6 ffffffff", core.ErrCorrupt},
+	{"a huge bin as body", "95 01 ID a1 6d 2a c6 ffffffff", core.ErrCorrupt},
+	{"a huge str as message id", "93 02 ID db ffffffff", core.ErrCorrupt},
+	{"a huge array", "dd 04000000", core.ErrCorrupt},
+	{"a huge array of known kind", "dd 04000000 02 ID a1 6d", core.ErrCorrupt},
+	{"a huge map", "df ffffffff", core.ErrCorrupt},
+	{"deep nesting", strings.Repeat("91", 100_000), core.ErrCorrupt},
+	{"deep nesting in a field", "93 02 " + strings.Repeat("91", 100_000), core.ErrCorrupt},
+	{"an empty array", "90", core.ErrCorrupt},
+	{"a short array", "91 01", core.ErrCorrupt},
+	{"a field too few", "93 01 ID a1 6d", core.ErrCorrupt},
+	{"a field too few of a step", "94 03 ID a1 6d 00", core.ErrCorrupt},
+	{"kind 0", "93 00 ID a1 6d", core.ErrCorrupt},
+	{"kind 6", "93 06 ID a1 6d", core.ErrUnsupportedVersion},
+	{"kind 255", "93 ccff ID a1 6d", core.ErrUnsupportedVersion},
+	{"kind 257, which is not kind 1", "94 cd0101 ID a1 6d 2a", core.ErrUnsupportedVersion},
+	{"kind 2^32+2, which is not kind 2", "93 cf0000000100000002 ID a1 6d", core.ErrUnsupportedVersion},
+	{"kind 6 with other fields", "92 06 c3", core.ErrUnsupportedVersion},
+	{"a field more", "94 02 ID a1 6d 00", core.ErrUnsupportedVersion},
+	{"a field more of a message", "96 01 ID a1 6d 2a c4 00 00", core.ErrUnsupportedVersion},
+	{"16 fields", "dc 0010 02 ID a1 6d 00 00 00 00 00 00 00 00 00 00 00 00 00", core.ErrUnsupportedVersion},
+	{"a longer head than needed", "dc 0003 02 ID a1 6d", core.ErrCorrupt},
+	{"a much longer head than needed", "dd 00000003 02 ID a1 6d", core.ErrCorrupt},
+	{"negative fixint as kind", "93 ff ID a1 6d", core.ErrCorrupt},
+	{"negative int as kind", "93 d0ff ID a1 6d", core.ErrCorrupt},
+	{"positive int as kind", "93 d002 ID a1 6d", core.ErrCorrupt},
+	{"float as kind", "93 ca40000000 ID a1 6d", core.ErrCorrupt},
+	{"bool as kind", "93 c3 ID a1 6d", core.ErrCorrupt},
+	{"negative time", "94 01 ID a1 6d ff", core.ErrCorrupt},
+	{"negative time of 8 bytes", "94 01 ID a1 6d d3ffffffffffffffff", core.ErrCorrupt},
+	{"float as time", "94 01 ID a1 6d cb4045000000000000", core.ErrCorrupt},
+	{"timestamp ext as time", "94 01 ID a1 6d d6ff00000000", core.ErrCorrupt},
+	{"ext as event", "c7 03 01 020202", core.ErrCorrupt},
+	{"ext as body", "95 01 ID a1 6d 2a d4 01 00", core.ErrCorrupt},
+	{"time past 2^53-1", "94 01 ID a1 6d cf0020000000000000", core.ErrCorrupt},
+	{"time of all ones", "94 01 ID a1 6d cfffffffffffffffff", core.ErrCorrupt},
+	{"step past 2^32-1", "95 03 ID a1 6d cf0000000100000000 c4 00", core.ErrCorrupt},
+	{"kind of 2 bytes for 1", "93 cc02 ID a1 6d", core.ErrCorrupt},
+	{"kind of 3 bytes for 2", "93 cd00ff ID a1 6d", core.ErrCorrupt},
+	{"time of 2 bytes for 1", "94 01 ID a1 6d cc7f", core.ErrCorrupt},
+	{"time of 3 bytes for 2", "94 01 ID a1 6d cd00ff", core.ErrCorrupt},
+	{"time of 5 bytes for 3", "94 01 ID a1 6d ce0000ffff", core.ErrCorrupt},
+	{"time of 9 bytes for 5", "94 01 ID a1 6d cf00000000ffffffff", core.ErrCorrupt},
+	{"event id as str", "93 02 b0f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff a1 6d", core.ErrCorrupt},
+	{"event id of 15 bytes", "93 02 c40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe a1 6d", core.ErrCorrupt},
+	{"event id of 17 bytes", "93 02 c411f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff00 a1 6d", core.ErrCorrupt},
+	{"event id with a longer length", "93 02 c50010f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff a1 6d", core.ErrCorrupt},
+	{"message id as bin", "93 02 ID c4 01 6d", core.ErrCorrupt},
+	{"message id empty", "93 02 ID a0", core.ErrCorrupt},
+	{"message id with NUL", "93 02 ID a1 00", core.ErrCorrupt},
+	{"message id not UTF-8", "93 02 ID a1 ff", core.ErrCorrupt},
+	{"message id a lone surrogate", "93 02 ID a3 eda080", core.ErrCorrupt},
+	{"message id too long", "93 02 ID da 0401 " + strings.Repeat("6d", 1025), core.ErrCorrupt},
+	{"message id with a longer length", "93 02 ID d9 01 6d", core.ErrCorrupt},
+	{"message id of 3 length bytes for 2", "93 02 ID da 0020 " + strings.Repeat("6d", 32), core.ErrCorrupt},
+	{"message id of 5 length bytes for 3", "93 02 ID db 00000100 " + strings.Repeat("6d", 256), core.ErrCorrupt},
+	{"body as str", "95 01 ID a1 6d 2a a1 62", core.ErrCorrupt},
+	{"body with a longer length", "95 01 ID a1 6d 2a c5 0001 62", core.ErrCorrupt},
+	{"output as array", "95 03 ID a1 6d 00 91 01", core.ErrCorrupt},
+	{"error not UTF-8", "94 05 ID a1 6d a1 ff", core.ErrCorrupt},
+	{"error as bin", "94 05 ID a1 6d c4 01 65", core.ErrCorrupt},
+	{"trailing byte", "93 02 ID a1 6d 00", core.ErrCorrupt},
+	{"trailing event", "93 02 ID a1 6d 93 02 ID a1 6d", core.ErrCorrupt},
+	{"a map", "83 02 01 02 02 03 03", core.ErrCorrupt},
+	{"the byte that msgpack never uses", "c1", core.ErrCorrupt},
+}
+
+func unhex(t testing.TB, digits string) []byte {
+	t.Helper()
+	digits = strings.ReplaceAll(digits, "ID", "c410"+hex.EncodeToString(testID[:]))
+	b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for _, tt := range hostile {
+		t.Run(tt.name, func(t *testing.T) {
+			e, err := core.DecodeEvent(unhex(t, tt.bytes))
+			if !errors.Is(err, tt.want) {
+				t.Errorf("got %+v, %v; want %v", e, err, tt.want)
+			}
+			if !reflect.DeepEqual(e, core.Event{}) {
+				t.Errorf("an event beside the error: %+v", e)
+			}
+		})
+	}
+	t.Run("larger than any event", func(t *testing.T) {
+		b := append(unhex(t, "95 03 ID a1 6d 00 c6 00800000"), make([]byte, core.MaxPayloadBytes)...)
+		if _, err := core.DecodeEvent(b); !errors.Is(err, core.ErrCorrupt) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestDecodeTruncated cuts every golden event at every place.
+func TestDecodeTruncated(t *testing.T) {
+	for name, event := range goldenEvents {
+		b, err := core.EncodeEvent(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range b {
+			if _, err := core.DecodeEvent(b[:n]); !errors.Is(err, core.ErrCorrupt) {
+				t.Fatalf("%s cut to %d of %d bytes: %v", name, n, len(b), err)
+			}
+		}
+	}
+}
+
+// TestDecodeAfterARefusal pins that a refused input leaves nothing behind in
+// the reused reader.
+func TestDecodeAfterARefusal(t *testing.T) {
+	good := unhex(t, "93 02 ID a1 6d")
+	for _, tt := range hostile {
+		if _, err := core.DecodeEvent(unhex(t, tt.bytes)); err == nil {
+			t.Fatalf("%s is accepted", tt.name)
+		}
+		if _, err := core.DecodeEvent(good); err != nil {
+			t.Fatalf("after %s: %v", tt.name, err)
+		}
+	}
+}
+
+func TestDecodeSharesTheInput(t *testing.T) {
+	b := unhex(t, "95 03 ID a1 6d 00 c4 02 0102")
+	e, err := core.DecodeEvent(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if &e.Output[0] != &b[len(b)-2] {
+		t.Error("the output is a copy")
+	}
+	if cap(e.Output) != len(e.Output) {
+		t.Error("appending to the output would write into the input")
+	}
+}
+
+func TestCodecAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool drop at random")
+	}
+	e := goldenEvents["step_output_of_256"]
+	b, err := core.EncodeEvent(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(1000, func() { _, _ = core.EncodeEvent(e) }); n > 1 {
+		t.Errorf("encoding allocates %v times, want once: the result", n)
+	}
+	if n := testing.AllocsPerRun(1000, func() { _, _ = core.DecodeEvent(b) }); n > 1 {
+		t.Errorf("decoding allocates %v times, want once: the message id", n)
+	}
+}
+
+func TestKindString(t *testing.T) {
+	want := []string{"kind(0)", "message_received", "processing_started", "step_completed", "processing_finished", "error_occurred", "kind(6)"}
+	for i, name := range want {
+		if got := core.Kind(i).String(); got != name {
+			t.Errorf("kind %d is %q, want %q", i, got, name)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package core
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"strconv"
+)
+
+// EventID tells one event from every other: 16 random bytes. It identifies an
+// event whose append had an unknown outcome, and it stays the same should the
+// event ever get another sequence elsewhere.
+type EventID [16]byte
+
+// newEventID returns a random id. The top-level functions of math/rand/v2 are
+// ChaCha8, seeded by the operating system: ids need to be unique, not secret,
+// and crypto/rand would cost 60 KB of compressed WebAssembly.
+func newEventID() EventID {
+	var id EventID
+	binary.LittleEndian.PutUint64(id[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(id[8:], rand.Uint64())
+	return id
+}
+
+// Kind says what an event states about its message. The numbers are stored and
+// never change their meaning.
+type Kind uint8
+
+// The kinds of events.
+const (
+	// KindMessageReceived: the message entered the conversation.
+	KindMessageReceived Kind = 1
+	// KindProcessingStarted: an attempt to process the message began.
+	KindProcessingStarted Kind = 2
+	// KindStepCompleted: a step of the processing succeeded with an output.
+	KindStepCompleted Kind = 3
+	// KindProcessingFinished: the message is done.
+	KindProcessingFinished Kind = 4
+	// KindErrorOccurred: the processing failed.
+	KindErrorOccurred Kind = 5
+)
+
+// String returns the name of the kind, such as "message_received".
+func (k Kind) String() string {
+	switch k {
+	case KindMessageReceived:
+		return "message_received"
+	case KindProcessingStarted:
+		return "processing_started"
+	case KindStepCompleted:
+		return "step_completed"
+	case KindProcessingFinished:
+		return "processing_finished"
+	case KindErrorOccurred:
+		return "error_occurred"
+	default:
+		return "kind(" + strconv.Itoa(int(k)) + ")"
+	}
+}
+
+// Event is one entry of a conversation's log. It is one flat struct, passed by
+// value, so that a replay allocates nothing per event; a field which its kind
+// does not have is zero, and is not stored. An event never contains its
+// sequence: that is its place in the log.
+type Event struct {
+	Kind      Kind
+	ID        EventID
+	MessageID string // subject to [CheckName]
+
+	// ReceivedAt is when the message was received, in milliseconds since the
+	// Unix epoch as the caller's clock told, at most [MaxSequence]. Only
+	// KindMessageReceived has it.
+	ReceivedAt uint64
+	// Body is the message itself, opaque; nil if the log does not carry it,
+	// which is not the same as an empty one. Only KindMessageReceived has it.
+	Body []byte
+
+	// Step is the index of the completed step, from 0. Only KindStepCompleted
+	// has it.
+	Step uint32
+	// Output is what the step returned, opaque; nil and empty are stored alike.
+	// Only KindStepCompleted has it.
+	Output []byte
+
+	// Error is what went wrong, in valid UTF-8. Only KindErrorOccurred has it.
+	Error string
+}

@@ -1,0 +1,54 @@
+package core_test
+
+import (
+	"bytes"
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// FuzzDecodeEvent feeds the decoder bytes from anywhere. It must not panic,
+// must not allocate more than 64 KiB + 2 x input, must give one of two errors,
+// and must accept an event in one form only.
+func FuzzDecodeEvent(f *testing.F) {
+	for _, event := range goldenEvents {
+		b, err := core.EncodeEvent(event)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		f.Add(b[:len(b)/2])
+		f.Add(append(b, 0xc0))
+	}
+	for _, tt := range hostile {
+		f.Add(unhex(f, tt.bytes))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		input := bytes.Clone(b)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		e, err := core.DecodeEvent(b)
+		runtime.ReadMemStats(&after)
+		if used, bound := after.TotalAlloc-before.TotalAlloc, uint64(64<<10+2*len(b)); used > bound {
+			t.Errorf("%d bytes allocated for %d, the bound is %d", used, len(b), bound)
+		}
+		if !bytes.Equal(b, input) {
+			t.Error("the input was changed")
+		}
+		if err != nil {
+			if !errors.Is(err, core.ErrCorrupt) && !errors.Is(err, core.ErrUnsupportedVersion) {
+				t.Errorf("untyped: %v", err)
+			}
+			return
+		}
+		again, err := core.EncodeEvent(e)
+		if err != nil {
+			t.Fatalf("%+v is decoded, but cannot be encoded: %v", e, err)
+		}
+		if !bytes.Equal(again, b) {
+			t.Errorf("two forms of one event:\n%x\n%x", b, again)
+		}
+	})
+}

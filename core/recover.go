@@ -1,0 +1,178 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// readBatch is how many entries are read at a time. It bounds the memory for a
+// replay, and is large enough that the number of calls does not matter.
+const readBatch = 1024
+
+// LoggedEvent is an event and its place in the log.
+type LoggedEvent struct {
+	Sequence  uint64
+	Timestamp int64 // when the store took it, in milliseconds since the Unix epoch; informative, not ordered
+	// Tombstone marks where the log was deleted: the events before it are
+	// gone, and Event is zero.
+	Tombstone bool
+	Event     Event
+}
+
+// Recover returns a conversation with the state that its log has: it replays
+// the log from the beginning. Of an absent log it is the same as [New].
+//
+// Errors are those of the store; [ErrCorrupt] and [ErrUnsupportedVersion] for
+// an event that cannot be decoded, with its sequence; [ErrGap] if sequences are
+// missing; [ErrOutOfRange] if the log has passed [MaxSequence].
+func Recover(ctx context.Context, id string, store DurableStore) (*Conversation, error) {
+	const op = "recover"
+	if err := CheckName(op, id); err != nil {
+		return nil, err
+	}
+	c := conversation(id, store, NewState())
+	if err := c.load(ctx); err != nil {
+		return nil, c.fail(op, err)
+	}
+	return c, nil
+}
+
+// Refresh reads what others have appended. If the log was deleted meanwhile,
+// the state starts anew behind the deletion. [ErrStoreReset] if the log no
+// longer contains what this conversation last saw in it: the store was emptied
+// or replaced, and the conversation is of no more use; [Recover] a new one.
+// Other errors are those of [Recover]. What was read before an error remains
+// in the state, and a later Refresh goes on from there.
+func (c *Conversation) Refresh(ctx context.Context) error {
+	const op = "refresh"
+	if err := c.acquire(ctx); err != nil {
+		return c.fail(op, err)
+	}
+	defer c.release()
+	if err := c.load(ctx); err != nil {
+		return c.fail(op, err)
+	}
+	return nil
+}
+
+// Events reads the log itself: at most limit events from sequence offset on,
+// fewer only where the log ends. It sees what is committed, also what this
+// conversation does not know of yet, and changes nothing. Of a deleted log the
+// first event is the tombstone. Errors are those of [Recover].
+func (c *Conversation) Events(ctx context.Context, offset uint64, limit int) ([]LoggedEvent, error) {
+	const op = "events"
+	entries, err := c.store.ReadFrom(ctx, c.id, offset, limit)
+	if err != nil {
+		return nil, c.fail(op, err)
+	}
+	events, err := decodeEntries(entries, offset)
+	if err != nil {
+		return nil, c.fail(op, err)
+	}
+	return events, nil
+}
+
+// load reads the log from the last event seen to the head, and applies what is
+// new. The caller has the turn.
+func (c *Conversation) load(ctx context.Context) error {
+	c.mu.RLock()
+	offset, last := c.expected, c.last
+	c.mu.RUnlock()
+	// Read one back, to see that the log is still the one this state is of.
+	verify := offset > 0
+	if verify {
+		offset--
+	}
+	for {
+		entries, err := c.store.ReadFrom(ctx, c.id, offset, readBatch)
+		if err != nil {
+			return err
+		}
+		events, err := decodeEntries(entries, offset)
+		if err != nil {
+			return err
+		}
+		if verify {
+			if events, err = last.follow(events, offset); err != nil {
+				return err
+			}
+			verify = false
+			offset++
+		}
+		if len(events) > 0 {
+			offset = events[len(events)-1].Sequence + 1
+			behind, reset := behindTombstone(events)
+			c.advance(reset, offset, behind)
+		}
+		if len(entries) < readBatch {
+			return nil
+		}
+	}
+}
+
+// behindTombstone returns the events behind the last tombstone, and whether
+// there is one.
+func behindTombstone(events []LoggedEvent) ([]LoggedEvent, bool) {
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].Tombstone {
+			return events[i+1:], true
+		}
+	}
+	return events, false
+}
+
+// follow checks that events, read from sequence on, continue the log in which s
+// was seen there, and returns those behind it. A later tombstone continues any
+// log: it says that s is gone, and why.
+func (s seen) follow(events []LoggedEvent, sequence uint64) ([]LoggedEvent, error) {
+	if len(events) > 0 {
+		first := events[0]
+		if first.Tombstone && first.Sequence > sequence {
+			return events, nil
+		}
+		if s == (seen{tombstone: first.Tombstone, id: first.Event.ID}) {
+			return events[1:], nil
+		}
+	}
+	return nil, &Error{Code: ErrStoreReset,
+		Detail: fmt.Sprintf("the log no longer has the event seen at sequence %d; recover the conversation anew", sequence)}
+}
+
+// decodeEntries decodes what was read from sequence next on, and checks that
+// nothing is missing. Only a tombstone may skip sequences: those it buries.
+func decodeEntries(entries []Entry, next uint64) ([]LoggedEvent, error) {
+	events := make([]LoggedEvent, len(entries))
+	for i, entry := range entries {
+		buries := entry.Tombstone && entry.Sequence > next
+		if entry.Sequence != next && !buries {
+			return nil, &Error{Code: ErrGap,
+				Detail: fmt.Sprintf("sequence %d follows where %d is expected", entry.Sequence, next)}
+		}
+		if entry.Sequence >= MaxSequence {
+			return nil, &Error{Code: ErrOutOfRange,
+				Detail: fmt.Sprintf("sequence %d passes the limit of 2^53-1 events", entry.Sequence)}
+		}
+		next = entry.Sequence + 1
+		events[i] = LoggedEvent{Sequence: entry.Sequence, Timestamp: entry.Timestamp, Tombstone: entry.Tombstone}
+		if entry.Tombstone {
+			continue
+		}
+		event, err := DecodeEvent(entry.Payload)
+		if err != nil {
+			return nil, &Error{Code: CodeOf(err),
+				Detail: fmt.Sprintf("the event at sequence %d cannot be read: %s", entry.Sequence, detailOf(err))}
+		}
+		events[i].Event = event
+	}
+	return events, nil
+}
+
+// detailOf returns what err says is wrong, without the operation.
+func detailOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) && e.Detail != "" {
+		return e.Detail
+	}
+	return err.Error()
+}

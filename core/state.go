@@ -1,0 +1,257 @@
+package core
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// State is what a log says about its messages: the result of applying its
+// events in order. All methods are safe for concurrent use. Queries for a
+// message id that no event has named answer false or none.
+//
+// The bytes and slices which queries return are shared: they never change, and
+// the caller must not change them.
+type State struct {
+	mu       sync.RWMutex
+	messages map[string]*Message // all that any event has named
+	order    []*Message          // those received, in order of arrival; only ever appended to
+}
+
+// Message is what a log says about one message. It is a copy: later events do
+// not change it. Body, Steps and their outputs are shared with the [State] and
+// must not be modified.
+type Message struct {
+	ID         string
+	Position   int    // its place in the order of arrival, from 0; -1 if it was never received
+	Received   bool   // there is a message_received event
+	ReceivedAt uint64 // of the first such event, in milliseconds since the Unix epoch
+	Body       []byte // of the first such event; nil if it had none
+	InProgress bool   // processing started, and neither finished nor failed since
+	Finished   bool   // processing finished, at any time
+	Errored    bool   // processing failed, at any time
+	Error      string // the text of the last failure
+	Steps      []Step // the completed steps, by ascending index
+}
+
+// Step is a completed step.
+type Step struct {
+	Index  uint32
+	Output []byte // of the last event that completed the step
+}
+
+// NewState returns the state of an empty log.
+func NewState() *State { return &State{messages: make(map[string]*Message)} }
+
+// Apply adds an event to the state. It checks no transition, because the log is
+// the truth: any event may follow any other. The first message_received event
+// of a message counts, and the last step_completed event of an index. Applying
+// an event again right away changes nothing, nor does replaying a whole log.
+//
+// The state keeps e.Body and e.Output: they must not change afterwards.
+func (s *State) Apply(e Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.apply(e)
+}
+
+func (s *State) apply(e Event) {
+	m := s.messages[e.MessageID]
+	if m == nil {
+		m = &Message{ID: e.MessageID, Position: -1}
+		s.messages[e.MessageID] = m
+	}
+	switch e.Kind {
+	case KindMessageReceived:
+		if !m.Received {
+			m.Received, m.ReceivedAt, m.Body = true, e.ReceivedAt, e.Body
+			m.Position = len(s.order)
+			s.order = append(s.order, m)
+		}
+	case KindProcessingStarted:
+		m.InProgress = true
+	case KindStepCompleted:
+		m.complete(Step{Index: e.Step, Output: e.Output})
+	case KindProcessingFinished:
+		m.Finished, m.InProgress = true, false
+	case KindErrorOccurred:
+		m.Errored, m.Error, m.InProgress = true, e.Error, false
+	}
+}
+
+// complete adds a step. Copies of m share m.Steps and were clipped to their
+// length, so appending behind it is unseen by them; any other change is made
+// to a copy.
+func (m *Message) complete(step Step) {
+	at, found := m.step(step.Index)
+	switch {
+	case found:
+		m.Steps = slices.Clone(m.Steps)
+		m.Steps[at] = step
+	case at == len(m.Steps):
+		m.Steps = append(m.Steps, step)
+	default:
+		m.Steps = slices.Insert(slices.Clip(m.Steps), at, step)
+	}
+}
+
+// step returns where the step with this index is, or would have to be. Steps
+// usually complete in order, so the last one is looked at first.
+func (m *Message) step(index uint32) (int, bool) {
+	if n := len(m.Steps); n == 0 || m.Steps[n-1].Index < index {
+		return n, false
+	}
+	return slices.BinarySearchFunc(m.Steps, index, func(s Step, index uint32) int {
+		return cmp.Compare(s.Index, index)
+	})
+}
+
+func (m *Message) copy() Message {
+	c := *m
+	c.Steps = slices.Clip(c.Steps)
+	return c
+}
+
+// advance applies events in one go, so that no query sees a part of them. With
+// reset it forgets everything before.
+func (s *State) advance(reset bool, events []LoggedEvent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if reset {
+		s.messages = make(map[string]*Message)
+		s.order = nil // not truncated: iterations may be reading it
+	}
+	for i := range events {
+		s.apply(events[i].Event)
+	}
+}
+
+// Clone returns an independent copy.
+func (s *State) Clone() *State {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	c := &State{
+		messages: make(map[string]*Message, len(s.messages)),
+		order:    make([]*Message, len(s.order)),
+	}
+	for id, m := range s.messages {
+		copied := m.copy()
+		c.messages[id] = &copied
+		if copied.Received {
+			c.order[copied.Position] = &copied
+		}
+	}
+	return c
+}
+
+// IsReceived reports whether the message was received.
+func (s *State) IsReceived(id string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	return m != nil && m.Received
+}
+
+// IsInProgress reports whether processing of the message started and neither
+// finished nor failed since.
+func (s *State) IsInProgress(id string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	return m != nil && m.InProgress
+}
+
+// IsFullyProcessed reports whether processing of the message finished.
+func (s *State) IsFullyProcessed(id string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	return m != nil && m.Finished
+}
+
+// LastCompletedStep returns the highest index of a completed step of the
+// message, in constant time, and whether there is one.
+func (s *State) LastCompletedStep(id string) (uint32, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	if m == nil || len(m.Steps) == 0 {
+		return 0, false
+	}
+	return m.Steps[len(m.Steps)-1].Index, true
+}
+
+// CompletedStep returns the output of a step of the message, and whether that
+// step is completed.
+func (s *State) CompletedStep(id string, index uint32) ([]byte, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	if m == nil {
+		return nil, false
+	}
+	at, found := m.step(index)
+	if !found {
+		return nil, false
+	}
+	return m.Steps[at].Output, true
+}
+
+// ErrorText returns the text of the last failure of the message, and whether
+// there was one. It stays when the message is processed later.
+func (s *State) ErrorText(id string) (string, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	if m == nil {
+		return "", false
+	}
+	return m.Error, m.Errored
+}
+
+// Message returns what the log says about a message, and whether any event has
+// named it, even if it was never received.
+func (s *State) Message(id string) (Message, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	if m == nil {
+		return Message{}, false
+	}
+	return m.copy(), true
+}
+
+// Len returns the number of received messages.
+func (s *State) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.order)
+}
+
+// Messages iterates over the received messages in order of arrival. Which ones,
+// and their order, is settled when the loop begins; each is as the log has it
+// when its turn comes. The loop's body may use the state.
+func (s *State) Messages() iter.Seq[Message] {
+	return func(yield func(Message) bool) {
+		s.mu.RLock()
+		order := s.order
+		s.mu.RUnlock()
+		for _, m := range order {
+			s.mu.RLock()
+			message := m.copy()
+			s.mu.RUnlock()
+			if !yield(message) {
+				return
+			}
+		}
+	}
+}
+
+// Known returns the ids of all messages that any event has named, in no order.
+func (s *State) Known() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.messages))
+}

@@ -1,0 +1,330 @@
+package core_test
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// The events of the stories below, in short.
+
+func received(id string, at uint64, body string) core.Event {
+	return core.Event{Kind: core.KindMessageReceived, MessageID: id, ReceivedAt: at, Body: []byte(body)}
+}
+
+func started(id string) core.Event {
+	return core.Event{Kind: core.KindProcessingStarted, MessageID: id}
+}
+
+func completed(id string, step uint32, output string) core.Event {
+	return core.Event{Kind: core.KindStepCompleted, MessageID: id, Step: step, Output: []byte(output)}
+}
+
+func finished(id string) core.Event {
+	return core.Event{Kind: core.KindProcessingFinished, MessageID: id}
+}
+
+func failed(id, text string) core.Event {
+	return core.Event{Kind: core.KindErrorOccurred, MessageID: id, Error: text}
+}
+
+func stateOf(events ...core.Event) *core.State {
+	s := core.NewState()
+	for _, e := range events {
+		s.Apply(e)
+	}
+	return s
+}
+
+// contents is all that a state says of messages with these ids.
+func contents(s *core.State, ids ...string) []core.Message {
+	all := slices.Collect(s.Messages())
+	for _, id := range ids {
+		m, _ := s.Message(id)
+		all = append(all, m)
+	}
+	return all
+}
+
+func steps(outputs ...string) []core.Step {
+	var all []core.Step
+	for i, output := range outputs {
+		all = append(all, core.Step{Index: uint32(i), Output: []byte(output)})
+	}
+	return all
+}
+
+func TestStateOfOneMessage(t *testing.T) {
+	tests := []struct {
+		name   string
+		events []core.Event
+		want   core.Message
+	}{
+		{"received",
+			[]core.Event{received("m", 7, "hi")},
+			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi")}},
+		{"the first receipt wins",
+			[]core.Event{received("m", 7, "hi"), received("m", 8, "ho")},
+			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi")}},
+		{"the first receipt wins, even without a body",
+			[]core.Event{{Kind: core.KindMessageReceived, MessageID: "m"}, received("m", 8, "ho")},
+			core.Message{ID: "m", Received: true}},
+		{"started",
+			[]core.Event{received("m", 7, "hi"), started("m")},
+			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), InProgress: true}},
+		{"finished",
+			[]core.Event{received("m", 7, "hi"), started("m"), completed("m", 0, "a"), finished("m")},
+			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), Finished: true, Steps: steps("a")}},
+		{"failed",
+			[]core.Event{received("m", 7, "hi"), started("m"), completed("m", 0, "a"), failed("m", "boom")},
+			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), Errored: true, Error: "boom", Steps: steps("a")}},
+		{"failed without a text",
+			[]core.Event{failed("m", "")},
+			core.Message{ID: "m", Position: -1, Errored: true}},
+		{"the last failure wins",
+			[]core.Event{failed("m", "boom"), failed("m", "bang")},
+			core.Message{ID: "m", Position: -1, Errored: true, Error: "bang"}},
+		{"a failure stays when processing goes on",
+			[]core.Event{failed("m", "boom"), started("m")},
+			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", InProgress: true}},
+		{"a failure stays when processing finishes",
+			[]core.Event{failed("m", "boom"), started("m"), finished("m")},
+			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", Finished: true}},
+		{"started once more after the end",
+			[]core.Event{finished("m"), started("m")},
+			core.Message{ID: "m", Position: -1, Finished: true, InProgress: true}},
+		{"steps 0 then 2",
+			[]core.Event{completed("m", 0, "a"), completed("m", 2, "c")},
+			core.Message{ID: "m", Position: -1, Steps: []core.Step{{Index: 0, Output: []byte("a")}, {Index: 2, Output: []byte("c")}}}},
+		{"steps backwards",
+			[]core.Event{completed("m", 2, "c"), completed("m", 1, "b"), completed("m", 0, "a")},
+			core.Message{ID: "m", Position: -1, Steps: steps("a", "b", "c")}},
+		{"a repeated step has the last output",
+			[]core.Event{completed("m", 0, "a"), completed("m", 1, "b"), completed("m", 0, "A")},
+			core.Message{ID: "m", Position: -1, Steps: steps("A", "b")}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			check := func(how string, s *core.State) {
+				t.Helper()
+				got, ok := s.Message("m")
+				if !ok || !reflect.DeepEqual(got, tt.want) {
+					t.Errorf("%s:\n got %+v\nwant %+v", how, got, tt.want)
+				}
+				if got := s.IsReceived("m"); got != tt.want.Received {
+					t.Errorf("%s: IsReceived is %v", how, got)
+				}
+				if got := s.IsInProgress("m"); got != tt.want.InProgress {
+					t.Errorf("%s: IsInProgress is %v", how, got)
+				}
+				if got := s.IsFullyProcessed("m"); got != tt.want.Finished {
+					t.Errorf("%s: IsFullyProcessed is %v", how, got)
+				}
+				if text, ok := s.ErrorText("m"); ok != tt.want.Errored || text != tt.want.Error {
+					t.Errorf("%s: ErrorText is %q, %v", how, text, ok)
+				}
+				if got := s.Len() == 1; got != tt.want.Received {
+					t.Errorf("%s: Len is %d", how, s.Len())
+				}
+				last, some := s.LastCompletedStep("m")
+				if n := len(tt.want.Steps); some != (n > 0) || some && last != tt.want.Steps[n-1].Index {
+					t.Errorf("%s: LastCompletedStep is %d, %v", how, last, some)
+				}
+				for _, step := range tt.want.Steps {
+					if output, ok := s.CompletedStep("m", step.Index); !ok || !bytes.Equal(output, step.Output) {
+						t.Errorf("%s: CompletedStep %d is %q, %v", how, step.Index, output, ok)
+					}
+				}
+			}
+			check("once", stateOf(tt.events...))
+			check("replayed twice", stateOf(slices.Concat(tt.events, tt.events)...))
+			var doubled []core.Event
+			for _, e := range tt.events {
+				doubled = append(doubled, e, e)
+			}
+			check("each event twice", stateOf(doubled...))
+			check("a clone", stateOf(tt.events...).Clone())
+		})
+	}
+}
+
+func TestStateOfAnUnknownMessage(t *testing.T) {
+	s := stateOf(received("other", 1, "x"), completed("other", 1, "x"))
+	if m, ok := s.Message("m"); ok || !reflect.DeepEqual(m, core.Message{}) {
+		t.Errorf("Message is %+v, %v", m, ok)
+	}
+	if s.IsReceived("m") || s.IsInProgress("m") || s.IsFullyProcessed("m") {
+		t.Error("it has a state")
+	}
+	if step, ok := s.LastCompletedStep("m"); ok || step != 0 {
+		t.Errorf("LastCompletedStep is %d", step)
+	}
+	if _, ok := s.CompletedStep("m", 0); ok {
+		t.Error("it has a step")
+	}
+	for _, index := range []uint32{0, 2, math.MaxUint32} {
+		if _, ok := s.CompletedStep("other", index); ok {
+			t.Errorf("step %d is completed", index)
+		}
+	}
+	if text, ok := s.ErrorText("m"); ok || text != "" {
+		t.Errorf("ErrorText is %q", text)
+	}
+}
+
+// TestMessagesAreInOrderOfArrival: whatever happens to them later, messages keep
+// the order of their first receipt, and only received ones are listed.
+func TestMessagesAreInOrderOfArrival(t *testing.T) {
+	s := stateOf(
+		completed("early", 0, "x"),
+		received("b", 9, ""), received("a", 5, ""), completed("never", 0, "y"),
+		finished("a"), received("early", 1, ""), received("b", 2, ""), failed("b", "boom"),
+	)
+	var order []string
+	for m := range s.Messages() {
+		if m.Position != len(order) {
+			t.Errorf("%s has position %d, want %d", m.ID, m.Position, len(order))
+		}
+		order = append(order, m.ID)
+	}
+	if want := []string{"b", "a", "early"}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
+	if s.Len() != 3 {
+		t.Errorf("Len is %d", s.Len())
+	}
+	if m, ok := s.Message("never"); !ok || m.Position != -1 || len(m.Steps) != 1 {
+		t.Errorf("the message that was never received is %+v, %v", m, ok)
+	}
+}
+
+// TestMessagesWhileTheStateChanges: a loop sees the messages that were there
+// when it began, and may itself change the state.
+func TestMessagesWhileTheStateChanges(t *testing.T) {
+	s := stateOf(received("a", 1, ""), received("b", 2, ""))
+	var order []string
+	for m := range s.Messages() {
+		order = append(order, m.ID)
+		s.Apply(received("during-"+m.ID, 3, ""))
+		s.Apply(finished("b"))
+		if m.ID == "b" && !m.Finished {
+			t.Error("b is not as the log has it when its turn comes")
+		}
+	}
+	if want := []string{"a", "b"}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
+	for range s.Messages() {
+		break
+	}
+}
+
+// TestReturnedMessagesDoNotChange: what a caller holds stays as it is, whatever
+// steps follow, in the state or in a clone of it.
+func TestReturnedMessagesDoNotChange(t *testing.T) {
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		s := core.NewState()
+		var held, want []core.Message
+		for i := range 40 {
+			s.Apply(completed("m", random.Uint32N(12), strconv.Itoa(i)))
+			if random.IntN(4) == 0 {
+				s = s.Clone()
+			}
+			m, _ := s.Message("m")
+			held = append(held, m)
+			m.Steps = slices.Clone(m.Steps)
+			want = append(want, m)
+			// What the caller appends for itself must not reach the state.
+			_ = append(held[i].Steps, core.Step{Index: 99})
+		}
+		if !reflect.DeepEqual(held, want) {
+			t.Fatalf("seed %d: a message in the caller's hands has changed", seed)
+		}
+	}
+}
+
+func TestCloneIsIndependent(t *testing.T) {
+	s := stateOf(received("m", 1, ""), completed("m", 0, "a"), completed("never", 3, "z"))
+	before := contents(s, "never")
+	c := s.Clone()
+	c.Apply(completed("m", 1, "in the clone"))
+	c.Apply(completed("m", 0, "in the clone"))
+	c.Apply(received("n", 2, ""))
+	c.Apply(finished("never"))
+	if got := contents(s, "never"); !reflect.DeepEqual(got, before) {
+		t.Errorf("the clone changed the original:\n got %+v\nwant %+v", got, before)
+	}
+	c = s.Clone()
+	s.Apply(completed("m", 1, "in the original"))
+	s.Apply(finished("m"))
+	s.Apply(received("n", 2, ""))
+	if got := contents(c, "never"); !reflect.DeepEqual(got, before) {
+		t.Errorf("the original changed the clone:\n got %+v\nwant %+v", got, before)
+	}
+	c.Apply(finished("m"))
+	if m := slices.Collect(c.Messages())[0]; !m.Finished {
+		t.Error("the clone lists another message than it changes")
+	}
+}
+
+// TestReplayTwice: for random logs, replaying all of it again changes nothing.
+func TestReplayTwice(t *testing.T) {
+	ids := []string{"a", "b", "c"}
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		var log []core.Event
+		for i := range random.IntN(40) {
+			log = append(log, core.Event{
+				Kind:       core.Kind(1 + random.IntN(5)),
+				MessageID:  ids[random.IntN(len(ids))],
+				ReceivedAt: uint64(i),
+				Step:       random.Uint32N(4),
+				Output:     []byte{byte(i)},
+				Error:      strconv.Itoa(i),
+			})
+		}
+		once, twice := contents(stateOf(log...), ids...), contents(stateOf(slices.Concat(log, log)...), ids...)
+		if !reflect.DeepEqual(once, twice) {
+			t.Fatalf("seed %d:\n once %+v\ntwice %+v", seed, once, twice)
+		}
+	}
+}
+
+// TestStateIsSafeForConcurrentUse is for the race detector.
+func TestStateIsSafeForConcurrentUse(t *testing.T) {
+	s := core.NewState()
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for i := range uint32(200) {
+				s.Apply(received("m"+strconv.Itoa(int(i%10)), 1, "x"))
+				s.Apply(completed("m0", i%7, "x"))
+				s.Apply(failed("m0", "x"))
+			}
+		})
+		group.Go(func() {
+			for range 200 {
+				for m := range s.Messages() {
+					for _, step := range m.Steps {
+						_ = step.Output[0]
+					}
+				}
+				s.LastCompletedStep("m0")
+				s.CompletedStep("m0", 3)
+				s.ErrorText("m0")
+				s.Message("m0")
+				s.Clone().Apply(finished("m0"))
+				_ = s.IsReceived("m0") || s.IsInProgress("m0") || s.IsFullyProcessed("m0") || s.Len() > 0
+			}
+		})
+	}
+	group.Wait()
+}
