@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hack-pad/safejs"
+
+	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/memstore"
+	"github.com/holdfast-dev/holdfast/idbstore"
+)
+
+// function is what JavaScript calls.
+type function = func(this safejs.Value, args []safejs.Value) any
+
+// bridge serves one store and the conversations that are open in it. The
+// program has one thread, and goroutines switch only where they wait, so its
+// fields need no lock.
+type bridge struct {
+	store         core.DurableStore
+	onChange      safejs.Value // (handle, expected sequence, reset, messages)
+	conversations map[int]*handle
+	lastHandle    int
+	ended         chan struct{}
+}
+
+// background makes a function that runs work in a goroutine and hands the
+// result to its last argument. Work that was called first waits first.
+func (b *bridge) background(work func(context.Context, arguments) (any, error)) function {
+	return func(_ safejs.Value, args []safejs.Value) any {
+		if len(args) == 0 {
+			return nil
+		}
+		done := args[len(args)-1]
+		go func() {
+			value, err := guarded(func() (any, error) { return work(context.Background(), args[:len(args)-1]) })
+			if err != nil {
+				_, _ = done.Invoke(failure(err)) // the host's callback does not throw
+				return
+			}
+			_, _ = done.Invoke(safejs.Undefined(), value)
+		}()
+		return nil
+	}
+}
+
+// immediate makes a function that returns {value} or {error}.
+func (b *bridge) immediate(work func(arguments) (any, error)) function {
+	return func(_ safejs.Value, args []safejs.Value) any {
+		value, err := guarded(func() (any, error) { return work(args) })
+		if err != nil {
+			return map[string]any{"error": failure(err)}
+		}
+		return map[string]any{"value": value}
+	}
+}
+
+// guarded turns a panic, which would end the program, into an error. After one
+// nothing is known about the program's state, so the host gives it up.
+func guarded(work func() (any, error)) (value any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &core.Error{Code: core.ErrInstanceLost, Detail: fmt.Sprintf("a defect of Holdfast: %v; please report it, and open again", p)}
+		}
+	}()
+	return work()
+}
+
+func (b *bridge) open(ctx context.Context, args arguments) (any, error) {
+	storage, database, relaxed, timeout := args.text(0), args.text(1), args.flag(2), args.number(3)
+	b.onChange = args.value(4)
+	if storage == "memory" {
+		b.store = memstore.New()
+		return nil, nil
+	}
+	store, err := idbstore.Open(ctx, database, idbstore.Options{
+		Relaxed: relaxed,
+		Timeout: time.Duration(timeout) * time.Millisecond,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.store = store
+	return nil, nil
+}
+
+func (b *bridge) close(context.Context, arguments) (any, error) {
+	for id := range b.conversations {
+		b.forget(id)
+	}
+	err := b.store.Close()
+	close(b.ended)
+	return nil, err
+}
+
+// list returns ids and heads in turn.
+func (b *bridge) list(ctx context.Context, args arguments) (any, error) {
+	streams, err := b.store.Streams(ctx, args.text(0))
+	if err != nil {
+		return nil, err
+	}
+	flat := make([]any, 0, 2*len(streams))
+	for _, stream := range streams {
+		flat = append(flat, stream.Name, stream.Head)
+	}
+	return flat, nil
+}
+
+func (b *bridge) delete(ctx context.Context, args arguments) (any, error) {
+	return nil, b.store.Delete(ctx, args.text(0))
+}
+
+func (b *bridge) health(arguments) (any, error) {
+	store, ok := b.store.(*idbstore.Store)
+	if !ok {
+		return map[string]any{}, nil
+	}
+	report := map[string]any{"epoch": store.Epoch()}
+	if err := store.LastError(); err != nil {
+		report["lastError"] = failure(err)
+	}
+	return report, nil
+}

@@ -1,0 +1,48 @@
+// Command wasm is Holdfast compiled to WebAssembly: a bridge from JavaScript to
+// package core. It only translates, and its one client is the TypeScript
+// package in ../web, which checks every argument before it calls.
+//
+// The host sets the global function holdfast before it runs the program, and
+// gets an object of functions from it. A function that works in the background
+// takes a last argument done, which it calls once with (error, value); error is
+// undefined or a plain object, see failure. When the store has been closed the
+// program ends.
+package main
+
+import "github.com/hack-pad/safejs"
+
+func main() {
+	b := &bridge{conversations: map[int]*handle{}, ended: make(chan struct{})}
+	functions := map[string]any{}
+	for name, fn := range map[string]function{
+		"open":          b.background(b.open),
+		"conversations": b.background(b.list),
+		"delete":        b.background(b.delete),
+		"close":         b.background(b.close),
+		"recover":       b.background(b.recover),
+		"receive":       b.background(b.receive),
+		"record":        b.background(b.record),
+		"refresh":       b.background(b.refresh),
+		"events":        b.background(b.events),
+		"create":        b.immediate(b.create),
+		"clone":         b.immediate(b.clone),
+		"follow":        b.immediate(b.follow),
+		"unfollow":      b.immediate(b.unfollow),
+		"release":       b.immediate(b.release),
+		"health":        b.immediate(b.health),
+	} {
+		f, err := safejs.FuncOf(fn)
+		if err != nil {
+			return // the host sees the program end
+		}
+		functions[name] = f
+	}
+	host, err := safejs.Global().Get("holdfast")
+	if err != nil {
+		return
+	}
+	if _, err := host.Invoke(functions); err != nil {
+		return
+	}
+	<-b.ended
+}

@@ -1,0 +1,53 @@
+import type { ErrorCode, Outcome } from "./errors.js";
+
+// The functions that the Go program offers, see wasm/main_js.go. Arguments are
+// not checked there.
+
+/** An error as the Go program describes it. */
+export interface Failure {
+  readonly code: ErrorCode;
+  readonly outcome: Outcome;
+  readonly message: string;
+  readonly operation?: string;
+  readonly stream?: string;
+  readonly cause?: string;
+  readonly expected?: number;
+  readonly actual?: number;
+}
+
+/** Called once: with an error, or with `undefined` and the value. */
+export type Done<T> = (error: Failure | undefined, value: T) => void;
+
+/** What a function that works at once returns. */
+export type Result<T> = { readonly error: Failure } | { readonly error?: undefined; readonly value: T };
+
+/** A conversation that was opened. */
+export interface Opened {
+  readonly handle: number;
+  readonly expectedSeq: number;
+  readonly state: Uint8Array;
+}
+
+export type EventKind = "message_received" | "processing_started" | "step_completed" | "processing_finished" | "error_occurred";
+
+/** Tells that messages of a conversation have changed. */
+export type OnChange = (handle: number, expectedSeq: number, reset: boolean, messages: Uint8Array) => void;
+
+export interface Bridge {
+  open(storage: string, database: string, relaxed: boolean, timeout: number, onChange: OnChange, done: Done<null>): void;
+  conversations(prefix: string, done: Done<(string | number)[]>): void;
+  delete(id: string, done: Done<null>): void;
+  close(done: Done<null>): void;
+  recover(id: string, done: Done<Opened>): void;
+  /** -2 is skip, -1 is start, any other the step to resume from. */
+  receive(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, done: Done<number>): void;
+  record(handle: number, kind: EventKind, id: string, number: number, data: Uint8Array | undefined, text: string, done: Done<number>): void;
+  refresh(handle: number, done: Done<null>): void;
+  events(handle: number, from: number, limit: number, done: Done<Uint8Array>): void;
+  create(id: string): Result<Opened>;
+  clone(handle: number): Result<Opened>;
+  follow(handle: number): Result<null>;
+  unfollow(handle: number): Result<null>;
+  release(handle: number): Result<null>;
+  health(): Result<{ readonly epoch?: string; readonly lastError?: Failure }>;
+}

@@ -1,0 +1,35 @@
+/**
+ * `go.js` is made by `make build` from the `wasm_exec.js` of the Go toolchain that compiles `holdfast.wasm`:
+ * the two must come from the same release.
+ */
+
+/** One Go program: made, instantiated with its imports, run once. */
+export interface Go {
+  /** Arguments of the program; the first is its name. */
+  argv: string[];
+  /** Environment of the program. */
+  env: Record<string, string>;
+  /** Called when the program ends, within `run`. */
+  exit: (code: number) => void;
+  /** What the module imports. */
+  readonly importObject: WebAssembly.Imports;
+  /** Runs the program. Resolves when it has ended. */
+  run(instance: WebAssembly.Instance): Promise<void>;
+  /** Enters the program from an event or a timer. */
+  _resume(): void;
+  /** Timers of the program that have not fired: its ids to those of `setTimeout`. */
+  readonly _scheduledTimeouts: Map<number, ReturnType<typeof setTimeout>>;
+}
+
+/** The part of Node's `fs` that a Go program without files needs. */
+export interface GoFS {
+  /** Writes to a file descriptor, 1 or 2 for the standard outputs; returns the number of bytes taken. */
+  writeSync(fd: number, bytes: Uint8Array): number;
+}
+
+/**
+ * Defines the class `Go`. Nothing is defined in the page's own globals: `globalThis` is what the program takes for
+ * them, and is given the properties `Go`, `process`, `path` and, unless it has one, `fs`.
+ * `fs` takes what the runtime itself prints, which is how it reports a panic.
+ */
+export function defineGo(globalThis: object, fs: GoFS): new () => Go;

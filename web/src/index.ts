@@ -1,0 +1,29 @@
+/**
+ * Durable conversations for browser agents and offline-first chat clients.
+ *
+ * ```ts
+ * import { open } from "@holdfast-dev/holdfast";
+ *
+ * const holdfast = await open();
+ * const conversation = await holdfast.recover("support");
+ * ```
+ *
+ * @packageDocumentation
+ */
+export { open } from "./open.js";
+export { errorCodes, HoldfastError, SequenceConflictError } from "./errors.js";
+export type { ErrorCode, ErrorDetails, Outcome } from "./errors.js";
+export type {
+  Conversation,
+  ConversationEvent,
+  ConversationInfo,
+  ConversationState,
+  Decision,
+  Durability,
+  Health,
+  Holdfast,
+  Message,
+  OpenOptions,
+  Step,
+  Storable,
+} from "./types.js";

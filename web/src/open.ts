@@ -1,0 +1,125 @@
+import type { Done, Opened } from "./bridge.js";
+import * as check from "./check.js";
+import { Registry } from "./conversation.js";
+import { errorOf, Instance } from "./instance.js";
+import { loadModule } from "./load.js";
+import type { Conversation, ConversationInfo, Durability, Health, Holdfast, OpenOptions } from "./types.js";
+
+const maxTimeout = 600_000;
+
+/**
+ * Opens a store and starts its WebAssembly instance. Rejects with a
+ * {@link HoldfastError}: `store_reset`, once, when the browser has emptied the store since the
+ * page last had it open; `blocked` when another tab keeps it from opening;
+ * `storage_unavailable`, `unsupported_version` or `quota_exceeded` as the browser has it;
+ * `instance_lost` when the WebAssembly cannot be fetched; `invalid_argument`.
+ * Several may be open at once, also of one database.
+ */
+export async function open(options: OpenOptions = {}): Promise<Holdfast> {
+  const given = check.record("open", "options", options);
+  const settings: Settings = {
+    database: check.text("open", "database", given["database"] ?? "holdfast"),
+    storage: check.oneOf("open", "storage", given["storage"] ?? "indexeddb", ["indexeddb", "memory"]),
+    durability: check.oneOf("open", "durability", given["durability"] ?? "strict", ["strict", "default"]),
+    timeout: check.integer("open", "timeout", given["timeout"] ?? 30_000, 1, maxTimeout),
+  };
+  const instance = await Instance.start(await loadModule(options.wasm));
+  const registry = new Registry(instance);
+  try {
+    await instance.call<null>((bridge, done) =>
+      bridge.open(
+        settings.storage,
+        settings.database,
+        settings.durability === "default",
+        settings.timeout,
+        (handle, expectedSeq, reset, messages) => registry.changed(handle, expectedSeq, reset, messages),
+        done,
+      ),
+    );
+  } catch (error) {
+    instance.close();
+    throw error;
+  }
+  return new OpenStore(registry, settings);
+}
+
+interface Settings {
+  readonly database: string;
+  readonly storage: "indexeddb" | "memory";
+  readonly durability: Durability;
+  readonly timeout: number;
+}
+
+class OpenStore implements Holdfast {
+  readonly #registry: Registry;
+  readonly #settings: Settings;
+  #closing: Promise<void> | undefined;
+
+  constructor(registry: Registry, settings: Settings) {
+    this.#registry = registry;
+    this.#settings = settings;
+  }
+
+  create(id: string): Conversation {
+    const name = check.text("create", "id", id);
+    return this.#registry.adopt(name, this.#registry.instance.callNow((bridge) => bridge.create(name)));
+  }
+
+  async recover(id: string): Promise<Conversation> {
+    const name = check.text("recover", "id", id);
+    return this.#registry.adopt(name, await this.#registry.instance.call<Opened>((bridge, done) => bridge.recover(name, done)));
+  }
+
+  async conversations(prefix = ""): Promise<readonly ConversationInfo[]> {
+    const start = check.text("conversations", "prefix", prefix);
+    const flat = await this.#registry.instance.call((bridge, done: Done<(string | number)[]>) => bridge.conversations(start, done));
+    const list: ConversationInfo[] = [];
+    for (let i = 0; i < flat.length; i += 2) list.push({ id: flat[i] as string, head: flat[i + 1] as number });
+    return list;
+  }
+
+  async delete(id: string): Promise<void> {
+    const name = check.text("delete", "id", id);
+    await this.#registry.instance.call<null>((bridge, done) => bridge.delete(name, done));
+  }
+
+  async health(): Promise<Health> {
+    const { epoch = "", lastError } = this.#registry.instance.callNow((bridge) => bridge.health());
+    const { storage, durability } = this.#settings;
+    const manager = storage === "indexeddb" ? storageManager() : undefined;
+    const [persisted, estimate] = await Promise.all([
+      manager?.persisted().catch(() => undefined),
+      manager?.estimate().catch(() => undefined),
+    ]);
+    return {
+      storage,
+      durability,
+      persisted,
+      usage: estimate?.usage,
+      quota: estimate?.quota,
+      epoch,
+      lastError: lastError === undefined ? undefined : errorOf(lastError),
+    };
+  }
+
+  async persist(): Promise<boolean> {
+    const manager = this.#settings.storage === "indexeddb" ? storageManager() : undefined;
+    // Workers can only ask whether it is so.
+    if (manager === undefined) return false;
+    const granted = typeof manager.persist === "function" ? manager.persist() : manager.persisted();
+    return granted.catch(() => false);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#registry.instance.call<null>((bridge, done) => bridge.close(done)).then(
+      () => this.#registry.instance.close(),
+    );
+    return this.#closing;
+  }
+}
+
+/** The StorageManager, which only secure contexts have. */
+function storageManager(): StorageManager | undefined {
+  const { storage } = navigator as { readonly storage?: StorageManager };
+  return storage;
+}
