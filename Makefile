@@ -1,0 +1,110 @@
+# Everything that is to be done here. `make help` lists the targets.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# One thing at a time: two browsers of two parts would slow each other into timeouts.
+.NOTPARALLEL:
+
+GO_VERSION := $(shell go env GOVERSION)
+ifeq ($(GO_VERSION),)
+$(error Go is not installed: see https://go.dev/dl)
+endif
+# The race detector needs cgo, and so a C compiler.
+RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+BIN   := .build/bin
+DIST  := web/dist
+WASM  := GOOS=js GOARCH=wasm
+NPM   := web/node_modules/.package-lock.json
+VULN  ?= optional
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: build ## build, then serve the demo on 127.0.0.1 and print its address
+	cd web && npx vite demo
+
+.PHONY: test
+test: ## run all tests, native and in Chromium, up to the first part that fails
+	$(MAKE) test-go
+	$(MAKE) test-wasm
+	$(MAKE) test-web
+
+.PHONY: test-go
+test-go: ## run the Go tests natively
+	go test -vet=off -timeout=3m $(RACE) ./...
+
+.PHONY: test-wasm
+test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both IndexedDB backends
+	scripts/test-wasm.sh leveldb
+	scripts/test-wasm.sh sqlite
+
+.PHONY: test-web
+test-web: build ## run the TypeScript tests in Chromium, then those of the packed npm package
+	chrome=$$(scripts/chrome.sh) && cd web && CHROME=$$chrome npx playwright test
+
+.PHONY: lint
+lint: $(BIN)/staticcheck $(BIN)/govulncheck $(NPM) ## check format, vet, staticcheck, known vulnerabilities, types and TypeScript rules
+	@test -z "$$(gofmt -l core idbstore wasm | tee /dev/stderr)" || { echo "run gofmt -w on these" >&2; exit 1; }
+	go vet ./...
+	$(WASM) go vet ./...
+	$(BIN)/staticcheck ./...
+	$(WASM) $(BIN)/staticcheck ./...
+	VULN=$(VULN) scripts/vuln.sh $(BIN)/govulncheck
+	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p demo && npx oxlint --type-aware --deny-warnings
+
+.PHONY: build
+build: $(DIST)/build.json $(DIST)/index.js ## build the WebAssembly and the TypeScript into web/dist
+
+.PHONY: bench
+bench: build ## run the benchmarks, natively and in Chromium
+	go test -vet=off -run='^$$' -bench=. -benchmem ./...
+	chrome=$$(scripts/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=bench
+
+.PHONY: size
+size: build ## print the bytes that a visitor downloads, and fail over the budget
+	cd web && node scripts/size.mjs
+
+.PHONY: clean
+clean: ## remove everything that was generated
+	rm -rf .build $(DIST) web/node_modules web/test-results
+
+# A new toolchain makes everything that it made before out of date.
+TOOLCHAIN := .build/$(GO_VERSION)
+$(TOOLCHAIN):
+	@mkdir -p .build && rm -f .build/go1* && touch $@
+
+# The folders stand for files that were removed from them.
+GO_SOURCES := go.mod go.sum $(shell find core idbstore wasm -type d -o -name '*.go' ! -name '*_test.go')
+# Size decides how soon a visitor's first page works, so functions are not inlined (72 KB of brotli less, and time is
+# spent in crossings to JavaScript), and the garbage collector is the one for small heaps on one core (14 KB less).
+SMALL := $(if $(filter go1.26%,$(GO_VERSION)),GOEXPERIMENT=nogreenteagc)
+$(DIST)/holdfast.wasm: $(GO_SOURCES) $(TOOLCHAIN)
+	$(WASM) $(SMALL) go build -trimpath -gcflags=all=-l -ldflags="-s -w" -o $@ ./wasm
+	@touch $@
+
+$(DIST)/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-license.txt web/src/go.d.ts $(TOOLCHAIN)
+	@mkdir -p $(DIST)
+	node $<
+
+$(DIST)/build.json: $(DIST)/holdfast.wasm $(DIST)/go.js
+	node web/scripts/build-info.mjs
+
+# tsc keeps what it wrote before, so what a removed source has left goes first.
+$(DIST)/index.js: web/src $(wildcard web/src/*.ts) web/tsconfig.json $(NPM)
+	@mkdir -p $(DIST)
+	@find $(DIST) -name '*.js' ! -name go.js -delete -o -name '*.d.ts' ! -name go.d.ts -delete
+	cd web && npx tsc
+	@touch $@
+
+$(NPM): web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { echo "npm not found: install Node.js 20.19 or later" >&2; exit 1; }
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(BIN)/staticcheck $(BIN)/govulncheck $(BIN)/wasmbrowsertest: tools/go.mod tools/go.sum $(TOOLCHAIN)
+	cd tools && GOBIN=$(CURDIR)/$(BIN) go install tool
+	@touch $(BIN)/*

@@ -1,0 +1,47 @@
+// What the build in dist was made from. Run: writes dist/build.json. Imported by the test that refuses a stale build.
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+export const dist = join(root, "web", "dist");
+
+/** @param {string} name */
+const goEnv = (name) => execFileSync("go", ["env", name], { cwd: root, encoding: "utf8" }).trim();
+
+/** @param {string | Uint8Array} bytes */
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+/** The toolchain's JavaScript half of a Go program. */
+export const wasmExec = () => readFileSync(join(goEnv("GOROOT"), "lib", "wasm", "wasm_exec.js"), "utf8");
+
+/** Hash over the names and the contents of all files that go into holdfast.wasm. */
+function sourceHash() {
+  const files = ["go.mod", "go.sum"];
+  for (const folder of ["core", "idbstore", "wasm"]) {
+    for (const file of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })) {
+      if (file.endsWith(".go") && !file.endsWith("_test.go")) files.push(join(folder, file));
+    }
+  }
+  const hash = createHash("sha256");
+  for (const file of files.map((f) => f.split(sep).join("/")).sort()) {
+    hash.update(`${file} ${sha256(readFileSync(join(root, file)))}\n`);
+  }
+  return hash.digest("hex");
+}
+
+/** What dist/build.json says when dist is fresh. */
+export function buildInfo() {
+  return {
+    goVersion: goEnv("GOVERSION"),
+    sourceHash: sourceHash(),
+    wasmSha256: sha256(readFileSync(join(dist, "holdfast.wasm"))),
+    wasmExecSha256: sha256(wasmExec()),
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(join(dist, "build.json"), JSON.stringify(buildInfo(), null, 2) + "\n");
+}

@@ -1,0 +1,58 @@
+// Prints what a visitor downloads: holdfast.wasm, and the JavaScript as vite bundles and minifies it together with
+// its dependency. Fails when both, compressed with brotli, exceed the budget.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { build } from "vite";
+import { dist } from "./build-info.mjs";
+
+const budget = 800_000;
+
+const entry = "\0entry";
+const output = await build({
+  configFile: false,
+  logLevel: "error",
+  plugins: [
+    {
+      name: "entry",
+      resolveId: (id) => (id === "entry" ? entry : undefined),
+      // All exports, and kept: nothing of the package may be left out as unused.
+      load: (id) => (id === entry ? `export * from ${JSON.stringify(join(dist, "index.js"))}` : undefined),
+    },
+    {
+      // The module is counted by itself, not as a data URL or an asset.
+      name: "external-wasm",
+      enforce: "pre",
+      transform: (code, id) => (id.startsWith(dist) ? code.replaceAll("holdfast.wasm", "wasm") : undefined),
+    },
+  ],
+  build: { write: false, minify: true, target: "es2022", rolldownOptions: { input: "entry", preserveEntrySignatures: "strict" } },
+});
+const chunks = (Array.isArray(output) ? output : [output]).flatMap((o) => ("output" in o ? o.output : []));
+const js = chunks.map((c) => (c.type === "chunk" ? c.code : "")).join("");
+
+/** @param {Uint8Array} bytes */
+function sizes(bytes) {
+  const params = {
+    [constants.BROTLI_PARAM_QUALITY]: 11,
+    [constants.BROTLI_PARAM_LGWIN]: 24,
+    [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+  };
+  return [bytes.length, gzipSync(bytes, { level: 9 }).length, brotliCompressSync(bytes, { params }).length];
+}
+
+/** @param {string} name @param {number[]} row */
+const print = (name, row) => console.log(name.padEnd(14) + row.map((n) => n.toLocaleString("en-US").padStart(12)).join(""));
+
+const rows = [sizes(readFileSync(join(dist, "holdfast.wasm"))), sizes(Buffer.from(js))];
+const total = [0, 1, 2].map((i) => rows.reduce((sum, row) => sum + (row[i] ?? 0), 0));
+console.log("bytes".padEnd(14) + ["raw", "gzip -9", "brotli -11"].map((s) => s.padStart(12)).join(""));
+print("holdfast.wasm", rows[0] ?? []);
+print("JavaScript", rows[1] ?? []);
+print("total", total);
+
+const brotli = total[2] ?? Infinity;
+if (brotli > budget) {
+  console.error(`${brotli.toLocaleString("en-US")} bytes are more than the budget of ${budget.toLocaleString("en-US")}`);
+  process.exit(1);
+}

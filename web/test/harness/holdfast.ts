@@ -1,0 +1,133 @@
+// For specs that tell stories about an open store: it is open in a page, as a handle on which the stories run.
+import type { JSHandle, Page } from "@playwright/test";
+import type { ConversationState, ErrorCode, Holdfast, Message, OpenOptions, Outcome } from "@holdfast-dev/holdfast";
+import { expect, test as base } from "./test.js";
+
+export { expect };
+
+export type Storage = NonNullable<OpenOptions["storage"]>;
+export const storages: readonly Storage[] = ["indexeddb", "memory"];
+
+/** What an error says of itself, as plain data. */
+export interface Failure {
+  readonly name: string;
+  readonly code: ErrorCode;
+  readonly outcome: Outcome;
+  readonly message: string;
+  readonly operation: string | undefined;
+  readonly stream: string | undefined;
+  readonly cause: string | undefined;
+  readonly expected: number | undefined;
+  readonly actual: number | undefined;
+}
+
+/** A message with its getters read. */
+export type PlainMessage = Omit<Message, "steps"> & { readonly steps: readonly { readonly index: number; readonly output: unknown }[] };
+
+declare global {
+  /** What stories can call in the page, where they can import nothing of the spec. */
+  var told: {
+    /** How a call has failed; undefined if it has not. */
+    failure(call: Promise<unknown> | (() => unknown)): Promise<Failure | undefined>;
+    /** A state as plain data. */
+    messages(state: ConversationState): PlainMessage[];
+    /** The events of a database's object store, or of a transaction or a request on it. */
+    idb<T>(request: IDBRequest<T>): Promise<T>;
+    /** An object store of a Holdfast database, in a transaction of its own. */
+    objectStore(database: string, name: string): Promise<IDBObjectStore>;
+  };
+}
+
+function tell(): void {
+  globalThis.told = {
+    async failure(call) {
+      try {
+        await (typeof call === "function" ? call() : call);
+        return undefined;
+      } catch (error) {
+        const { HoldfastError } = await import("@holdfast-dev/holdfast");
+        if (!(error instanceof HoldfastError)) throw new Error(`not a HoldfastError: ${String(error)}`, { cause: error });
+        if (!(error instanceof Error)) throw new Error("not an Error");
+        const { name, code, outcome, message, operation, stream, cause } = error;
+        const { expected, actual } = error as { readonly expected?: number; readonly actual?: number };
+        return { name, code, outcome, message, operation, stream, cause: cause === undefined ? undefined : String(cause), expected, actual };
+      }
+    },
+    messages: (state) =>
+      state.messages.map(({ id, receivedAt, body, status, steps, error }) => ({
+        id,
+        receivedAt,
+        body,
+        status,
+        steps: steps.map(({ index, output }) => ({ index, output })),
+        error,
+      })),
+    idb: (request) =>
+      new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      }),
+    objectStore: async (database, name) =>
+      (await globalThis.told.idb(indexedDB.open(database))).transaction(name, "readwrite").objectStore(name),
+  };
+}
+
+export interface Fixtures {
+  /** What `holdfast` is opened with. */
+  storage: Storage;
+  /** A page of a fresh origin that can import the package, with `told`. */
+  home: Page;
+  /** A store open in `home`. */
+  holdfast: JSHandle<Holdfast>;
+  /** Errors that nobody caught, and what was written to the console as an error. A test that expects some empties it. */
+  complaints: string[];
+}
+
+/** Gathers what goes wrong in a page unseen. */
+export function listen(page: Page, complaints: string[]): void {
+  // Unhandled rejections are among the page's errors.
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+}
+
+export const test = base.extend<Fixtures>({
+  storage: ["indexeddb", { option: true }],
+
+  complaints: [
+    // oxlint-disable-next-line no-empty-pattern -- Playwright reads the names of the fixtures from this pattern.
+    async ({}, use) => {
+      const complaints: string[] = [];
+      await use(complaints);
+      expect(complaints, "nothing goes wrong unseen").toEqual([]);
+    },
+    { auto: true },
+  ],
+
+  home: async ({ page, server, complaints }, use) => {
+    listen(page, complaints);
+    await page.addInitScript(tell);
+    await page.goto(server.origin);
+    await use(page);
+  },
+
+  holdfast: async ({ home, storage }, use) => {
+    await use(
+      await home.evaluateHandle(async (storage) => {
+        const { open } = await import("@holdfast-dev/holdfast");
+        return open({ storage });
+      }, storage),
+    );
+  },
+});
+
+/** The same tests on each store. */
+export function onEachStore(tests: () => void): void {
+  for (const storage of storages) {
+    test.describe(storage, () => {
+      test.use({ storage });
+      tests();
+    });
+  }
+}

@@ -1,0 +1,31 @@
+// Runs once before all tests: finds the browser, and bundles each file of test/pages to /bundle/<name>.js.
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "vite";
+import { bundles } from "./server.js";
+
+const web = fileURLToPath(new URL("../..", import.meta.url));
+
+export default async function setup(): Promise<void> {
+  process.env["CHROME"] ??= execFileSync(join(web, "..", "scripts", "chrome.sh"), { encoding: "utf8" }).trim();
+  const pages = join(web, "test", "pages");
+  const files = readdirSync(pages).filter((file) => file.endsWith(".ts"));
+  await build({
+    configFile: false,
+    root: pages,
+    base: "/bundle/",
+    logLevel: "warn",
+    build: {
+      outDir: bundles,
+      emptyOutDir: true,
+      target: "es2022",
+      rolldownOptions: {
+        input: Object.fromEntries(files.map((file) => [basename(file, ".ts"), join(pages, file)])),
+        output: { entryFileNames: "[name].js" },
+        preserveEntrySignatures: "strict",
+      },
+    },
+  });
+}

@@ -1,0 +1,2 @@
+// The whole package as one bundled module.
+export * from "@holdfast-dev/holdfast";
