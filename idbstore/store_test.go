@@ -1,0 +1,182 @@
+package idbstore
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/storetest"
+)
+
+// The logic of the store, over a fake of the browser's storage. The real one is
+// met in store_js_test.go.
+func TestContractOverFake(t *testing.T) {
+	storetest.Run(t, func(testing.TB) storetest.Storage {
+		d := newDisk()
+		return func(t testing.TB) core.DurableStore { return startFake(t, d, 0) }
+	})
+}
+
+func startFake(t testing.TB, d *disk, timeout time.Duration) *Store {
+	t.Helper()
+	s, err := start(context.Background(), &fakeEngine{d}, timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// What the browser can do to an append, what the caller is told, and what is
+// stored in the end.
+func TestAppendFaults(t *testing.T) {
+	ctx := context.Background()
+	unknown := &engineError{"UnknownError", "connection to the storage process lost"}
+	closing := &engineError{"InvalidStateError", "the connection is closing"}
+	quota := &engineError{quotaExceeded, ""}
+	for _, c := range []struct {
+		name   string
+		faults []fault
+		want   core.Code // empty: acknowledged
+		stored int       // events in the end, of the one that was to be appended
+	}{
+		{"none", nil, "", 1},
+		{"closing once", []fault{{step: "begin", err: closing}}, "", 1},
+		{"closing twice", []fault{{step: "begin", err: closing}, {step: "begin", err: closing}}, "", 1},
+		{"closing for good", []fault{{step: "begin", err: closing}, {step: "begin", err: closing}, {step: "begin", err: closing}}, core.ErrStorageUnavailable, 0},
+		{"closing, then it cannot be opened", []fault{{step: "begin", err: closing}, {step: "open", err: unknown}, {step: "open", err: unknown}}, core.ErrStorageUnavailable, 0},
+		{"reading the head fails once", []fault{{step: "keys", err: unknown}}, "", 1},
+		{"the write is refused", []fault{{step: "write", err: &engineError{dataError, ""}}}, core.ErrInvalidArgument, 0},
+		{"no room at the commit", []fault{{step: "commit", err: quota}}, core.ErrQuotaExceeded, 0},
+		{"lost at the commit, not written", []fault{{step: "commit", err: unknown}}, core.ErrOutcomeUnknown, 0},
+		{"lost at the commit, written", []fault{{step: "commit", err: unknown, landed: true}}, core.ErrOutcomeUnknown, 1},
+		{"no answer to the commit, written", []fault{{step: "commit", silent: true, landed: true}}, core.ErrOutcomeUnknown, 1},
+		{"no answer to the commit, not written", []fault{{step: "commit", silent: true}}, core.ErrOutcomeUnknown, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDisk()
+			s := startFake(t, d, 50*time.Millisecond)
+			d.faults = slices.Clone(c.faults)
+			_, err := s.Append(ctx, "s", 0, []byte("event"))
+			if got := core.CodeOf(err); got != c.want {
+				t.Errorf("append: %v, want code %q", err, c.want)
+			}
+			if len(d.faults) > 0 {
+				t.Errorf("%d faults were not met", len(d.faults))
+			}
+			entries, err := s.ReadFrom(ctx, "s", 0, 10)
+			if err != nil || len(entries) != c.stored {
+				t.Errorf("%d events are stored, want %d; %v", len(entries), c.stored, err)
+			}
+			// And it goes on.
+			if _, err := s.Append(ctx, "s", uint64(c.stored), []byte("next")); err != nil {
+				t.Errorf("next append: %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A conversation settles by reading back what the store could not see.
+func TestConversationSettles(t *testing.T) {
+	ctx := context.Background()
+	lost := &engineError{"UnknownError", "connection to the storage process lost"}
+	for _, landed := range []bool{true, false} {
+		d := newDisk()
+		s := startFake(t, d, 0)
+		c, err := core.New("s", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.faults = []fault{{step: "commit", err: lost, landed: landed}}
+		if at, err := c.RecordProcessingStarted(ctx, "m"); err != nil || at != 0 {
+			t.Errorf("landed %v: %d, %v", landed, at, err)
+		}
+		if entries, err := s.ReadFrom(ctx, "s", 0, 10); err != nil || len(entries) != 1 {
+			t.Errorf("landed %v: stored %d times, %v", landed, len(entries), err)
+		}
+	}
+}
+
+func TestReadFaults(t *testing.T) {
+	ctx := context.Background()
+	lost := fault{step: "values", err: &engineError{"UnknownError", "lost"}}
+	d := newDisk()
+	s := startFake(t, d, 0)
+	if _, err := s.Append(ctx, "s", 0, []byte("event")); err != nil {
+		t.Fatal(err)
+	}
+	d.faults = []fault{lost, lost}
+	if entries, err := s.ReadFrom(ctx, "s", 0, 10); err != nil || len(entries) != 1 {
+		t.Errorf("lost twice: %d entries, %v", len(entries), err)
+	}
+	d.faults = []fault{lost, lost, lost}
+	if entries, err := s.ReadFrom(ctx, "s", 0, 10); !errors.Is(err, core.ErrStorageUnavailable) {
+		t.Errorf("lost three times: %d entries, %v", len(entries), err)
+	}
+	if !errors.Is(s.LastError(), core.ErrStorageUnavailable) {
+		t.Errorf("last error: %v", s.LastError())
+	}
+}
+
+func TestOpenFaults(t *testing.T) {
+	failure := fault{step: "open", err: &engineError{"UnknownError", "internal error opening backing store"}}
+	for _, c := range []struct {
+		name   string
+		faults []fault
+		want   core.Code
+	}{
+		{"twice", []fault{failure, failure}, ""},
+		{"three times", []fault{failure, failure, failure}, core.ErrStorageUnavailable},
+		{"a newer version", []fault{{step: "open", err: &engineError{versionError, ""}}}, core.ErrUnsupportedVersion},
+		{"no room", []fault{{step: "open", err: &engineError{quotaExceeded, ""}}}, core.ErrQuotaExceeded},
+	} {
+		d := newDisk()
+		d.faults = c.faults
+		if _, err := start(context.Background(), &fakeEngine{d}, 0); core.CodeOf(err) != c.want {
+			t.Errorf("%s: %v, want code %q", c.name, err, c.want)
+		}
+	}
+}
+
+// A page that missed notices opens a new connection and looks at all streams.
+func TestMissedNotices(t *testing.T) {
+	d := newDisk()
+	s := startFake(t, d, 0)
+	before := s.db
+	heard := make(chan core.StreamInfo, 1)
+	s.Watch(func(stream core.StreamInfo) { heard <- stream })
+	s.missed()
+	if stream := <-heard; stream.Name != "" {
+		t.Errorf("heard of %+v", stream)
+	}
+	if !before.lost() {
+		t.Error("the old connection is still in use")
+	}
+	if _, err := s.Append(context.Background(), "s", 0, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestResetOverFake(t *testing.T) {
+	ctx := context.Background()
+	d := newDisk()
+	s := startFake(t, d, 0)
+	d.empty()
+	for range 2 {
+		if _, err := s.Append(ctx, "s", 0, nil); !errors.Is(err, core.ErrStoreReset) {
+			t.Errorf("append into an emptied store: %v", err)
+		}
+	}
+	if _, err := startFake(t, d, 0).Append(ctx, "s", 0, nil); err != nil {
+		t.Errorf("a store opened afresh: %v", err)
+	}
+	d.empty()
+	if _, err := start(ctx, &fakeEngine{d}, 0); !errors.Is(err, core.ErrStoreReset) {
+		t.Errorf("the next life of the page: %v", err)
+	}
+}
