@@ -57,7 +57,7 @@ lint: $(BIN)/staticcheck $(BIN)/govulncheck $(NPM) ## check format, vet, staticc
 	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p demo && npx oxlint --type-aware --deny-warnings
 
 .PHONY: build
-build: $(DIST)/build.json $(DIST)/index.js ## build the WebAssembly and the TypeScript into web/dist
+build: $(DIST)/build.json $(DIST)/index.js $(DIST)/THIRD_PARTY_LICENSES.txt ## build the WebAssembly and the TypeScript into web/dist
 
 .PHONY: bench
 bench: build ## run the benchmarks, natively and in Chromium
@@ -92,6 +92,10 @@ $(DIST)/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-l
 
 $(DIST)/build.json: $(DIST)/holdfast.wasm $(DIST)/go.js
 	node web/scripts/build-info.mjs
+
+$(DIST)/THIRD_PARTY_LICENSES.txt: scripts/licenses.sh go.mod $(TOOLCHAIN)
+	@mkdir -p $(DIST)
+	$< >$@
 
 # tsc keeps what it wrote before, so what a removed source has left goes first.
 $(DIST)/index.js: web/src $(wildcard web/src/*.ts) web/tsconfig.json $(NPM)

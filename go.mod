@@ -4,9 +4,9 @@ go 1.26
 
 ignore ./web/node_modules
 
-require github.com/hack-pad/safejs v0.1.0
-
 require (
-	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect
-	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
+	github.com/hack-pad/safejs v0.1.0
+	github.com/vmihailenco/msgpack/v5 v5.4.1
 )
+
+require github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect

@@ -169,6 +169,7 @@ var hostile = []struct {
 	{"an empty array", "90", core.ErrCorrupt},
 	{"a short array", "91 01", core.ErrCorrupt},
 	{"a field too few", "93 01 ID a1 6d", core.ErrCorrupt},
+	{"a field more than the array has", "93 01 ID a1 6d 2a", core.ErrCorrupt},
 	{"a field too few of a step", "94 03 ID a1 6d 00", core.ErrCorrupt},
 	{"kind 0", "93 00 ID a1 6d", core.ErrCorrupt},
 	{"kind 6", "93 06 ID a1 6d", core.ErrUnsupportedVersion},
@@ -285,7 +286,7 @@ func TestDecodeAfterARefusal(t *testing.T) {
 }
 
 func TestDecodeSharesTheInput(t *testing.T) {
-	b := unhex(t, "95 03 ID a1 6d 00 c4 02 0102")
+	b := append(make([]byte, 0, 64), unhex(t, "95 03 ID a1 6d 00 c4 02 0102")...)
 	e, err := core.DecodeEvent(b)
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +295,7 @@ func TestDecodeSharesTheInput(t *testing.T) {
 		t.Error("the output is a copy")
 	}
 	if cap(e.Output) != len(e.Output) {
-		t.Error("appending to the output would write into the input")
+		t.Error("appending to the output would write behind the input")
 	}
 }
 

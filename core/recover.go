@@ -98,7 +98,6 @@ func (c *Conversation) load(ctx context.Context) error {
 				return err
 			}
 			verify = false
-			offset++
 		}
 		if len(events) > 0 {
 			offset = events[len(events)-1].Sequence + 1

@@ -58,9 +58,7 @@ func (c *Conversation) look(ctx context.Context, expected uint64, payloads [][]b
 		if err != nil {
 			return position{}, err
 		}
-		if found.head == expected {
-			found.own = holds(entries, expected, payloads)
-		}
+		found.own = holds(entries, expected, payloads)
 		if len(entries) > 0 {
 			found.head = entries[len(entries)-1].Sequence + 1
 		}

@@ -200,6 +200,11 @@ func TestMessagesAreInOrderOfArrival(t *testing.T) {
 	if s.Len() != 3 {
 		t.Errorf("Len is %d", s.Len())
 	}
+	known := s.Known()
+	slices.Sort(known)
+	if want := []string{"a", "b", "early", "never"}; !slices.Equal(known, want) {
+		t.Errorf("known %v, want %v", known, want)
+	}
 	if m, ok := s.Message("never"); !ok || m.Position != -1 || len(m.Steps) != 1 {
 		t.Errorf("the message that was never received is %+v, %v", m, ok)
 	}
@@ -242,8 +247,15 @@ func TestReturnedMessagesDoNotChange(t *testing.T) {
 			held = append(held, m)
 			m.Steps = slices.Clone(m.Steps)
 			want = append(want, m)
-			// What the caller appends for itself must not reach the state.
-			_ = append(held[i].Steps, core.Step{Index: 99})
+			// What callers append for themselves must not reach the state.
+			for _, m := range held {
+				_ = append(m.Steps, core.Step{Index: 99})
+			}
+			for at, step := range held[i].Steps {
+				if step.Index == 99 {
+					t.Fatalf("seed %d: step %d was written by a caller", seed, at)
+				}
+			}
 		}
 		if !reflect.DeepEqual(held, want) {
 			t.Fatalf("seed %d: a message in the caller's hands has changed", seed)

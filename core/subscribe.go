@@ -32,13 +32,13 @@ type subscriber struct{ fn func(Change) }
 // subscribers is a list of them. The zero value is empty.
 type subscribers struct {
 	mu   sync.Mutex
-	list []*subscriber // never changed in place: tell reads it unlocked
+	list []*subscriber // only appended to, or replaced: tell reads it unlocked
 }
 
 func (s *subscribers) add(one *subscriber) (remove func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list = append(slices.Clip(s.list), one)
+	s.list = append(s.list, one)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()

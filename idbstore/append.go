@@ -45,7 +45,7 @@ func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, p
 	if err != nil {
 		return 0, err
 	}
-	s.announce(key)
+	s.announce(stream, key)
 	return expectedSeq, nil
 }
 
@@ -119,7 +119,7 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 		return tx.add(tombstone, encodeTombstone(stream, head, time.Now().UnixMilli()))
 	})
 	if err == nil && tombstone != nil {
-		s.announce(tombstone)
+		s.announce(stream, tombstone)
 	}
 	return err
 }

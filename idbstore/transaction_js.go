@@ -16,7 +16,6 @@ type jsTransaction struct {
 	tx      safejs.Value
 	store   safejs.Value
 	waiting []settler // requests that have not been answered, oldest first
-	failure error     // the first error of a request
 	end     *transactionEnd
 }
 
@@ -48,7 +47,7 @@ func (d *jsDatabase) begin(m mode, store string) (transaction, error) {
 		return nil, err
 	}
 	t.tx, t.store, t.end = tx, objectStore, &transactionEnd{done: make(chan struct{})}
-	for _, property := range []string{"oncomplete", "onabort", "onerror"} {
+	for _, property := range []string{"oncomplete", "onabort"} {
 		if err := tx.Set(property, t.handlers.fn(property)); err != nil {
 			return nil, failureOf(err)
 		}
@@ -66,17 +65,8 @@ func (d *jsDatabase) transaction() (*jsTransaction, error) {
 	t := &jsTransaction{db: d}
 	err := t.handlers.make(map[string]func(safejs.Value){
 		"oncomplete": func(safejs.Value) { t.finish(nil) },
-		"onabort": func(safejs.Value) {
-			if t.failure == nil {
-				t.failure = errorProperty(t.tx)
-			}
-			t.finish(t.failure)
-		},
-		"onerror": func(event safejs.Value) {
-			if t.failure == nil {
-				t.failure = targetError(event)
-			}
-		},
+		// A request that fails makes the transaction abort with its error.
+		"onabort": func(safejs.Value) { t.finish(errorProperty(t.tx)) },
 		// Requests of a transaction are answered in the order they were made
 		// (Indexed Database API 3.0, section 5.6).
 		"onsuccess": func(safejs.Value) {
@@ -101,7 +91,7 @@ func (t *jsTransaction) finish(err error) {
 	t.end.err = err
 	close(t.end.done)
 	t.tx, t.store, t.end = safejs.Undefined(), safejs.Undefined(), nil
-	t.waiting, t.failure = t.waiting[:0], nil
+	t.waiting = t.waiting[:0]
 	if t.db.gone {
 		t.handlers.release()
 	} else {

@@ -38,15 +38,6 @@ func errorProperty(v safejs.Value) error {
 	return describe(failure)
 }
 
-// targetError describes the error of the request which an event is about.
-func targetError(event safejs.Value) error {
-	target, err := event.Get("target")
-	if err != nil {
-		return failureOf(err)
-	}
-	return errorProperty(target)
-}
-
 func describe(exception safejs.Value) error {
 	text := func(property string) string {
 		v, err := exception.Get(property)

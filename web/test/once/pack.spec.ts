@@ -48,6 +48,7 @@ test("the tarball has what it needs and nothing else", () => {
     "README.md",
     "dist/*.d.ts",
     "dist/*.js",
+    "dist/THIRD_PARTY_LICENSES.txt",
     "dist/build.json",
     "dist/holdfast.wasm",
     "package.json",
