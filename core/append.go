@@ -1,6 +1,13 @@
 package core
 
-import "context"
+import (
+	"context"
+	"sync"
+)
+
+// groupBytes bounds what is appended together: a store may keep it as one
+// record, which is read as a whole.
+const groupBytes = 256 << 10
 
 // acquire waits for the turn to append or to refresh.
 func (c *Conversation) acquire(ctx context.Context) error {
@@ -18,38 +25,150 @@ func (c *Conversation) acquire(ctx context.Context) error {
 
 func (c *Conversation) release() { <-c.turn }
 
-// record appends one event in its turn.
-func (c *Conversation) record(ctx context.Context, op string, e Event) (uint64, error) {
-	if err := c.acquire(ctx); err != nil {
-		return 0, c.fail(op, err)
-	}
-	defer c.release()
-	sequence, err := c.append(ctx, e)
-	if err != nil {
-		return 0, c.fail(op, err)
-	}
-	return sequence, nil
+// entry is an event on its way into the log.
+type entry struct {
+	event   Event
+	payload []byte
+
+	done     chan struct{} // closed when the rest is known
+	sequence uint64
+	err      error
 }
 
-// append writes e at the expected sequence, and makes it part of the state once
-// it is committed. The caller has the turn.
-func (c *Conversation) append(ctx context.Context, e Event) (uint64, error) {
+// newEntry gives e an id and encodes it. The entry's event is what a replay
+// would read. It also shares no memory with the caller, who may reuse body and
+// output.
+func newEntry(e Event) (*entry, error) {
 	e.ID = newEventID()
 	payload, err := EncodeEvent(e)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	// What is applied is what a replay would read. It also shares no memory
-	// with the caller, who may reuse body and output.
 	if e, err = DecodeEvent(payload); err != nil {
-		return 0, err
+		return nil, err
 	}
+	return &entry{event: e, payload: payload, done: make(chan struct{})}, nil
+}
+
+func (e *entry) isDone() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// queue holds what waits to be appended, in the order of the calls.
+type queue struct {
+	mu      sync.Mutex
+	entries []*entry
+}
+
+func (q *queue) add(e *entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.entries = append(q.entries, e)
+}
+
+// remove takes e out, unless a group has been made of it already.
+func (q *queue) remove(e *entry) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, other := range q.entries {
+		if other == e {
+			q.entries = append(q.entries[:i:i], q.entries[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// group takes out what is to be appended together: one entry at least, and no
+// more than fits into groupBytes.
+func (q *queue) group() []*entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, size := 0, 0
+	for n < len(q.entries) {
+		size += len(q.entries[n].payload)
+		if n > 0 && size > groupBytes {
+			break
+		}
+		n++
+	}
+	group := q.entries[:n:n]
+	q.entries = q.entries[n:]
+	return group
+}
+
+// record appends one event. While an append is under way, later ones queue;
+// whoever then gets the turn first appends all of them as one group.
+func (c *Conversation) record(ctx context.Context, op string, event Event) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, c.fail(op, err)
+	}
+	e, err := newEntry(event)
+	if err != nil {
+		return 0, c.fail(op, err)
+	}
+	c.queue.add(e)
+	for !e.isDone() {
+		select {
+		case c.turn <- struct{}{}:
+			c.appendGroup(ctx, e)
+		case <-e.done:
+		case <-ctx.Done():
+			if c.queue.remove(e) {
+				return 0, c.fail(op, ctx.Err())
+			}
+			<-e.done // what becomes of the group is the answer, not that we stopped waiting
+		}
+	}
+	if e.err != nil {
+		return 0, c.fail(op, e.err)
+	}
+	return e.sequence, nil
+}
+
+// appendGroup appends the next group and gives up the turn, which the caller
+// has. It does nothing if somebody else has meanwhile appended e. The end of
+// ctx stops the write only if nobody else takes part in it.
+func (c *Conversation) appendGroup(ctx context.Context, e *entry) {
+	defer c.release()
+	if e.isDone() {
+		return
+	}
+	group := c.queue.group()
+	if len(group) != 1 || group[0] != e {
+		ctx = context.WithoutCancel(ctx)
+	}
+	c.append(ctx, group)
+}
+
+// append writes a group at the expected sequence, and makes it part of the
+// state once it is committed. The caller has the turn.
+func (c *Conversation) append(ctx context.Context, group []*entry) {
+	defer func() { // also if a subscriber panics
+		for _, e := range group {
+			close(e.done)
+		}
+	}()
 	expected := c.ExpectedSeq()
-	if err := c.write(ctx, expected, payload); err != nil {
-		return 0, err
+	payloads := make([][]byte, len(group))
+	events := make([]LoggedEvent, len(group))
+	for i, e := range group {
+		payloads[i] = e.payload
+		e.sequence = expected + uint64(i)
+		events[i] = LoggedEvent{Sequence: e.sequence, Event: e.event}
 	}
-	c.advance(false, expected+1, []LoggedEvent{{Sequence: expected, Event: e}})
-	return expected, nil
+	if err := c.write(ctx, expected, payloads...); err != nil {
+		for _, e := range group {
+			e.err = err
+		}
+		return
+	}
+	c.advance(false, expected+uint64(len(group)), events)
 }
 
 // advance makes events, which are in the log up to the sequence next, part of

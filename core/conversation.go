@@ -11,7 +11,9 @@ import (
 // event, where the next one is to be appended. Make one with [New] or [Recover].
 //
 // It is safe for concurrent use. Appends and refreshes happen one at a time;
-// a call that has to wait for its turn gives up when its context ends. State
+// a call that has to wait for its turn gives up when its context ends. Events
+// recorded while an append is under way are then appended together, all or
+// none, in the order of the calls: a failure is the failure of all of them. State
 // and position change only once the store has committed: an append that fails
 // leaves both as they were. Several conversations may have the same id, also
 // in other tabs: all but one of those which append at the same time get a
@@ -27,7 +29,8 @@ type Conversation struct {
 	store DurableStore
 	state *State
 
-	turn chan struct{} // holds a token while somebody appends or refreshes
+	turn  chan struct{} // holds a token while somebody appends or refreshes
+	queue queue
 
 	mu       sync.RWMutex // guards the following, and makes them change together with state
 	expected uint64
@@ -146,9 +149,12 @@ func (c *Conversation) ReceiveMessage(ctx context.Context, messageID string, rec
 			return Decision{Kind: ResumeFrom, Step: last + 1}, nil
 		}
 	}
-	received := Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body}
-	if _, err := c.append(ctx, received); err != nil {
+	e, err := newEntry(Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body})
+	if err != nil {
 		return Decision{}, c.fail(op, err)
+	}
+	if c.append(ctx, []*entry{e}); e.err != nil {
+		return Decision{}, c.fail(op, e.err)
 	}
 	return Decision{Kind: Start}, nil
 }

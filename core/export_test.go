@@ -9,3 +9,6 @@ const ReadBatch = readBatch
 func (c *Conversation) Write(ctx context.Context, payloads ...[]byte) error {
 	return c.write(ctx, c.ExpectedSeq(), payloads...)
 }
+
+// GroupBytes bounds the events that are appended together.
+const GroupBytes = groupBytes

@@ -92,29 +92,30 @@ func (b *bridge) receive(ctx context.Context, args arguments) (any, error) {
 	}
 }
 
-// record appends an event of the kind, which has a number and bytes, or a
-// text, depending on the kind.
+// record appends an event of a kind. The number is the time of receipt or the
+// step, the data are the body, the output, or the text of an error.
 func (b *bridge) record(ctx context.Context, args arguments) (any, error) {
 	h, err := b.conversation(args)
 	if err != nil {
 		return nil, err
 	}
-	kind, message, number, text := args.text(1), args.text(2), args.number(3), args.text(5)
+	kind, message, number := core.Kind(args.number(1)), args.text(2), args.number(3)
+	if kind == core.KindErrorOccurred {
+		return sequence(h.RecordError(ctx, message, args.text(4)))
+	}
 	data, err := args.bytes(4)
 	if err != nil {
 		return nil, err
 	}
 	switch kind {
-	case core.KindMessageReceived.String():
+	case core.KindMessageReceived:
 		return sequence(h.RecordMessageReceived(ctx, message, uint64(number), data))
-	case core.KindProcessingStarted.String():
+	case core.KindProcessingStarted:
 		return sequence(h.RecordProcessingStarted(ctx, message))
-	case core.KindStepCompleted.String():
+	case core.KindStepCompleted:
 		return sequence(h.RecordStepCompleted(ctx, message, uint32(number), data))
-	case core.KindProcessingFinished.String():
+	case core.KindProcessingFinished:
 		return sequence(h.RecordProcessingFinished(ctx, message))
-	case core.KindErrorOccurred.String():
-		return sequence(h.RecordError(ctx, message, text))
 	}
 	return nil, &core.Error{Code: core.ErrInvalidArgument, Op: "record", Detail: "there is no such kind of event"}
 }
