@@ -28,7 +28,10 @@ export interface Opened {
   readonly state: Uint8Array;
 }
 
-export type EventKind = "message_received" | "processing_started" | "step_completed" | "processing_finished" | "error_occurred";
+/** Kinds of events, by the numbers of core.Kind. */
+export const eventKinds = { messageReceived: 1, processingStarted: 2, stepCompleted: 3, processingFinished: 4, errorOccurred: 5 } as const;
+
+export type EventKind = (typeof eventKinds)[keyof typeof eventKinds];
 
 /** Tells that messages of a conversation have changed. */
 export type OnChange = (handle: number, expectedSeq: number, reset: boolean, messages: Uint8Array) => void;
@@ -41,7 +44,8 @@ export interface Bridge {
   recover(id: string, done: Done<Opened>): void;
   /** -2 is skip, -1 is start, any other the step to resume from. */
   receive(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, done: Done<number>): void;
-  record(handle: number, kind: EventKind, id: string, number: number, data: Uint8Array | undefined, text: string, done: Done<number>): void;
+  /** `number` is the time of receipt or the step, `data` the body, the output, or the text of an error. */
+  record(handle: number, kind: EventKind, id: string, number: number, data: Uint8Array | string | undefined, done: Done<number>): void;
   refresh(handle: number, done: Done<null>): void;
   events(handle: number, from: number, limit: number, done: Done<Uint8Array>): void;
   create(id: string): Result<Opened>;

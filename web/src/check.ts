@@ -1,24 +1,60 @@
-import { HoldfastError } from "./errors.js";
+import { type ErrorCode, HoldfastError } from "./errors.js";
 
 // Arguments are checked before they cross into WebAssembly, where a JavaScript
-// string would be folded silently and a number would be cut.
+// string would be folded silently, a number would be cut, and a huge value
+// would take all memory.
 
-/** An `invalid_argument` or another error about an argument, which never reached the store. */
-export function refuse(operation: string, problem: string, code: "invalid_argument" | "out_of_range" = "invalid_argument", cause?: unknown): HoldfastError {
+/** The greatest length of a name, in bytes; the same as core.MaxNameBytes in Go. */
+const maxNameBytes = 1024;
+
+/** The greatest size of what an event holds, in bytes; the same as core.MaxPayloadBytes in Go. */
+export const maxPayloadBytes: number = 8 * 2 ** 20;
+
+/** An error about an argument, which never reached the store. */
+export function refuse(
+  operation: string,
+  problem: string,
+  code: ErrorCode & ("invalid_argument" | "out_of_range" | "too_large") = "invalid_argument",
+  cause?: unknown,
+): HoldfastError {
   return new HoldfastError(code, `holdfast: ${operation}: ${code}: ${problem}`, { operation, cause });
 }
 
-/** What a value is, for error messages. */
+/** Refuses what is larger than any event can be. */
+export function refuseSize(operation: string, what: string): HoldfastError {
+  return refuse(operation, `${what} is larger than ${maxPayloadBytes} bytes; store large data elsewhere and append a reference`, "too_large");
+}
+
+/**
+ * What was thrown while the caller's object was read, as a refusal: getters and
+ * proxies throw what they like, and even to look at that may throw.
+ */
+export function refuseUnread(operation: string, what: string, thrown: unknown): HoldfastError {
+  try {
+    if (thrown instanceof HoldfastError) return thrown;
+  } catch {
+    // A proxy.
+  }
+  return refuse(operation, `${what} cannot be read`, "invalid_argument", thrown);
+}
+
+/** What a value is, for error messages. It looks into no object, which might throw. */
 export function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  return Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
+  return value === null ? "null" : `a value of type ${typeof value}`;
 }
 
 /** A string without lone surrogates, which UTF-8 cannot hold: two of them would become one name. */
 export function text(operation: string, what: string, value: unknown): string {
   if (typeof value !== "string") throw refuse(operation, `${what} must be a string, not ${kindOf(value)}`);
+  if (value.length > maxPayloadBytes) throw refuseSize(operation, what);
   if (!wellFormed(value)) throw refuse(operation, `${what} must not contain lone surrogates`);
   return value;
+}
+
+/** A name, or the beginning of one. Its exact rules are those of core.CheckName in Go. */
+export function name(operation: string, what: string, value: unknown): string {
+  if (typeof value === "string" && value.length > maxNameBytes) throw refuse(operation, `${what} is longer than the limit of ${maxNameBytes} bytes`);
+  return text(operation, what, value);
 }
 
 export function wellFormed(value: string): boolean {
@@ -40,10 +76,13 @@ export function oneOf<T extends string>(operation: string, what: string, value: 
   return found;
 }
 
-/** An object to read named arguments from. */
-export function record(operation: string, what: string, value: unknown): { readonly [key: string]: unknown } {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw refuse(operation, `${what} must be an object, not ${kindOf(value)}`);
+/** The named arguments that an object holds, each read once. */
+export function fields<K extends string>(operation: string, what: string, value: unknown, keys: readonly K[]): Readonly<Record<K, unknown>> {
+  if (typeof value !== "object" || value === null) throw refuse(operation, `${what} must be an object, not ${kindOf(value)}`);
+  try {
+    if (Array.isArray(value)) throw refuse(operation, `${what} must be an object, not an array`);
+    return Object.fromEntries(keys.map((key) => [key, Reflect.get(value, key) as unknown])) as Record<K, unknown>;
+  } catch (thrown) {
+    throw refuseUnread(operation, what, thrown);
   }
-  return value as { readonly [key: string]: unknown };
 }

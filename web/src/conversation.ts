@@ -1,4 +1,4 @@
-import type { Bridge, EventKind, Opened } from "./bridge.js";
+import { type Bridge, type Done, type EventKind, eventKinds as kinds, type Opened } from "./bridge.js";
 import * as check from "./check.js";
 import { decodeEvents } from "./events.js";
 import type { Instance } from "./instance.js";
@@ -82,31 +82,31 @@ class LiveConversation implements Conversation {
 
   async recordMessageReceived(message: Delivery): Promise<number> {
     const { id, body, receivedAt } = delivery("recordMessageReceived", message);
-    return this.#record("message_received", id, receivedAt, body);
+    return this.#record(kinds.messageReceived, id, receivedAt, body);
   }
 
   async recordProcessingStarted(messageId: string): Promise<number> {
-    return this.#record("processing_started", check.text("recordProcessingStarted", "messageId", messageId));
+    return this.#record(kinds.processingStarted, check.name("recordProcessingStarted", "messageId", messageId));
   }
 
   async recordStepCompleted(messageId: string, step: number, output?: Storable): Promise<number> {
     const operation = "recordStepCompleted";
-    const id = check.text(operation, "messageId", messageId);
+    const id = check.name(operation, "messageId", messageId);
     const index = check.integer(operation, "step", step, 0, maxStep);
-    return this.#record("step_completed", id, index, encodeValue(operation, "output", output));
+    return this.#record(kinds.stepCompleted, id, index, encodeValue(operation, "output", output));
   }
 
   async recordProcessingFinished(messageId: string): Promise<number> {
-    return this.#record("processing_finished", check.text("recordProcessingFinished", "messageId", messageId));
+    return this.#record(kinds.processingFinished, check.name("recordProcessingFinished", "messageId", messageId));
   }
 
   async recordError(messageId: string, error: string): Promise<number> {
-    const id = check.text("recordError", "messageId", messageId);
-    return this.#record("error_occurred", id, 0, undefined, check.text("recordError", "error", error));
+    const id = check.name("recordError", "messageId", messageId);
+    return this.#record(kinds.errorOccurred, id, 0, check.text("recordError", "error", error));
   }
 
-  #record(kind: EventKind, id: string, number = 0, data?: Uint8Array, text = ""): Promise<number> {
-    return this.#call((bridge, done) => bridge.record(this.#handle, kind, id, number, data, text, done));
+  #record(kind: EventKind, id: string, number = 0, data?: Uint8Array | string): Promise<number> {
+    return this.#call((bridge, done) => bridge.record(this.#handle, kind, id, number, data, done));
   }
 
   async refresh(): Promise<number> {
@@ -119,7 +119,7 @@ class LiveConversation implements Conversation {
   }
 
   async events(range: { readonly from?: number; readonly limit?: number } = {}): Promise<readonly ConversationEvent[]> {
-    const { from = 0, limit = 1000 } = check.record("events", "range", range);
+    const { from = 0, limit = 1000 } = check.fields("events", "range", range, ["from", "limit"]);
     const first = check.integer("events", "from", from, 0, Number.MAX_SAFE_INTEGER);
     const most = check.integer("events", "limit", limit, 0, 1_000_000);
     return decodeEvents(await this.#call<Uint8Array>((bridge, done) => bridge.events(this.#handle, first, most, done)));
@@ -127,15 +127,9 @@ class LiveConversation implements Conversation {
 
   subscribe(listener: () => void): () => void {
     if (typeof listener !== "function") throw check.refuse("subscribe", `the listener must be a function, not ${check.kindOf(listener)}`);
-    if (this.#listeners.size === 0) {
-      this.#registry.instance.callNow((bridge) => bridge.follow(this.#handle));
-      this.#registry.pin(this, true);
-      // What was appended before following began was not announced to it. A
-      // failure is met by the next call that the user makes.
-      this.refresh().catch(() => undefined);
-    }
     const key = Symbol("listener");
     this.#listeners.set(key, listener);
+    if (this.#listeners.size === 1) this.#follow(key);
     return () => {
       if (!this.#listeners.delete(key) || this.#listeners.size > 0) return;
       this.#registry.pin(this, false);
@@ -145,6 +139,17 @@ class LiveConversation implements Conversation {
         // The instance is over and follows nothing any more.
       }
     };
+  }
+
+  /** Begins to follow what others append, for the first listener, which hears of it already. */
+  #follow(first: symbol): void {
+    try {
+      this.#registry.instance.callNow((bridge) => bridge.follow(this.#handle));
+    } catch (error) {
+      this.#listeners.delete(first);
+      throw error;
+    }
+    this.#registry.pin(this, true);
   }
 
   /** Called by the bridge after a commit, before the call that caused it resolves. */
@@ -165,16 +170,16 @@ class LiveConversation implements Conversation {
     });
   }
 
-  #call<T>(start: (bridge: Bridge, done: (error: Parameters<Parameters<Bridge["close"]>[0]>[0], value: T) => void) => void): Promise<T> {
+  #call<T>(start: (bridge: Bridge, done: Done<T>) => void): Promise<T> {
     return this.#registry.instance.call<T>(start);
   }
 }
 
 function delivery(operation: string, message: unknown): { id: string; body: Uint8Array | undefined; receivedAt: number } {
-  const { id, body, receivedAt = Date.now() } = check.record(operation, "message", message);
+  const { id, body, receivedAt = Date.now() } = check.fields(operation, "message", message, ["id", "body", "receivedAt"]);
   return {
-    id: check.text(operation, "id", id),
-    body: body === undefined ? undefined : encodeValue(operation, "body", body),
+    id: check.name(operation, "id", id),
+    body: encodeValue(operation, "body", body),
     receivedAt: check.integer(operation, "receivedAt", receivedAt, 0, Number.MAX_SAFE_INTEGER),
   };
 }

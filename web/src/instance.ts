@@ -1,6 +1,7 @@
 import type { Bridge, Done, Failure, Result } from "./bridge.js";
 import { type ErrorDetails, HoldfastError, SequenceConflictError } from "./errors.js";
 import { defineGo, type Go } from "./go.js";
+import { foreign } from "./load.js";
 
 /** A call into the Go program that has not been answered. */
 type Pending = (error: HoldfastError) => void;
@@ -15,6 +16,10 @@ export class Instance {
   readonly #pending = new Set<Pending>();
   #bridge: Bridge | undefined;
   #over: HoldfastError | undefined;
+  /** Set when the user has asked for the end. */
+  #closing: HoldfastError | undefined;
+  /** Called when nothing is pending any more. */
+  #idle: (() => void) | undefined;
 
   private constructor(go: Go) {
     this.#go = go;
@@ -38,30 +43,30 @@ export class Instance {
     host.holdfast = (bridge) => {
       instance.#bridge = bridge;
     };
-    try {
-      const running = go.run(await WebAssembly.instantiate(module, go.importObject));
-      running.then(
-        () => instance.#end(lost(new Error("the program has ended"))),
-        (cause: unknown) => instance.#end(lost(cause)),
-      );
-    } catch (cause) {
-      throw new HoldfastError("invalid_argument", "holdfast: open: invalid_argument: the option wasm is not the WebAssembly of this release", { operation: "open", cause });
-    }
+    const running = go.run(await instantiate(module, go.importObject));
+    running.then(
+      () => instance.#end(lost(new Error("the program has ended"))),
+      (cause: unknown) => instance.#end(lost(cause)),
+    );
     if (instance.#bridge === undefined) throw instance.#over ?? lost(new Error("the program did not start"));
     return instance;
   }
 
   /** Calls a function that works in the background. */
-  call<T>(start: (bridge: Bridge, done: Done<T>) => void): Promise<T> {
+  async call<T>(start: (bridge: Bridge, done: Done<T>) => void): Promise<T> {
+    return this.#send(this.#living(), start);
+  }
+
+  #send<T>(bridge: Bridge, start: (bridge: Bridge, done: Done<T>) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const bridge = this.#living();
       this.#pending.add(reject);
       this.#guard(() =>
         start(bridge, (error, value) => {
           if (!this.#pending.delete(reject)) return;
-          if (error === undefined) return resolve(value);
-          reject(errorOf(error));
-          if (error.code === "instance_lost") this.#end(lost(errorOf(error)));
+          if (error === undefined) resolve(value);
+          else reject(errorOf(error));
+          if (error?.code === "instance_lost") this.#end(lost(errorOf(error)));
+          if (this.#pending.size === 0) this.#idle?.();
         }),
       );
     });
@@ -78,13 +83,28 @@ export class Instance {
     throw error;
   }
 
-  /** Marks the end that the user asked for: from now on calls reject with `closed`. */
-  close(): void {
-    this.#end(new HoldfastError("closed", "holdfast: closed: the store was closed; open it again"));
+  /** Waits for the calls under way, then ends the program. From now on calls reject with `closed`. */
+  async close(): Promise<void> {
+    const bridge = this.#living();
+    const closed = (this.#closing = new HoldfastError("closed", "holdfast: closed: the store was closed; open it again"));
+    if (this.#pending.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    if (this.#over !== undefined) throw this.#over;
+    await this.#send<null>(bridge, (program, done) =>
+      program.close((error, value) => {
+        done(error, value);
+        this.#end(closed);
+      }),
+    );
+  }
+
+  /** Gives up a program that has opened nothing. */
+  abandon(): void {
+    this.#end(lost(undefined));
   }
 
   #living(): Bridge {
-    if (this.#over !== undefined) throw this.#over;
+    const reason = this.#over ?? this.#closing;
+    if (reason !== undefined) throw reason;
     if (this.#bridge === undefined) throw lost(undefined);
     return this.#bridge;
   }
@@ -105,6 +125,7 @@ export class Instance {
     this.#silence();
     for (const reject of this.#pending) reject(reason);
     this.#pending.clear();
+    this.#idle?.();
   }
 
   /** Stops the timers of a program that is over: each would wait for it for ever. */
@@ -112,6 +133,18 @@ export class Instance {
     for (const timer of this.#go._scheduledTimeouts.values()) clearTimeout(timer);
     this.#go._scheduledTimeouts.clear();
   }
+}
+
+/** Refuses a module that is not a Go program; that it is not ours shows when it does not call the host. */
+async function instantiate(module: WebAssembly.Module, imports: WebAssembly.Imports): Promise<WebAssembly.Instance> {
+  let program: WebAssembly.Instance;
+  try {
+    program = await WebAssembly.instantiate(module, imports);
+  } catch (cause) {
+    throw cause instanceof WebAssembly.LinkError || cause instanceof TypeError ? foreign("the module", cause) : lost(cause);
+  }
+  if (!("run" in program.exports && "resume" in program.exports)) throw foreign("the module");
+  return program;
 }
 
 function lost(cause: unknown): HoldfastError {

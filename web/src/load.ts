@@ -1,58 +1,67 @@
+import { refuse, refuseUnread } from "./check.js";
 import { HoldfastError } from "./errors.js";
-import { refuse } from "./check.js";
-import type { OpenOptions } from "./types.js";
 
-/** Compiles the WebAssembly of `source`. */
-export async function loadModule(source: OpenOptions["wasm"]): Promise<WebAssembly.Module> {
-  // Typed unknown, because callers without types give anything.
-  const given: unknown = source ?? new URL("./holdfast.wasm", import.meta.url);
-  if (given instanceof WebAssembly.Module) return given;
-  if (given instanceof ArrayBuffer || ArrayBuffer.isView(given)) return compile(given as BufferSource, "the given bytes");
-  const response = await fetched(given);
-  const name = response.url === "" ? "the given response" : response.url;
-  if (!response.ok) throw unloadable(`${name} answered ${response.status}; is holdfast.wasm deployed there?`);
-  // compileStreaming insists on this type; many servers do not know it.
-  if (response.headers.get("content-type")?.split(";")[0]?.trim() === "application/wasm") {
-    try {
-      return await WebAssembly.compileStreaming(response);
-    } catch (cause) {
-      throw broken(name, cause);
-    }
-  }
-  let bytes: ArrayBuffer;
+/** Compiles the WebAssembly that the option `wasm` names or holds. Callers without types give anything. */
+export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
+  const given = source ?? new URL("./holdfast.wasm", import.meta.url);
   try {
-    bytes = await response.arrayBuffer();
-  } catch (cause) {
-    throw unloadable(`${name} could not be read to its end`, cause);
+    if (given instanceof WebAssembly.Module) return given;
+    if (given instanceof ArrayBuffer || ArrayBuffer.isView(given)) return await compile(given as BufferSource, "the given bytes");
+    const address = typeof given === "string" ? given : given instanceof URL ? given.href : undefined;
+    return await read(address === undefined ? await promised(given) : await fetched(address));
+  } catch (thrown) {
+    throw refuseUnread("open", "wasm", thrown);
   }
-  return compile(bytes, name);
 }
 
-async function fetched(source: unknown): Promise<Response> {
-  const isAddress = typeof source === "string" || source instanceof URL;
+async function fetched(address: string): Promise<Response> {
+  try {
+    return await fetch(address);
+  } catch (cause) {
+    throw unloadable(`${address} could not be fetched`, cause);
+  }
+}
+
+async function promised(given: unknown): Promise<Response> {
   let response: unknown;
   try {
-    response = await (isAddress ? fetch(source) : source);
+    response = await given;
   } catch (cause) {
-    throw unloadable(isAddress ? `${String(source)} could not be fetched` : "the promise of a response was rejected", cause);
+    throw unloadable("the promise of a response was rejected", cause);
   }
   if (!(response instanceof Response)) throw refuse("open", "wasm must be a URL, a Response, bytes, or a WebAssembly.Module");
   if (response.bodyUsed) throw refuse("open", "the response given as wasm has been read before; give a fresh one");
   return response;
 }
 
+async function read(response: Response): Promise<WebAssembly.Module> {
+  const name = response.url === "" ? "the given response" : response.url;
+  if (!response.ok) throw unloadable(`${name} answered ${response.status}; is holdfast.wasm deployed there?`);
+  // compileStreaming insists on this type; many servers do not know it.
+  const streaming = response.headers.get("content-type")?.split(";")[0]?.trim() === "application/wasm";
+  let bytes: ArrayBuffer;
+  try {
+    if (streaming) return await WebAssembly.compileStreaming(response);
+    bytes = await response.arrayBuffer();
+  } catch (cause) {
+    throw cause instanceof WebAssembly.CompileError ? foreign(name, cause) : unloadable(`${name} could not be read to its end`, cause);
+  }
+  return compile(bytes, name);
+}
+
 async function compile(bytes: BufferSource, name: string): Promise<WebAssembly.Module> {
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
-    throw broken(name, cause);
+    throw foreign(name, cause);
   }
 }
 
-function broken(name: string, cause: unknown): HoldfastError {
+/** The error for what is not our WebAssembly, or must not be compiled here. */
+export function foreign(name: string, cause?: unknown): HoldfastError {
   return refuse(
     "open",
-    `${name} is not the WebAssembly of Holdfast, or the page's Content-Security-Policy lacks 'wasm-unsafe-eval'; ` +
+    `${name} is not the WebAssembly of this release of Holdfast, or the page's Content-Security-Policy lacks 'wasm-unsafe-eval'; ` +
       "if a bundler moved the package, give the address of holdfast.wasm as the option wasm",
     "invalid_argument",
     cause,

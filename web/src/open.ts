@@ -16,14 +16,14 @@ const maxTimeout = 600_000;
  * Several may be open at once, also of one database.
  */
 export async function open(options: OpenOptions = {}): Promise<Holdfast> {
-  const given = check.record("open", "options", options);
+  const given = check.fields("open", "options", options, ["database", "storage", "durability", "timeout", "wasm"]);
   const settings: Settings = {
-    database: check.text("open", "database", given["database"] ?? "holdfast"),
-    storage: check.oneOf("open", "storage", given["storage"] ?? "indexeddb", ["indexeddb", "memory"]),
-    durability: check.oneOf("open", "durability", given["durability"] ?? "strict", ["strict", "default"]),
-    timeout: check.integer("open", "timeout", given["timeout"] ?? 30_000, 1, maxTimeout),
+    database: check.name("open", "database", given.database ?? "holdfast"),
+    storage: check.oneOf("open", "storage", given.storage ?? "indexeddb", ["indexeddb", "memory"]),
+    durability: check.oneOf("open", "durability", given.durability ?? "strict", ["strict", "default"]),
+    timeout: check.integer("open", "timeout", given.timeout ?? 30_000, 1, maxTimeout),
   };
-  const instance = await Instance.start(await loadModule(options.wasm));
+  const instance = await Instance.start(await loadModule(given.wasm));
   const registry = new Registry(instance);
   try {
     await instance.call<null>((bridge, done) =>
@@ -37,7 +37,7 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
       ),
     );
   } catch (error) {
-    instance.close();
+    instance.abandon();
     throw error;
   }
   return new OpenStore(registry, settings);
@@ -61,17 +61,17 @@ class OpenStore implements Holdfast {
   }
 
   create(id: string): Conversation {
-    const name = check.text("create", "id", id);
+    const name = check.name("create", "id", id);
     return this.#registry.adopt(name, this.#registry.instance.callNow((bridge) => bridge.create(name)));
   }
 
   async recover(id: string): Promise<Conversation> {
-    const name = check.text("recover", "id", id);
+    const name = check.name("recover", "id", id);
     return this.#registry.adopt(name, await this.#registry.instance.call<Opened>((bridge, done) => bridge.recover(name, done)));
   }
 
   async conversations(prefix = ""): Promise<readonly ConversationInfo[]> {
-    const start = check.text("conversations", "prefix", prefix);
+    const start = check.name("conversations", "prefix", prefix);
     const flat = await this.#registry.instance.call((bridge, done: Done<(string | number)[]>) => bridge.conversations(start, done));
     const list: ConversationInfo[] = [];
     for (let i = 0; i < flat.length; i += 2) list.push({ id: flat[i] as string, head: flat[i + 1] as number });
@@ -79,7 +79,7 @@ class OpenStore implements Holdfast {
   }
 
   async delete(id: string): Promise<void> {
-    const name = check.text("delete", "id", id);
+    const name = check.name("delete", "id", id);
     await this.#registry.instance.call<null>((bridge, done) => bridge.delete(name, done));
   }
 
@@ -103,6 +103,7 @@ class OpenStore implements Holdfast {
   }
 
   async persist(): Promise<boolean> {
+    this.#registry.instance.callNow((bridge) => bridge.health()); // rejects if the store is no longer open
     const manager = this.#settings.storage === "indexeddb" ? storageManager() : undefined;
     // Workers can only ask whether it is so.
     if (manager === undefined) return false;
@@ -111,9 +112,7 @@ class OpenStore implements Holdfast {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#registry.instance.call<null>((bridge, done) => bridge.close(done)).then(
-      () => this.#registry.instance.close(),
-    );
+    this.#closing ??= this.#registry.instance.close();
     return this.#closing;
   }
 }

@@ -7,7 +7,7 @@ import { decodeValue } from "./values.js";
 // the others. Bodies and outputs are decoded when they are first looked at.
 
 /** `[position, id, flags, receivedAt, body, error, [index, output, …]]`, see wasm/view_js.go. */
-type Row = readonly [number, string, number, number, Uint8Array | null, string | null, readonly (number | Uint8Array)[]];
+type Row = readonly [number, string, number, number, Uint8Array | null, string | null, readonly (number | Uint8Array | null)[]];
 
 const inProgress = 1;
 const finished = 2;
@@ -15,12 +15,13 @@ const errored = 4;
 
 class StoredStep implements Step {
   readonly index: number;
-  readonly #bytes: Uint8Array;
+  readonly #bytes: Uint8Array | null;
   #output: { readonly value: unknown } | undefined;
 
-  constructor(index: number, bytes: Uint8Array) {
+  constructor(index: number, bytes: Uint8Array | null) {
     this.index = index;
     this.#bytes = bytes;
+    Object.freeze(this);
   }
 
   get output(): unknown {
@@ -53,7 +54,7 @@ class StoredMessage implements Message {
     this.#bytes = body;
     const list: Step[] = [];
     for (let i = 0; i < steps.length; i += 2) {
-      list.push(new StoredStep(steps[i] as number, steps[i + 1] as Uint8Array));
+      list.push(new StoredStep(steps[i] as number, steps[i + 1] as Uint8Array | null));
     }
     this.steps = Object.freeze(list);
     Object.freeze(this);

@@ -8,7 +8,11 @@
  * after the last completed one.
  */
 
-/** A value that can be stored: what msgpack can hold, given as plain data. */
+/**
+ * A value that can be stored: what msgpack can hold, given as plain data of at most 8 MiB
+ * and 32 levels. It comes back equal: a property that is `undefined` is left out, and what
+ * could not come back as it was is refused, such as `undefined` in an array or an instance of a class.
+ */
 export type Storable =
   | null
   | undefined

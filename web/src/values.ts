@@ -1,5 +1,6 @@
 import { decode, encode } from "@msgpack/msgpack";
-import { kindOf, refuse, wellFormed } from "./check.js";
+import { kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, wellFormed } from "./check.js";
+import { HoldfastError } from "./errors.js";
 
 // Bodies and outputs are msgpack, with Date as the timestamp extension. To the
 // Go side they are opaque bytes.
@@ -7,52 +8,120 @@ import { kindOf, refuse, wellFormed } from "./check.js";
 /** Nesting that is still taken; msgpack decoders commonly refuse more. */
 const maxDepth = 32;
 
-/** Encodes a value, and refuses what would not come back as it was. */
-export function encodeValue(operation: string, what: string, value: unknown): Uint8Array {
-  checkValue(operation, what, value, 0);
+/**
+ * Encodes a value, and refuses what would not come back as it was. `undefined` is
+ * no bytes, and in an object no property.
+ */
+export function encodeValue(operation: string, what: string, value: unknown): Uint8Array | undefined {
+  if (value === undefined) return undefined;
+  let bytes: Uint8Array;
   try {
-    return encode(value, { maxDepth: maxDepth + 1 });
-  } catch (cause) {
-    throw refuse(operation, `${what} cannot be stored`, "invalid_argument", cause);
+    bytes = encode(new Reader(operation, what).read(value), { maxDepth: maxDepth + 1, ignoreUndefined: true });
+  } catch (thrown) {
+    throw refuseUnread(operation, what, thrown);
   }
+  if (bytes.byteLength > maxPayloadBytes) throw refuseSize(operation, what);
+  return bytes;
 }
 
-/** The inverse of {@link encodeValue}. No bytes, as other programs may store them, are `undefined`. */
+/** The inverse of {@link encodeValue}. */
 export function decodeValue(bytes: Uint8Array | null): unknown {
-  return bytes === null || bytes.byteLength === 0 ? undefined : decode(bytes);
+  if (bytes === null || bytes.byteLength === 0) return undefined;
+  try {
+    return decode(bytes);
+  } catch (cause) {
+    throw new HoldfastError("corrupt", "holdfast: corrupt: a stored body or output is not msgpack; another program may have written it", { cause });
+  }
 }
 
-function checkValue(operation: string, what: string, value: unknown, depth: number): void {
-  switch (typeof value) {
-    case "string":
-      if (!wellFormed(value)) throw refuse(operation, `${what} must not contain lone surrogates`);
-      return;
-    case "undefined":
-    case "boolean":
-    case "number":
-      return;
-    case "object":
-      break;
-    default:
-      throw refuse(operation, `${what} is ${kindOf(value)}, which cannot be stored; convert it to a string or a number`);
+/**
+ * Checks a value and copies its arrays and objects, each part read once: a
+ * getter or a proxy may tell something else the second time.
+ */
+class Reader {
+  /** Bytes that the value may still need at least. Bounds the work for values that are huge or contain themselves. */
+  #room = maxPayloadBytes;
+  readonly #path: string[];
+
+  constructor(
+    readonly operation: string,
+    readonly what: string,
+  ) {
+    this.#path = [what];
   }
-  if (value === null || value instanceof Uint8Array) return;
-  if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw refuse(operation, `${what} is an invalid date`);
-    return;
+
+  read(value: unknown): unknown {
+    switch (typeof value) {
+      case "string":
+        this.#spend(value.length);
+        if (!wellFormed(value)) throw this.#refuse("must not contain lone surrogates");
+        return value;
+      case "boolean":
+      case "number":
+        this.#spend(1);
+        return value;
+      case "object":
+        return value === null ? null : this.#object(value);
+      default:
+        throw this.#refuse(`is ${kindOf(value)}, which cannot be stored; convert it to a string or a number`);
+    }
   }
-  if (depth === maxDepth) throw refuse(operation, `${what} is nested deeper than ${maxDepth} levels, or contains itself`);
-  if (Array.isArray(value)) {
-    value.forEach((item, i) => checkValue(operation, `${what}[${i}]`, item, depth + 1));
-    return;
+
+  #object(value: object): unknown {
+    if (value instanceof Uint8Array) {
+      // Throws for a detached buffer, which would be stored as an empty one.
+      const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+      this.#spend(bytes.byteLength);
+      return bytes;
+    }
+    if (value instanceof Date) {
+      const time = Date.prototype.getTime.call(value);
+      if (Number.isNaN(time)) throw this.#refuse("is an invalid date");
+      return new Date(time);
+    }
+    if (this.#path.length > maxDepth) throw this.#refuse(`is nested deeper than ${maxDepth} levels, or contains itself`);
+    this.#spend(1);
+    return Array.isArray(value) ? this.#array(value) : this.#plain(value);
   }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  // Object.prototype of another realm, such as a frame, has no prototype either.
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-    throw refuse(operation, `${what} is an instance of a class, which would come back as a plain object; convert it first`);
+
+  #array(value: readonly unknown[]): unknown[] {
+    const { length } = value;
+    if (!(length <= this.#room)) throw refuseSize(this.operation, this.what);
+    const copy: unknown[] = [];
+    for (let i = 0; i < length; i++) copy.push(this.#part(`[${i}]`, value[i]));
+    return copy;
   }
-  for (const [key, item] of Object.entries(value)) {
-    if (!wellFormed(key)) throw refuse(operation, `${what} has a key with lone surrogates`);
-    checkValue(operation, `${what}.${key}`, item, depth + 1);
+
+  #plain(value: object): object {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    // Object.prototype of another realm, such as a frame, has no prototype either.
+    if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+      throw this.#refuse("is an instance of a class, which would come back as a plain object; convert it first");
+    }
+    const copy: Record<string, unknown> = {};
+    for (const [key, item] of Object.entries(value)) {
+      this.#spend(key.length);
+      if (!wellFormed(key)) throw this.#refuse("has a key with lone surrogates");
+      if (key === "__proto__") throw this.#refuse("has the key __proto__, which decoders refuse");
+      if (item !== undefined) copy[key] = this.#part(`.${key}`, item);
+    }
+    return copy;
+  }
+
+  #part(name: string, value: unknown): unknown {
+    this.#path.push(name);
+    if (value === undefined) throw this.#refuse("is undefined, which an array cannot hold; use null");
+    const copy = this.read(value);
+    this.#path.pop();
+    return copy;
+  }
+
+  #spend(bytes: number): void {
+    this.#room -= bytes;
+    if (this.#room < 0) throw refuseSize(this.operation, this.what);
+  }
+
+  #refuse(problem: string): HoldfastError {
+    return refuse(this.operation, `${this.#path.join("")} ${problem}`);
   }
 }
