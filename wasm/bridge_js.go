@@ -23,7 +23,6 @@ type bridge struct {
 	onChange      safejs.Value // (handle, expected sequence, reset, messages)
 	conversations map[int]*handle
 	lastHandle    int
-	ended         chan struct{}
 }
 
 // background makes a function that runs work in a goroutine and hands the
@@ -90,9 +89,7 @@ func (b *bridge) close(context.Context, arguments) (any, error) {
 	for id := range b.conversations {
 		b.forget(id)
 	}
-	err := b.store.Close()
-	close(b.ended)
-	return nil, err
+	return nil, b.store.Close()
 }
 
 // list returns ids and heads in turn.

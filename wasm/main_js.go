@@ -5,14 +5,13 @@
 // The host sets the global function holdfast before it runs the program, and
 // gets an object of functions from it. A function that works in the background
 // takes a last argument done, which it calls once with (error, value); error is
-// undefined or a plain object, see failure. When the store has been closed the
-// program ends.
+// undefined or a plain object, see failure.
 package main
 
 import "github.com/hack-pad/safejs"
 
 func main() {
-	b := &bridge{conversations: map[int]*handle{}, ended: make(chan struct{})}
+	b := &bridge{conversations: map[int]*handle{}}
 	functions := map[string]any{}
 	for name, fn := range map[string]function{
 		"open":          b.background(b.open),
@@ -44,5 +43,5 @@ func main() {
 	if _, err := host.Invoke(functions); err != nil {
 		return
 	}
-	<-b.ended
+	select {} // the host lets go of the program when it has closed the store
 }
