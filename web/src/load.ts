@@ -1,6 +1,9 @@
 import { refuse, refuseUnread } from "./check.js";
 import { HoldfastError } from "./errors.js";
 
+/** Room for the module in a data: URL. Chromium's tab dies of addresses that are much longer. */
+const maxAddress = 2 ** 24;
+
 /** Compiles the WebAssembly that the option `wasm` names or holds. Callers without types give anything. */
 export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
   const given = source ?? new URL("./holdfast.wasm", import.meta.url);
@@ -15,6 +18,7 @@ export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
 }
 
 async function fetched(address: string): Promise<Response> {
+  if (address.length > maxAddress) throw refuse("open", `wasm must not be an address of more than ${maxAddress} characters`);
   try {
     return await fetch(address);
   } catch (cause) {

@@ -1,0 +1,57 @@
+// What the demo keeps in a message. The log is read as anybody's: it may hold other shapes.
+import type { Message, Storable } from "@holdfast-dev/holdfast";
+
+/** The body of a message that a person has typed. */
+export function bodyOf(text: string): Storable {
+  return { text };
+}
+
+/** The text of a stored body. */
+export function textOf(body: unknown): string {
+  return field(body, "text") ?? compact(body);
+}
+
+/** The line that a step's output shows of itself. */
+export function lineOf(output: unknown): string {
+  return field(output, "line") ?? compact(output);
+}
+
+/** The answer, which is in the output of the last step. */
+export function answerOf(message: Message): string {
+  const last: unknown = message.steps.at(-1)?.output;
+  return field(last, "answer") ?? compact(last);
+}
+
+/** Whether somebody should go on with the message without being asked. */
+export function isUnfinished(message: Message): boolean {
+  return message.status === "received" || message.status === "processing";
+}
+
+/** Few enough characters of an id to tell messages apart by eye. */
+export function shortId(id: string): string {
+  return Array.from(id).slice(0, 4).join("");
+}
+
+/** At most `length` characters of a text, in one line. */
+export function excerpt(text: string, length: number): string {
+  // A text can be megabytes long, and only its beginning matters.
+  const line = text.slice(0, 4 * length).replace(/\s+/gu, " ").trim();
+  const characters = Array.from(line);
+  return characters.length > length ? `${characters.slice(0, length - 1).join("").trimEnd()}…` : line;
+}
+
+/** A value as a short text, for people. */
+export function compact(value: unknown): string {
+  if (value === undefined) return "";
+  if (typeof value === "string") return value;
+  return JSON.stringify(value, (_, item: unknown) => {
+    if (typeof item === "bigint") return String(item);
+    return item instanceof Uint8Array ? `${item.length} bytes` : item;
+  });
+}
+
+function field(value: unknown, name: string): string | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const found: unknown = Reflect.get(value, name);
+  return typeof found === "string" ? found : undefined;
+}

@@ -1,0 +1,84 @@
+// The messages in order.
+import type { ConversationState, Message } from "@holdfast-dev/holdfast";
+import { answerOf, excerpt, isUnfinished } from "../message.js";
+import type { AgentStep } from "../process.js";
+import type { Role } from "../turns.js";
+import { byId, keepAtEnd, setText } from "./dom.js";
+import { MessageView } from "./message.js";
+
+export class Chat {
+  readonly #pane = byId("chat", HTMLElement);
+  readonly #list = byId("messages", HTMLOListElement);
+  readonly #empty = byId("empty", HTMLElement);
+  readonly #live = byId("live", HTMLElement);
+  readonly #steps: readonly AgentStep[];
+  readonly #retry: (id: string) => void;
+  readonly #views = new Map<string, MessageView>();
+  /** How many steps of each message were there before this page. */
+  readonly #recovered: ReadonlyMap<string, number>;
+  #shown: ConversationState;
+  /** Where the page has scrolled to by itself; from anywhere else the reader has scrolled away. */
+  #placed = 0;
+
+  constructor(found: ConversationState, steps: readonly AgentStep[], retry: (id: string) => void) {
+    this.#shown = found;
+    this.#steps = steps;
+    this.#retry = retry;
+    this.#recovered = new Map(found.messages.filter(isUnfinished).map((message) => [message.id, message.steps.length]));
+  }
+
+  show(state: ConversationState, role: Role | undefined): void {
+    const before = this.#shown;
+    this.#shown = state;
+    const active = role === "stopped" ? undefined : state.messages.find(isUnfinished);
+    const retry = role === "agent" ? this.#retry : undefined;
+    const left = this.#pane.scrollTop !== this.#placed;
+    const atEnd = keepAtEnd(this.#pane, () => {
+      this.#empty.hidden = state.messages.length > 0;
+      for (const [id, view] of this.#views) {
+        if (state.isReceived(id)) continue;
+        view.element.remove();
+        this.#views.delete(id);
+      }
+      for (const message of state.messages) this.#view(message).update(message, { active: message === active, retry });
+    });
+    if (!atEnd && !left) this.toActive();
+    else if (atEnd) this.#placed = this.#pane.scrollTop;
+    this.#announce(before, state);
+  }
+
+  /** Brings the message that is being answered into sight, or else the newest. */
+  toActive(): void {
+    const active = this.#shown.messages.find(isUnfinished);
+    const view = active === undefined ? undefined : this.#views.get(active.id);
+    if (view === undefined) return this.toEnd();
+    view.element.scrollIntoView({ block: "end" });
+    this.#placed = this.#pane.scrollTop;
+  }
+
+  /** Brings the newest message into sight. */
+  toEnd(): void {
+    this.#pane.scrollTop = this.#pane.scrollHeight;
+    this.#placed = this.#pane.scrollTop;
+  }
+
+  #view(message: Message): MessageView {
+    let view = this.#views.get(message.id);
+    if (view === undefined) {
+      view = new MessageView(message, this.#steps, this.#recovered.get(message.id) ?? 0);
+      this.#views.set(message.id, view);
+      this.#list.append(view.element);
+    }
+    return view;
+  }
+
+  /** Tells those who do not see the page. The list itself changes too often to be read out. */
+  #announce(before: ConversationState, state: ConversationState): void {
+    for (const message of state.messages) {
+      if (message.status === before.message(message.id)?.status) continue;
+      if (message.status === "finished") setText(this.#live, `The agent said: ${excerpt(answerOf(message), 400)}`);
+      if (message.status === "received") setText(this.#live, "Message stored.");
+      if (message.status === "failed") setText(this.#live, "A step has failed.");
+    }
+  }
+}

@@ -1,0 +1,65 @@
+// Where one types.
+import { byId } from "./dom.js";
+
+export class Composer {
+  readonly #form = byId("composer", HTMLFormElement);
+  readonly #text = byId("text", HTMLTextAreaElement);
+  readonly #send = byId("send", HTMLButtonElement);
+  readonly #submit: (text: string) => Promise<void>;
+
+  /** `submit` resolves once the message is stored; if it rejects, the text is here again. */
+  constructor(submit: (text: string) => Promise<void>) {
+    this.#submit = submit;
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#take();
+    });
+    this.#text.addEventListener("keydown", (event) => {
+      // While an input method composes a word, Enter belongs to it.
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.#form.requestSubmit();
+    });
+    this.#text.addEventListener("input", () => this.#changed());
+    for (const example of document.querySelectorAll<HTMLElement>("[data-example]")) {
+      example.addEventListener("click", () => this.fill(example.dataset["example"] ?? ""));
+    }
+  }
+
+  /** Opens the composer, once there is a conversation to send to. */
+  enable(): void {
+    this.#text.disabled = false;
+    this.focus();
+    this.#changed();
+  }
+
+  focus(): void {
+    this.#text.focus();
+  }
+
+  fill(text: string): void {
+    this.#text.value = text;
+    this.#changed();
+    this.#text.focus();
+  }
+
+  async #take(): Promise<void> {
+    const text = this.#text.value;
+    if (text.trim() === "" || this.#text.disabled) return;
+    this.fill("");
+    try {
+      // IndexedDB and UTF-8 hold no half characters; a paste can contain them.
+      await this.#submit(text.toWellFormed().trim());
+    } catch {
+      // Told to the user by the one who submits.
+      if (this.#text.value === "") this.fill(text);
+    }
+  }
+
+  #changed(): void {
+    this.#send.disabled = this.#text.value.trim() === "";
+    // Grows with its text, up to the limit in the style sheet.
+    this.#text.style.height = "auto";
+    this.#text.style.height = `${this.#text.scrollHeight}px`;
+  }
+}

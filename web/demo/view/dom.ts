@@ -1,0 +1,50 @@
+// Makes elements. Text goes in as text nodes only, so nothing that was stored can become markup.
+
+type Attributes = Readonly<Record<string, string>>;
+
+export function el<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: readonly (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** The element of index.html with this id. */
+export function byId<T extends HTMLElement>(id: string, type: new () => T): T {
+  const element = document.getElementById(id);
+  if (!(element instanceof type)) throw new Error(`index.html has no ${type.name} with the id ${id}`);
+  return element;
+}
+
+/** Changes a text only where it differs, so that nothing is announced or selected anew. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function button(label: string, kind: string, pressed: () => void): HTMLButtonElement {
+  const element = el("button", { type: "button", class: kind }, label);
+  element.addEventListener("click", pressed);
+  return element;
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clockWithSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+export function time(milliseconds: number, precision: "minutes" | "seconds"): HTMLTimeElement {
+  const date = new Date(milliseconds);
+  // A stored time can be any integer, and not every integer is a date.
+  if (Number.isNaN(date.getTime())) return el("time", {}, "—");
+  return el("time", { datetime: date.toISOString() }, (precision === "seconds" ? clockWithSeconds : clock).format(date));
+}
+
+/** Scrolls to the end after a change, if the end was in sight before it. Returns whether it was. */
+export function keepAtEnd(scroller: HTMLElement, change: () => void): boolean {
+  const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
+  change();
+  if (atEnd) scroller.scrollTop = scroller.scrollHeight;
+  return atEnd;
+}

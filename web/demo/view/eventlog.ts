@@ -1,0 +1,54 @@
+// The log as rows that arrive.
+import type { ConversationEvent } from "@holdfast-dev/holdfast";
+import { compact, excerpt, shortId } from "../message.js";
+import { byId, el, keepAtEnd, setText, time } from "./dom.js";
+
+/** Older rows leave the page; the log keeps them. */
+const maxRows = 400;
+
+export class EventLog {
+  readonly #rows = byId("log", HTMLOListElement);
+  readonly #count = byId("log-count", HTMLElement);
+
+  /** `fresh`: whether they have just happened, and are not what was found at the start. */
+  add(events: readonly ConversationEvent[], length: number, fresh: boolean): void {
+    keepAtEnd(this.#rows, () => {
+      for (const event of events.slice(-maxRows)) {
+        if (event.kind === "deleted") this.#rows.replaceChildren();
+        this.#rows.append(row(event, fresh));
+      }
+      while (this.#rows.childElementCount > maxRows) this.#rows.firstElementChild?.remove();
+    });
+    setText(this.#count, String(length));
+  }
+}
+
+function row(event: ConversationEvent, fresh: boolean): HTMLLIElement {
+  const line = el(
+    "li",
+    { class: fresh ? "event fresh" : "event", "data-kind": event.kind, "data-sequence": String(event.sequence) },
+    el("span", { class: "sequence" }, String(event.sequence)),
+    el("span", { class: "kind" }, event.kind),
+    el("code", { class: "id" }, event.kind === "deleted" ? "" : shortId(event.messageId)),
+    time(event.timestamp, "seconds"),
+  );
+  const payload = excerpt(payloadOf(event), 140);
+  if (payload !== "") line.append(el("bdi", { class: "payload", dir: "auto" }, payload));
+  return line;
+}
+
+function payloadOf(event: ConversationEvent): string {
+  switch (event.kind) {
+    case "message_received":
+      return compact(event.body);
+    case "step_completed":
+      return `${event.step} ${compact(event.output)}`;
+    case "error_occurred":
+      return event.error;
+    case "processing_started":
+    case "processing_finished":
+      return "";
+    case "deleted":
+      return "what came before is gone";
+  }
+}
