@@ -41,6 +41,10 @@ export interface LaunchOptions {
   readonly userDataDir: string;
   /** More flags for the browser. */
   readonly args?: readonly string[];
+  /** The command that runs the browser, such as one which traces it. */
+  readonly under?: readonly string[];
+  /** Pages live as for a user. Playwright's default is that each believes to have the focus, and never freezes. */
+  readonly lifelike?: boolean;
 }
 
 export interface RunningBrowser {
@@ -65,11 +69,12 @@ export async function launchBrowser(options: LaunchOptions): Promise<RunningBrow
   const temporary = join(options.userDataDir, "tmp");
   mkdirSync(temporary, { recursive: true });
   const env = process.platform === "linux" ? { ...process.env, TMPDIR: temporary } : process.env;
-  const child = spawn(chrome, args, { detached: true, env, stdio: ["ignore", "ignore", "pipe"] });
+  const [command = chrome, ...rest] = [...(options.under ?? []), chrome, ...args];
+  const child = spawn(command, rest, { detached: true, env, stdio: ["ignore", "ignore", "pipe"] });
   const gone = exit(child);
   try {
     const endpoint = await devtools(child);
-    const browser = await chromium.connectOverCDP(endpoint);
+    const browser = await chromium.connectOverCDP(endpoint, { noDefaults: options.lifelike ?? false });
     const context = browser.contexts()[0];
     if (context === undefined) throw new Error("the browser has no default context");
     const kill = async (): Promise<void> => {

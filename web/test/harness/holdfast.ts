@@ -31,7 +31,7 @@ declare global {
     failure(call: Promise<unknown> | (() => unknown)): Promise<Failure | undefined>;
     /** A state as plain data. */
     messages(state: ConversationState): PlainMessage[];
-    /** The events of a database's object store, or of a transaction or a request on it. */
+    /** The result of a request to IndexedDB. */
     idb<T>(request: IDBRequest<T>): Promise<T>;
     /** An object store of a Holdfast database, in a transaction of its own. */
     objectStore(database: string, name: string): Promise<IDBObjectStore>;
@@ -47,10 +47,10 @@ function tell(): void {
       } catch (error) {
         const { HoldfastError } = await import("@holdfast-dev/holdfast");
         if (!(error instanceof HoldfastError)) throw new Error(`not a HoldfastError: ${String(error)}`, { cause: error });
-        if (!(error instanceof Error)) throw new Error("not an Error");
+        if (!(error instanceof Error)) throw new Error("not an Error", { cause: error });
         const { name, code, outcome, message, operation, stream, cause } = error;
         const { expected, actual } = error as { readonly expected?: number; readonly actual?: number };
-        return { name, code, outcome, message, operation, stream, cause: cause === undefined ? undefined : String(cause), expected, actual };
+        return { name, code, outcome, message, operation, stream, cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : (cause as string | undefined), expected, actual };
       }
     },
     messages: (state) =>
@@ -86,9 +86,9 @@ export interface Fixtures {
 /** Gathers what goes wrong in a page unseen. */
 export function listen(page: Page, complaints: string[]): void {
   // Unhandled rejections are among the page's errors.
-  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("pageerror", (error) => complaints.push(`uncaught: ${String(error).slice(0, 200)}`));
   page.on("console", (message) => {
-    if (message.type() === "error") complaints.push(message.text());
+    if (message.type() === "error") complaints.push(`console: ${message.text().slice(0, 200)}`);
   });
 }
 
