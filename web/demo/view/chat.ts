@@ -58,7 +58,7 @@ export class Chat {
 
   /** Brings the newest message into sight. */
   toEnd(): void {
-    this.#pane.scrollTop = this.#pane.scrollHeight;
+    this.#pane.scrollTop = this.#views.size === 0 ? 0 : this.#pane.scrollHeight;
     this.#placed = this.#pane.scrollTop;
   }
 

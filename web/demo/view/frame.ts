@@ -6,9 +6,9 @@ import type { Role } from "../turns.js";
 import { byId, setText } from "./dom.js";
 
 const labels: Record<Role, string> = {
-  agent: "The agent runs here",
+  agent: "Agent runs here",
   follower: "Following another tab",
-  stopped: "The agent has stopped",
+  stopped: "Agent has stopped",
 };
 
 export class Frame {
