@@ -46,6 +46,11 @@ test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both Index
 test-web: build ## run the TypeScript tests in Chromium, then those of the packed npm package
 	chrome=$$(scripts/chrome.sh) && cd web && CHROME=$$chrome npx playwright test
 
+.PHONY: crash
+crash: build ## kill Chromium again and again while tabs append; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY
+	chrome=$$(scripts/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \
+		npx playwright test killloop --workers=1 --global-timeout=0
+
 .PHONY: lint
 lint: $(BIN)/staticcheck $(BIN)/govulncheck $(NPM) ## check format, vet, staticcheck, known vulnerabilities, types and TypeScript rules
 	@test -z "$$(gofmt -l core idbstore wasm | tee /dev/stderr)" || { echo "run gofmt -w on these" >&2; exit 1; }

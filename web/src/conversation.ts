@@ -129,7 +129,7 @@ class LiveConversation implements Conversation {
     if (typeof listener !== "function") throw check.refuse("subscribe", `the listener must be a function, not ${check.kindOf(listener)}`);
     const key = Symbol("listener");
     this.#listeners.set(key, listener);
-    if (this.#listeners.size === 1) this.#follow(key);
+    this.#follow(key);
     return () => {
       if (!this.#listeners.delete(key) || this.#listeners.size > 0) return;
       this.#registry.pin(this, false);
@@ -141,12 +141,12 @@ class LiveConversation implements Conversation {
     };
   }
 
-  /** Begins to follow what others append, for the first listener, which hears of it already. */
-  #follow(first: symbol): void {
+  /** Follows what others append. The listener hears already what comes of that. Throws if the instance is over. */
+  #follow(listener: symbol): void {
     try {
       this.#registry.instance.callNow((bridge) => bridge.follow(this.#handle));
     } catch (error) {
-      this.#listeners.delete(first);
+      this.#listeners.delete(listener);
       throw error;
     }
     this.#registry.pin(this, true);
@@ -160,9 +160,9 @@ class LiveConversation implements Conversation {
     this.#notifying = true;
     queueMicrotask(() => {
       this.#notifying = false;
-      for (const listener of [...this.#listeners.values()]) {
+      for (const key of [...this.#listeners.keys()]) {
         try {
-          listener();
+          this.#listeners.get(key)?.(); // unless one before it has ended its subscription
         } catch (error) {
           reportError(error); // the listener's own fault must not keep the others from hearing
         }

@@ -9,7 +9,9 @@ export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
   const given = source ?? new URL("./holdfast.wasm", import.meta.url);
   try {
     if (given instanceof WebAssembly.Module) return given;
-    if (given instanceof ArrayBuffer || ArrayBuffer.isView(given)) return await compile(given as BufferSource, "the given bytes");
+    if (given instanceof ArrayBuffer) return await compile(given, "what was given");
+    // Chromium compiles no DataView.
+    if (ArrayBuffer.isView(given)) return await compile(new Uint8Array(given.buffer as ArrayBuffer, given.byteOffset, given.byteLength), "what was given");
     const address = typeof given === "string" ? given : given instanceof URL ? given.href : undefined;
     return await read(address === undefined ? await promised(given) : await fetched(address));
   } catch (thrown) {
@@ -41,8 +43,8 @@ async function promised(given: unknown): Promise<Response> {
 async function read(response: Response): Promise<WebAssembly.Module> {
   const name = response.url === "" ? "the given response" : response.url;
   if (!response.ok) throw unloadable(`${name} answered ${response.status}; is holdfast.wasm deployed there?`);
-  // compileStreaming insists on this type; many servers do not know it.
-  const streaming = response.headers.get("content-type")?.split(";")[0]?.trim() === "application/wasm";
+  // compileStreaming insists on this type, without parameters; many servers do not know it.
+  const streaming = response.headers.get("content-type")?.trim().toLowerCase() === "application/wasm";
   let bytes: ArrayBuffer;
   try {
     if (streaming) return await WebAssembly.compileStreaming(response);

@@ -171,8 +171,9 @@ export interface Conversation {
   /**
    * Calls `listener` after each change of the state, once for changes that come together.
    * While there is a listener, the conversation also follows what other tabs append:
-   * its state and `expectedSeq` move on by themselves. Returns the function that
-   * unsubscribes. Fits React's `useSyncExternalStore` together with `snapshot`.
+   * its state and `expectedSeq` move on by themselves, so an append no longer conflicts with what came
+   * before it. An agent that must notice it writes through a `clone()` which nobody listens to. Returns the
+   * function that unsubscribes. Fits React's `useSyncExternalStore` together with `snapshot`.
    */
   subscribe(listener: () => void): () => void;
   /** The same object as `state`, as a function that needs no `this`. */

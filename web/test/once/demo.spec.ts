@@ -105,7 +105,6 @@ async function recovered(page: Page, atLeast: number): Promise<number> {
   return steps;
 }
 
-
 test("a message is answered in visible steps, and the log shows each as it is stored", async ({ context, page, server }) => {
   await visit(page, server);
   await expect(page.getByText("Agent runs here")).toBeVisible();

@@ -1,11 +1,11 @@
-// The npm package as its users get it: packed, installed elsewhere, type-checked, bundled, and run.
+// The npm package as its users get it: packed, installed in a fresh Vite application, type-checked, bundled, and run.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Page } from "@playwright/test";
-import { build, createServer } from "vite";
+import { type createServer, version as viteVersion } from "vite";
 import { Server } from "../harness/server.js";
 import { expect, test } from "../harness/test.js";
 
@@ -28,17 +28,21 @@ test.beforeAll(() => {
   packed = tarball.files.map((file) => file.path);
   cpSync(join(web, "test", "consumer"), consumer, { recursive: true });
   writeFileSync(join(consumer, "package.json"), JSON.stringify({ private: true, type: "module" }));
-  run(consumer, "npm", "install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball.filename}`);
+  run(consumer, "npm", "install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball.filename}`, `vite@${viteVersion}`);
 });
 
 test.afterAll(() => rmSync(consumer, { recursive: true, force: true }));
 
-/** Visits the application twice: the second visit finds what the first has stored. */
-async function visitTwice(page: Page, address: string): Promise<void> {
+/** Each visit goes on where the one before it has stopped. */
+async function visit(page: Page, address: string): Promise<void> {
   await page.goto(address);
-  await expect(page).toHaveTitle("visits: 1");
+  await expect(page).toHaveTitle("start: part 0; 3 events");
   await page.reload();
-  await expect(page).toHaveTitle("visits: 2");
+  await expect(page).toHaveTitle("resume: part 0, part 1; 4 events");
+  await page.reload();
+  await expect(page).toHaveTitle("resume: part 0, part 1, part 2; 6 events");
+  await page.reload();
+  await expect(page).toHaveTitle("skip: part 0, part 1, part 2; 6 events");
 }
 
 test("the tarball has what it needs and nothing else", () => {
@@ -71,16 +75,18 @@ test("it can be imported where there is no browser, and does nothing then", () =
   expect(run(consumer, process.execPath, "--input-type=module", "-e", script).trim()).toBe("function 0");
 });
 
-test("vite bundles it, and the bundle runs in a folder of a server", async ({ page }) => {
-  await build({ root: consumer, base: "./", configFile: false, logLevel: "warn", build: { target: "es2022" } });
+test("vite builds it for production, and the conversation outlives reloads", async ({ page }) => {
+  run(consumer, join(consumer, "node_modules/.bin/vite"), "build", "--base", "./", "--target", "es2022", "--logLevel", "warn");
   const server = await Server.start({ "/app/": join(consumer, "dist") });
-  await visitTwice(page, `${server.origin}/app/`);
+  await visit(page, `${server.origin}/app/`);
   await server.close();
 });
 
 test("it runs on vite's development server", async ({ page }) => {
-  const vite = await createServer({ root: consumer, configFile: false, logLevel: "warn", server: { host: "127.0.0.1" } });
-  await vite.listen();
-  await visitTwice(page, vite.resolvedUrls?.local[0] ?? "");
-  await vite.close();
+  const module = pathToFileURL(join(consumer, "node_modules/vite/dist/node/index.js")).href;
+  const vite = (await import(module)) as { createServer: typeof createServer };
+  const server = await vite.createServer({ root: consumer, logLevel: "warn", server: { host: "127.0.0.1" } });
+  await server.listen();
+  await visit(page, server.resolvedUrls?.local[0] ?? "");
+  await server.close();
 });

@@ -1,0 +1,118 @@
+// A WebAssembly instance can die. Whoever waits for it hears, and what was acknowledged is there for the next one.
+import type { JSHandle, Page } from "@playwright/test";
+import type { Conversation, Holdfast } from "@holdfast-dev/holdfast";
+import { expect, test } from "./harness/holdfast.js";
+
+interface Mortal {
+  readonly holdfast: Holdfast;
+  readonly c: Conversation;
+  /** Wipes the memory of the instance, so that its next instruction traps. */
+  readonly kill: () => void;
+}
+
+async function mortal(home: Page): Promise<JSHandle<Mortal>> {
+  return await home.evaluateHandle(async () => {
+    const instances: WebAssembly.Instance[] = [];
+    const instantiate = WebAssembly.instantiate as (module: WebAssembly.Module, imports?: WebAssembly.Imports) => Promise<WebAssembly.Instance>;
+    WebAssembly.instantiate = (async (module: WebAssembly.Module, imports?: WebAssembly.Imports) => {
+      const instance = await instantiate(module, imports);
+      instances.push(instance);
+      return instance;
+    }) as typeof WebAssembly.instantiate;
+    const { open } = await import("@holdfast-dev/holdfast");
+    const holdfast = await open();
+    const c = await holdfast.recover("c");
+    const memory = instances[0]?.exports["mem"] as WebAssembly.Memory;
+    return { holdfast, c, kill: () => void new Uint8Array(memory.buffer).fill(0) };
+  });
+}
+
+test("everything pending and everything later rejects, and a fresh store has all that was acknowledged", async ({ home, complaints }) => {
+  const facts = await (await mortal(home)).evaluate(async ({ holdfast, c, kill }) => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const bystander = await open({ storage: "memory" });
+    for (let i = 0; i < 5; i++) await c.recordStepCompleted("m", i, `output ${i}`);
+    const known = told.messages(c.state);
+    const unsubscribe = c.subscribe(() => undefined);
+    const pending = {
+      recordStepCompleted: c.recordStepCompleted("m", 5),
+      receiveMessage: c.receiveMessage({ id: "n" }),
+      recover: holdfast.recover("other"),
+      conversations: holdfast.conversations(),
+      events: c.events(),
+    };
+    kill();
+    const first = await Promise.all(Object.values(pending).map(async (call) => told.failure(call)));
+    const later = await Promise.all(
+      [
+        () => c.recordProcessingStarted("m"),
+        () => c.receiveMessage({ id: "n" }),
+        () => c.refresh(),
+        () => c.events(),
+        () => c.clone(),
+        () => c.subscribe(() => undefined),
+        () => holdfast.create("d"),
+        () => holdfast.recover("c"),
+        () => holdfast.conversations(),
+        () => holdfast.delete("c"),
+        () => holdfast.health(),
+        () => holdfast.close(),
+      ].map(async (call) => told.failure(call)),
+    );
+    unsubscribe();
+    const fresh = await open();
+    const recovered = await fresh.recover("c");
+    return {
+      pending: first.map((failure) => [failure?.code, failure?.outcome]),
+      cause: first[0]?.cause,
+      message: first[0]?.message,
+      later: later.map((failure) => [failure?.code, failure?.outcome]),
+      known: JSON.stringify(told.messages(c.state)) === JSON.stringify(known) && c.snapshot() === c.state,
+      acknowledged: [recovered.expectedSeq >= 5, [0, 1, 2, 3, 4].map((i) => recovered.state.completedStep("m", i)?.output)],
+      goesOn: await recovered.recordProcessingFinished("m"),
+      seq: recovered.expectedSeq,
+      bystander: await bystander.create("c").recordProcessingStarted("m"),
+    };
+  });
+  const lost = ["instance_lost", "unknown"];
+  expect(facts.pending).toEqual(facts.pending.map(() => lost));
+  expect(facts.later).toEqual(facts.later.map(() => lost));
+  expect(facts.cause).toMatch(/RuntimeError/);
+  expect(facts.message).toContain("open again and recover");
+  expect(facts).toMatchObject({ known: true, acknowledged: [true, [0, 1, 2, 3, 4].map((i) => `output ${i}`)], bystander: 0 });
+  expect(facts.goesOn).toBe(facts.seq - 1);
+  // The dying runtime may say why; nothing is uncaught.
+  expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
+});
+
+test("one that dies while it has nothing to do is noticed at the next call", async ({ home, complaints }) => {
+  const codes = await (await mortal(home)).evaluate(async ({ holdfast, c, kill }) => {
+    await c.recordProcessingStarted("m");
+    kill();
+    const codes = [await told.failure(() => holdfast.create("d")), await told.failure(c.recordProcessingStarted("m"))];
+    const { open } = await import("@holdfast-dev/holdfast");
+    return [...codes.map((failure) => failure?.code), (await (await open()).recover("c")).expectedSeq];
+  });
+  expect(codes).toEqual(["instance_lost", "instance_lost", 1]);
+  expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
+});
+
+test("one that dies while it is being closed is noticed", async ({ home, complaints }) => {
+  const failures = await (await mortal(home)).evaluate(async ({ holdfast, c, kill }) => {
+    const calls = [c.recordProcessingStarted("m"), holdfast.close()];
+    kill();
+    const failures = await Promise.all(calls.map(async (call) => told.failure(call)));
+    return [...failures, await told.failure(c.refresh())].map((failure) => failure?.code);
+  });
+  expect(failures).toEqual(["instance_lost", "instance_lost", "instance_lost"]);
+  expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
+});
+
+test("one that finds no memory to start in is lost, and nothing was written", async ({ home }) => {
+  const failure = await home.evaluate(async () => {
+    Object.assign(WebAssembly, { instantiate: () => Promise.reject(new RangeError("WebAssembly.instantiate(): Out of memory")) });
+    const { open } = await import("@holdfast-dev/holdfast");
+    return told.failure(open());
+  });
+  expect(failure).toMatchObject({ code: "instance_lost", cause: "RangeError: WebAssembly.instantiate(): Out of memory" });
+});

@@ -1,0 +1,178 @@
+// Bodies and outputs come back as they were given, or are refused.
+import type { HoldfastError } from "@holdfast-dev/holdfast";
+import { expect, onEachStore, test } from "./harness/holdfast.js";
+
+onEachStore(() => {
+  test("what can be stored comes back equal, as body and as output, live, from the log and replayed", async ({ holdfast }) => {
+    const { different, count } = await holdfast.evaluate(async (holdfast) => {
+      const bytes = Uint8Array.from({ length: 300 }, (_, i) => i % 256);
+      let deep: unknown = "leaf";
+      for (let i = 0; i < 32; i++) deep = i % 2 ? [deep] : { deep };
+      const given: readonly (readonly [string, unknown])[] = [
+        ["null", null],
+        ["undefined", undefined],
+        ["true", true],
+        ["false", false],
+        ...[0, 1, -1, 31, 32, 127, 128, 255, 256, -32, -33, -128, -129, 65_535, 65_536, -32_768, -32_769].map((n) => [`${n}`, n] as const),
+        ...[2 ** 31, -(2 ** 31), 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1, -(2 ** 53) + 1, 2 ** 53, 2 ** 60].map((n) => [`${n}`, n] as const),
+        ...[0.5, -0.1, 1e-320, Number.MIN_VALUE, Number.MAX_VALUE, Math.PI, NaN, Infinity, -Infinity].map((n) => [`${n}`, n] as const),
+        ["empty string", ""],
+        ["string", "naïve 中文 \ufeff\ufffd\uffff"],
+        ["astral string", "😀\u{10ffff}\u{10000}"],
+        ["string with NUL", "\0a\0"],
+        ["string of 31, 32, 255, 256 and 65,536 bytes", [31, 32, 255, 256, 65_536].map((n) => "x".repeat(n))],
+        ["1 MiB string", "0123456789abcdef".repeat(65_536)],
+        ["empty bytes", new Uint8Array()],
+        ["bytes", bytes],
+        ["a part of a buffer", bytes.subarray(100, 120)],
+        ["1 MiB bytes", new Uint8Array(2 ** 20).fill(7)],
+        ["the epoch", new Date(0)],
+        ["a date", new Date("2024-02-29T12:34:56.789Z")],
+        ["a date before the epoch", new Date(-1)],
+        ["the first and the last date", [new Date(-8.64e15), new Date(8.64e15)]],
+        ["empty array", []],
+        ["array", [1, "two", null, [3, [4]], { five: 5 }]],
+        ["array of 20", Array.from({ length: 20 }, (_, i) => i)],
+        ["array of 70,000", Array.from({ length: 70_000 }, (_, i) => i)],
+        ["empty object", {}],
+        ["object", { "": 1, a: { b: [{ c: new Date(1), d: bytes }] }, "1": null, toString: "x", constructor: 1, toJSON: 2, "k\0": 3, "😀": 4 }],
+        ["object of 20", Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`k${i}`, i]))],
+        ["nested 32 deep", deep],
+        ["the same object twice", ((x) => [x, x])({ x: 1 })],
+      ];
+
+      const same = (a: unknown, b: unknown): boolean => {
+        if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return Object.is(a, b);
+        if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
+        if (a instanceof Date) return a.getTime() === (b as Date).getTime();
+        if (a instanceof Uint8Array) return a.length === (b as Uint8Array).length && a.every((byte, i) => byte === (b as Uint8Array)[i]);
+        const keys = Object.keys(a);
+        return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && same(Reflect.get(a, key), Reflect.get(b, key)));
+      };
+
+      const c = holdfast.create("c");
+      await c.recordMessageReceived({ id: "outputs" });
+      await Promise.all(
+        given.flatMap(([name, value], i) => [
+          c.recordMessageReceived({ id: name, body: value as string }),
+          c.recordStepCompleted("outputs", i, value as string),
+        ]),
+      );
+      const different: string[] = [];
+      for (const [how, { state }] of [["live", c], ["replayed", await holdfast.recover("c")]] as const) {
+        given.forEach(([name, value], i) => {
+          if (!same(state.message(name)?.body, value)) different.push(`${how}: body ${name}`);
+          if (!same(state.completedStep("outputs", i)?.output, value)) different.push(`${how}: output ${name}`);
+        });
+      }
+      const events = await c.events({ from: 1 });
+      given.forEach(([name, value], i) => {
+        const [received, completed] = [events[2 * i], events[2 * i + 1]];
+        if (received?.kind !== "message_received" || !same(received.body, value)) different.push(`events: body ${name}`);
+        if (completed?.kind !== "step_completed" || !same(completed.output, value)) different.push(`events: output ${name}`);
+      });
+      return { different, count: given.length };
+    });
+    expect(different).toEqual([]);
+    expect(count).toBeGreaterThan(50);
+  });
+
+  test("no body is no body, no output is no output, and null is null", async ({ holdfast }) => {
+    const stored = await holdfast.evaluate(async (holdfast) => {
+      const c = holdfast.create("c");
+      await c.recordMessageReceived({ id: "without" });
+      await c.recordMessageReceived({ id: "null", body: null });
+      await c.recordStepCompleted("null", 0);
+      await c.recordStepCompleted("null", 1, null);
+      await c.recordStepCompleted("null", 2, new Uint8Array());
+      return told.messages((await holdfast.recover("c")).state);
+    });
+    expect(stored).toMatchObject([
+      { id: "without", body: undefined, steps: [] },
+      { id: "null", body: null, steps: [{ output: undefined }, { output: null }, { output: new Uint8Array() }] },
+    ]);
+  });
+
+  test("what differs is what has no counterpart", async ({ holdfast }) => {
+    const stored = await holdfast.evaluate(async (holdfast) => {
+      const c = holdfast.create("c");
+      const hidden = Object.defineProperty({ [Symbol("symbol")]: 1 }, "hidden", { value: 1 });
+      await c.recordMessageReceived({ id: "m", body: { left: undefined, zero: -0, hidden, bare: Object.create(null) as Record<string, string> } });
+      const body = c.state.message("m")?.body as Record<string, unknown>;
+      return [Object.keys(body), Object.is(body["zero"], 0), body["hidden"], Object.getPrototypeOf(body["bare"]) === Object.prototype];
+    });
+    expect(stored).toEqual([["zero", "hidden", "bare"], true, {}, true]);
+  });
+
+  test("what would not come back as it was is refused, and says where it is", async ({ holdfast }) => {
+    const refused = await holdfast.evaluate(async (holdfast) => {
+      const cyclic: unknown[] = [];
+      cyclic.push(cyclic, cyclic);
+      let deep: unknown = null;
+      for (let i = 0; i < 33; i++) deep = [deep];
+      const detached = new Uint8Array(8);
+      structuredClone(detached.buffer, { transfer: [detached.buffer] });
+      const values: readonly (readonly [string, unknown])[] = [
+        ["a function", () => 1],
+        ["a symbol", Symbol("s")],
+        ["a bigint", 1n],
+        ["a lone surrogate", "a\ud800"],
+        ["a key with a lone surrogate", { "\udc00": 1 }],
+        ["an invalid date", new Date(NaN)],
+        ["undefined in an array", [undefined]],
+        ["a hole in an array", Array(2)],
+        ["too deep", deep],
+        ["a cycle", cyclic],
+        ["a map", new Map()],
+        ["an error", new Error("e")],
+        ["an instance", new URL("https://example.org")],
+        ["a wrapped string", Object("s")],
+        ["other numbers", new Float64Array(1)],
+        ["a buffer", new ArrayBuffer(1)],
+        ["a detached buffer", detached],
+        ["the key __proto__", JSON.parse('{"__proto__":1}')],
+      ];
+      const c = holdfast.create("c");
+      const answers: [string, unknown][] = [];
+      for (const [name, value] of values) {
+        const given = { at: [0, value] } as unknown as string;
+        const failures = await Promise.all([
+          told.failure(c.receiveMessage({ id: "m", body: given })),
+          told.failure(c.recordMessageReceived({ id: "m", body: given })),
+          told.failure(c.recordStepCompleted("m", 0, given)),
+        ]);
+        answers.push([name, failures.map((f) => [f?.code, f?.operation, f?.outcome, /(body|output)/.test(f?.message ?? "")])]);
+      }
+      const where = await c.receiveMessage({ id: "m", body: { at: [0, [() => 1]] } as unknown as string }).catch((error: HoldfastError) => error.message);
+      return { answers, where, expectedSeq: c.expectedSeq, events: await c.events() };
+    });
+    const expected = ["receiveMessage", "recordMessageReceived", "recordStepCompleted"].map((op) => ["invalid_argument", op, "permanent", true]);
+    for (const [name, answer] of refused.answers) expect.soft(answer, name).toEqual(expected);
+    expect(refused.where).toBe(
+      "holdfast: receiveMessage: invalid_argument: body.at[1][0] is a value of type function, which cannot be stored; convert it to a string or a number",
+    );
+    expect(refused).toMatchObject({ expectedSeq: 0, events: [] });
+  });
+
+  test("getters and proxies are read once: what is stored is what was checked", async ({ holdfast }) => {
+    const stored = await holdfast.evaluate(async (holdfast) => {
+      let reads = 0;
+      const answers = ["fine", "\ud800"];
+      const body = {
+        get changing() {
+          return answers[reads++] ?? "";
+        },
+      };
+      const c = holdfast.create("c");
+      let ids = 0;
+      await c.recordMessageReceived({
+        get id() {
+          return ids++ === 0 ? "m" : "\ud800";
+        },
+        body,
+      });
+      return { reads, ids, messages: told.messages(c.state) };
+    });
+    expect(stored).toMatchObject({ reads: 1, ids: 1, messages: [{ id: "m", body: { changing: "fine" } }] });
+  });
+});

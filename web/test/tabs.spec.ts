@@ -1,0 +1,208 @@
+// Several tabs, and a worker, at one conversation.
+import type { Page } from "@playwright/test";
+import { launchBrowser } from "./harness/browser.js";
+import { append, attach, expectedSeq, log, messages, recover, refresh, subscribe, type Tab } from "./harness/tab.js";
+import type { Server } from "./harness/server.js";
+import { expect, test } from "./harness/test.js";
+
+test.beforeEach(({ page, server }) => page.goto(server.origin));
+
+async function openPage(page: Page, server: Server): Promise<Page> {
+  const other = await page.context().newPage();
+  await other.goto(server.origin);
+  return other;
+}
+
+/** Appends that messages with these ids have come, so that the state shows what becomes of them. */
+async function receive(tab: Tab, ...ids: string[]): Promise<void> {
+  await tab.evaluate(async ({ conversation }, list) => {
+    for (const id of list) await conversation.receiveMessage({ id, receivedAt: 1 });
+  }, ids);
+}
+
+/** Two tabs that know the same log append at once, again and again, until each has appended `count` events. */
+async function appendInLockStep(tabs: Record<"a" | "b", Tab>, count: number): Promise<void> {
+  await receive(tabs.a, "a", "b");
+  await refresh(tabs.b);
+  const done = { a: 0, b: 0 };
+  for (let sequence = 2; done.a + done.b < 2 * count; sequence++) {
+    const writers = (["a", "b"] as const).filter((name) => done[name] < count);
+    const attempts = await Promise.all(writers.map(async (name) => ({ name, attempt: await append(tabs[name], name, done[name]) })));
+    expect(attempts.filter(({ attempt }) => "sequence" in attempt).map(({ attempt }) => attempt), "one wins").toEqual([{ sequence }]);
+    for (const { name, attempt } of attempts) {
+      if ("sequence" in attempt) {
+        done[name]++;
+        continue;
+      }
+      expect(attempt).toEqual({ expected: sequence, actual: sequence + 1 });
+      expect(await expectedSeq(tabs[name]), "a conflict changes nothing").toBe(sequence);
+      expect(await refresh(tabs[name])).toBe(sequence + 1);
+    }
+  }
+}
+
+/** After they have refreshed, all tabs know the same: that each writer has appended its steps, each once and in order. */
+async function expectAgreement(tabs: readonly Tab[], writers: readonly string[], count: number): Promise<void> {
+  const steps = Array.from({ length: count }, (_, index) => index);
+  const expected = writers.map((id) => ({
+    ...{ id, receivedAt: 1, body: undefined, status: "received", error: undefined },
+    steps: steps.map((index) => ({ index, output: `${id} ${index}` })),
+  }));
+  for (const tab of tabs) {
+    await refresh(tab);
+    expect(await messages(tab)).toEqual(expected);
+    const events = await log(tab);
+    expect(events.length).toBe(writers.length * (count + 1));
+    for (const writer of writers) {
+      expect(events.flatMap((event) => (event.kind === "step_completed" && event.messageId === writer ? [event.step] : []))).toEqual(steps);
+    }
+  }
+}
+
+test("two tabs in lock-step: one wins each sequence, the other gets a conflict, refreshes and goes on", async ({ page, server }) => {
+  const a = await attach(page, "chat");
+  const b = await attach(await openPage(page, server), "chat");
+  await appendInLockStep({ a, b }, 20);
+  await expectAgreement([a, b], ["a", "b"], 20);
+});
+
+test("a page and its worker in lock-step", async ({ page, server }) => {
+  server.answer("/worker.js", { body: "export {}" });
+  const starting = page.waitForEvent("worker");
+  await page.evaluate(() => void new Worker("/worker.js", { type: "module" }));
+  const a = await attach(page, "chat");
+  const b = await attach(await starting, "chat", {}, `${server.origin}/bundle/package.js`);
+  await appendInLockStep({ a, b }, 20);
+  await expectAgreement([a, b], ["a", "b"], 20);
+});
+
+test("four tabs race, and each gets all of its appends in", async ({ page, server }) => {
+  const names = ["a", "b", "c", "d"];
+  const tabs = await Promise.all(names.map(async () => await attach(await openPage(page, server), "chat")));
+  const [first] = tabs;
+  if (first === undefined) throw new Error("no tab");
+  await receive(first, ...names);
+  const conflicts = await Promise.all(
+    tabs.map((tab, i) =>
+      tab.evaluate(async ({ conversation, Conflict }, name) => {
+        let lost = 0;
+        for (let step = 0; step < 100; ) {
+          try {
+            await conversation.recordStepCompleted(name, step, `${name} ${step}`);
+            step++;
+          } catch (error) {
+            if (!(error instanceof Conflict)) throw error;
+            lost++;
+            await conversation.refresh();
+          }
+        }
+        return lost;
+      }, names[i] ?? ""),
+    ),
+  );
+  expect(Math.max(...conflicts), "they did race").toBeGreaterThan(0);
+  await expectAgreement(tabs, names, 100);
+});
+
+test("a tab that subscribes sees what another one appends, and no longer does when it unsubscribes", async ({ page, server }) => {
+  const a = await attach(page, "chat");
+  const b = await attach(await openPage(page, server), "chat");
+  const witness = await recover(b, "chat"); // in the same tab
+  const [unsubscribe] = [await subscribe(b), await subscribe(witness)];
+  // What subscribing itself reads has been read now.
+  await refresh(b);
+  await refresh(witness);
+
+  await receive(a, "a");
+  await append(a, "a", 0);
+  await expect.poll(() => expectedSeq(b)).toBe(2);
+  expect(await messages(b)).toEqual(await messages(a));
+  expect(await append(b, "a", 1), "it appends behind what it saw").toEqual({ sequence: 2 });
+  await expect.poll(() => expectedSeq(witness)).toBe(3);
+  expect(await refresh(a)).toBe(3);
+
+  await unsubscribe();
+  await append(a, "a", 2);
+  await expect.poll(() => expectedSeq(witness)).toBe(4);
+  expect(await expectedSeq(b)).toBe(3);
+  expect(await append(b, "a", 3)).toEqual({ expected: 3, actual: 4 });
+});
+
+test("a conversation deleted in one tab is empty in the other, and goes on behind what was deleted", async ({ page, server }) => {
+  const a = await attach(page, "chat");
+  const b = await attach(await openPage(page, server), "chat");
+  const live = await recover(b, "chat");
+  await subscribe(live);
+  await receive(a, "a");
+  await append(a, "a", 0);
+  await refresh(b);
+  await expect.poll(() => expectedSeq(live)).toBe(2);
+
+  await a.evaluate(({ holdfast }) => holdfast.delete("chat"));
+  await expect.poll(() => expectedSeq(live)).toBe(3);
+  expect(await messages(live)).toEqual([]);
+  expect(await append(b, "a", 1)).toEqual({ expected: 2, actual: 3 });
+  expect((await messages(b)).length, "it has not looked yet").toBe(1);
+  expect(await refresh(b)).toBe(3);
+  expect(await messages(b)).toEqual([]);
+  expect(await append(b, "a", 1)).toEqual({ sequence: 3 });
+  expect((await log(b)).map(({ sequence, kind }) => `${sequence} ${kind}`)).toEqual(["2 deleted", "3 step_completed"]);
+  expect(await append(a, "a", 1), "who deleted it knows no better").toEqual({ expected: 2, actual: 4 });
+});
+
+test("a page that comes back from the back/forward cache catches up and appends", async ({ page, server }) => {
+  // Chromium keeps no page that came with `no-store`.
+  server.answer("/", { headers: { "cache-control": "no-cache" } });
+  await page.reload();
+  const left = await attach(page, "chat");
+  await subscribe(left);
+  await receive(left, "a");
+  await left.evaluate((chat) => {
+    addEventListener("pageshow", ({ persisted }) => Object.assign(globalThis, { chat, persisted }));
+  });
+  await page.goto(`${server.origin}/plain`);
+
+  // Nor does it keep a page which gets a message meanwhile: this tab says nothing.
+  const silent = await openPage(page, server);
+  await silent.evaluate(() => Reflect.deleteProperty(globalThis, "BroadcastChannel"));
+  expect(await append(await attach(silent, "chat"), "a", 0)).toEqual({ sequence: 1 });
+
+  await page.goBack({ waitUntil: "commit" }); // such a page is not loaded
+  const back = await page.evaluateHandle(() => globalThis as unknown as { persisted?: boolean; chat: Awaited<ReturnType<Tab["jsonValue"]>> });
+  await expect.poll(() => back.evaluate(({ persisted }) => persisted)).toBe(true);
+  const a: Tab = await back.evaluateHandle(({ chat }) => chat);
+  await expect.poll(() => expectedSeq(a)).toBe(2);
+  expect(await append(a, "a", 1)).toEqual({ sequence: 2 });
+  const b = await attach(await openPage(page, server), "chat");
+  expect(await append(b, "a", 2)).toEqual({ sequence: 3 });
+  await expect.poll(() => expectedSeq(a)).toBe(4);
+  expect(await messages(a)).toEqual(await messages(b));
+});
+
+test("a frozen tab keeps nobody waiting, and follows again when it thaws", async ({ backend, profile, server }) => {
+  const running = await launchBrowser({ backend, userDataDir: profile, lifelike: true });
+  const page = await running.newPage();
+  await page.goto(server.origin);
+  const a = await attach(page, "chat");
+  const freezing = await openPage(page, server);
+  const b = await attach(freezing, "chat");
+  await subscribe(b);
+  await receive(a, "a");
+  await expect.poll(() => expectedSeq(b)).toBe(1);
+  const seen = await b.evaluateHandle(({ conversation }) => {
+    const at: Record<string, number> = {};
+    for (const event of ["freeze", "resume"]) document.addEventListener(event, () => (at[event] = conversation.expectedSeq));
+    return at;
+  });
+
+  const session = await page.context().newCDPSession(freezing);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  for (let step = 0; step < 10; step++) expect(await append(a, "a", step)).toEqual({ sequence: step + 1 });
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  await expect.poll(() => expectedSeq(b)).toBe(11);
+  expect(await seen.jsonValue(), "it was frozen all the time").toEqual({ freeze: 1, resume: 1 });
+  expect(await append(b, "a", 10)).toEqual({ sequence: 11 });
+  expect(await refresh(a)).toBe(12);
+  expect(await messages(b)).toEqual(await messages(a));
+  await running.close();
+});
