@@ -72,6 +72,10 @@ export async function launchBrowser(options: LaunchOptions): Promise<RunningBrow
   const [command = chrome, ...rest] = [...(options.under ?? []), chrome, ...args];
   const child = spawn(command, rest, { detached: true, env, stdio: ["ignore", "ignore", "pipe"] });
   const gone = exit(child);
+  // A run that is broken off must not leave browsers behind.
+  const abandoned = (): void => killGroup(child);
+  process.once("exit", abandoned);
+  void gone.then(() => process.off("exit", abandoned));
   try {
     const endpoint = await devtools(child);
     const browser = await chromium.connectOverCDP(endpoint, { noDefaults: options.lifelike ?? false });
