@@ -39,16 +39,16 @@ test-go: ## run the Go tests natively
 
 .PHONY: test-wasm
 test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both IndexedDB backends
-	scripts/test-wasm.sh leveldb
-	scripts/test-wasm.sh sqlite
+	.tools/test-wasm.sh leveldb
+	.tools/test-wasm.sh sqlite
 
 .PHONY: test-web
 test-web: build ## run the TypeScript tests in Chromium, then those of the packed npm package
-	chrome=$$(scripts/chrome.sh) && cd web && CHROME=$$chrome npx playwright test
+	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test
 
 .PHONY: crash
 crash: build ## kill Chromium again and again while tabs append; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY
-	chrome=$$(scripts/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \
+	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \
 		npx playwright test killloop --workers=1 --global-timeout=0
 
 .PHONY: lint
@@ -58,7 +58,7 @@ lint: $(BIN)/staticcheck $(BIN)/govulncheck $(NPM) ## check format, vet, staticc
 	$(WASM) go vet ./...
 	$(BIN)/staticcheck ./...
 	$(WASM) $(BIN)/staticcheck ./...
-	VULN=$(VULN) scripts/vuln.sh $(BIN)/govulncheck
+	VULN=$(VULN) .tools/vuln.sh $(BIN)/govulncheck
 	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p demo && npx oxlint --type-aware --deny-warnings
 
 .PHONY: build
@@ -67,7 +67,7 @@ build: $(DIST)/build.json $(DIST)/index.js $(DIST)/THIRD_PARTY_LICENSES.txt ## b
 .PHONY: bench
 bench: build ## run the benchmarks, natively and in Chromium
 	go test -vet=off -run='^$$' -bench=. -benchmem ./...
-	chrome=$$(scripts/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=bench
+	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=bench
 
 .PHONY: size
 size: build ## print the bytes that a visitor downloads, and fail over the budget
@@ -98,7 +98,7 @@ $(DIST)/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-l
 $(DIST)/build.json: $(DIST)/holdfast.wasm $(DIST)/go.js
 	node web/scripts/build-info.mjs
 
-$(DIST)/THIRD_PARTY_LICENSES.txt: scripts/licenses.sh go.mod $(TOOLCHAIN)
+$(DIST)/THIRD_PARTY_LICENSES.txt: .tools/licenses.sh go.mod $(TOOLCHAIN)
 	@mkdir -p $(DIST)
 	$< >$@
 
@@ -114,6 +114,6 @@ $(NPM): web/package.json web/package-lock.json
 	cd web && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-$(BIN)/staticcheck $(BIN)/govulncheck $(BIN)/wasmbrowsertest: tools/go.mod tools/go.sum $(TOOLCHAIN)
-	cd tools && GOBIN=$(CURDIR)/$(BIN) go install tool
+$(BIN)/staticcheck $(BIN)/govulncheck $(BIN)/wasmbrowsertest: .tools/go.mod .tools/go.sum $(TOOLCHAIN)
+	cd .tools && GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $(BIN)/*

@@ -48,8 +48,8 @@ function syncs(trace: string): string[] {
 
 test("strict syncs the disk for each acknowledgement, default does not", async ({ backend, profile, server }) => {
   test.skip(process.platform !== "linux", "system calls are traced on Linux only");
-  const scripts = fileURLToPath(new URL("../../scripts", import.meta.url));
-  const strace = execFileSync(join(scripts, "strace.sh"), { encoding: "utf8" }).trim();
+  const tools = fileURLToPath(new URL("../../.tools", import.meta.url));
+  const strace = execFileSync(join(tools, "strace.sh"), { encoding: "utf8" }).trim();
   const trace = join(profile, "trace");
   const running = await launchBrowser({
     backend,

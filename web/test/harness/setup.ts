@@ -9,7 +9,7 @@ import { bundles } from "./server.js";
 const web = fileURLToPath(new URL("../..", import.meta.url));
 
 export default async function setup(): Promise<void> {
-  process.env["CHROME"] ??= execFileSync(join(web, "..", "scripts", "chrome.sh"), { encoding: "utf8" }).trim();
+  process.env["CHROME"] ??= execFileSync(join(web, "..", ".tools", "chrome.sh"), { encoding: "utf8" }).trim();
   const pages = join(web, "test", "pages");
   const files = readdirSync(pages).filter((file) => file.endsWith(".ts"));
   await build({

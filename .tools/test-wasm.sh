@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs Go tests compiled to WebAssembly in a browser, on one of Chromium's two IndexedDB backends:
-#   scripts/test-wasm.sh leveldb|sqlite [arguments of go test]
+#   .tools/test-wasm.sh leveldb|sqlite [arguments of go test]
 # and fails if the browser has used the other one.
 set -euo pipefail
 
 backend=${1:?leveldb or sqlite}
 shift
 root=$(cd "$(dirname "$0")/.." && pwd)
-chrome=$("$root/scripts/chrome.sh")
+chrome=$("$root/.tools/chrome.sh")
 
 feature=IdbSqliteOnDiskRollout
 case $backend in

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities in what both targets call: scripts/vuln.sh path/to/govulncheck
+# Looks for known vulnerabilities in what both targets call: .tools/vuln.sh path/to/govulncheck
 # Where the database cannot be reached this only says so, unless VULN=required.
 set -euo pipefail
 
