@@ -51,8 +51,9 @@ crash: build ## kill Chromium again and again while tabs append; takes CRASH_ROU
 	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \
 		npx playwright test killloop --workers=1 --global-timeout=0
 
+# The linter knows the package, as the tests do, by what is in dist.
 .PHONY: lint
-lint: $(BIN)/staticcheck $(BIN)/govulncheck $(NPM) ## check format, vet, staticcheck, known vulnerabilities, types and TypeScript rules
+lint: build $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, known vulnerabilities, types and TypeScript rules
 	@test -z "$$(gofmt -l core idbstore wasm | tee /dev/stderr)" || { echo "run gofmt -w on these" >&2; exit 1; }
 	go vet ./...
 	$(WASM) go vet ./...

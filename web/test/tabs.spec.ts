@@ -66,6 +66,17 @@ test("two tabs in lock-step: one wins each sequence, the other gets a conflict, 
   await expectAgreement([a, b], ["a", "b"], 20);
 });
 
+test("a tab that knows only the beginning of what another one appended at once gets a conflict", async ({ page, server }) => {
+  const a = await attach(page, "chat");
+  const b = await attach(await openPage(page, server), "chat");
+  expect(await append(a, "a", 0)).toEqual({ sequence: 0 });
+  expect(await refresh(b)).toBe(1);
+  // Appends that wait go together, as one record.
+  await a.evaluate(({ conversation }) => Promise.all([1, 2, 3, 4, 5].map((step) => conversation.recordStepCompleted("a", step))));
+  expect(await append(b, "b", 0)).toEqual({ expected: 1, actual: 6 });
+  expect((await log(b)).length).toBe(6);
+});
+
 test("a page and its worker in lock-step", async ({ page, server }) => {
   server.answer("/worker.js", { body: "export {}" });
   const starting = page.waitForEvent("worker");
