@@ -9,6 +9,7 @@ type jsPeers struct {
 	channel  safejs.Value // undefined where the browser has none
 	handlers listeners    // of the channel
 	page     listeners    // of the page
+	frozen   bool         // whether the page is
 }
 
 func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
@@ -21,7 +22,7 @@ func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
 		err := p.handlers.listen(p.channel, map[string]func(safejs.Value){
 			"onmessage": func(event safejs.Value) {
 				data, err := event.Get("data")
-				if err != nil {
+				if err != nil || p.frozen {
 					return
 				}
 				if key, err := e.binary.value(data); err == nil {
@@ -41,11 +42,24 @@ func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
 				missed()
 			}
 		},
+		// A frozen page hears, but its database does not answer: a transaction
+		// that it begins keeps all other tabs from writing until it thaws.
+		"freeze": func(safejs.Value) { p.frozen = true },
+		"resume": func(safejs.Value) {
+			p.frozen = false
+			missed()
+		},
 	})
-	if err == nil {
-		_, err = e.scope.Call("addEventListener", "pageshow", p.page.fn("pageshow"))
+	if err != nil {
+		return nil, err
 	}
-	return p, failureOf(err)
+	for event, fn := range p.page {
+		// The last two are the document's and do not bubble; capturing gets them.
+		if _, err := e.scope.Call("addEventListener", event, fn, true); err != nil {
+			return nil, failureOf(err)
+		}
+	}
+	return p, nil
 }
 
 func (p *jsPeers) post(key []byte) {
@@ -61,7 +75,9 @@ func (p *jsPeers) close() {
 	if !p.channel.IsUndefined() {
 		_, _ = p.channel.Call("close")
 	}
-	_, _ = p.engine.scope.Call("removeEventListener", "pageshow", p.page.fn("pageshow"))
+	for event, fn := range p.page {
+		_, _ = p.engine.scope.Call("removeEventListener", event, fn, true)
+	}
 	p.handlers.release()
 	p.page.release()
 }

@@ -71,8 +71,12 @@ test("a tab that knows only the beginning of what another one appended at once g
   const b = await attach(await openPage(page, server), "chat");
   expect(await append(a, "a", 0)).toEqual({ sequence: 0 });
   expect(await refresh(b)).toBe(1);
-  // Appends that wait go together, as one record.
-  await a.evaluate(({ conversation }) => Promise.all([1, 2, 3, 4, 5].map((step) => conversation.recordStepCompleted("a", step))));
+  // Appends that have to wait go together, as one record.
+  await a.evaluate(async ({ conversation }) => {
+    const refreshing = conversation.refresh();
+    await Promise.all([1, 2, 3, 4, 5].map((step) => conversation.recordStepCompleted("a", step)));
+    await refreshing;
+  });
   expect(await append(b, "b", 0)).toEqual({ expected: 1, actual: 6 });
   expect((await log(b)).length).toBe(6);
 });
