@@ -1,9 +1,8 @@
 // What a reload, a crash or a kill leaves of a message that is being answered.
-import { appendFileSync } from "node:fs";
 import type { Page } from "@playwright/test";
 import { answered, decisionAfter, deliver, expectAnswered, steps, story } from "./harness/agent.js";
-import { logOf, mend } from "./harness/leveldb.js";
-import { append, attach, expectedSeq, log, recover, refresh, type Tab } from "./harness/tab.js";
+import { mend } from "./harness/leveldb.js";
+import { append, attach, log, recover, refresh, type Tab } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";
 
 declare global {
@@ -76,29 +75,6 @@ test("SIGKILL of the browser between any two events, or during one, loses nothin
   expect([known, known + 1]).toContain((await story(during)).length);
   await deliver(during);
   await expectAnswered(during);
-});
-
-test("a store that Chromium deletes because a kill has torn a record is not taken for an empty one", async ({ backend, launch, profile, server }) => {
-  test.skip(backend !== "leveldb", "the defect is LevelDB's");
-  const visit = async (events: number): Promise<void> => {
-    const running = await launch();
-    const page = await running.newPage();
-    await page.goto(server.origin);
-    const tab = await attach(page, "chat");
-    expect(await expectedSeq(tab)).toBe(events);
-    expect(await append(tab, "a", events)).toEqual({ sequence: events });
-    await running.close(); // in an orderly way, so that localStorage is on the disk
-  };
-  await visit(0);
-  // The header of a record, whose 75 (hex 4b) bytes a kill has kept from following.
-  appendFileSync(logOf(profile) ?? "", Buffer.from("123456784b0001", "hex"));
-  await visit(1);
-
-  const page = await (await launch()).newPage();
-  await page.goto(server.origin);
-  await expect(attach(page, "chat")).rejects.toThrow("store_reset");
-  const tab = await attach(page, "chat");
-  expect(await expectedSeq(tab), "who opens again has been told").toBe(0);
 });
 
 /** Appends without end to the conversation of a tab; what was acknowledged is told outside it. */

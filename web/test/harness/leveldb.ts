@@ -1,7 +1,7 @@
 // Chromium's LevelDB writes the header and the contents of a record by two system calls. A kill in between leaves a
 // header alone at the end of the log. That is no harm yet: the next browser reads up to there. But it then writes on
 // behind the header, and the browser after that takes what it finds for corruption and deletes all of the origin's
-// IndexedDB. So says no specification, and the SQLite backend does not do it; see "torn" in crash.spec.ts.
+// IndexedDB. So says no specification, and the SQLite backend does not do it; see once/torn.spec.ts.
 import { readdirSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 
