@@ -299,23 +299,6 @@ func TestDecodeSharesTheInput(t *testing.T) {
 	}
 }
 
-func TestCodecAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector makes sync.Pool drop at random")
-	}
-	e := goldenEvents["step_output_of_256"]
-	b, err := core.EncodeEvent(e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := testing.AllocsPerRun(1000, func() { _, _ = core.EncodeEvent(e) }); n > 1 {
-		t.Errorf("encoding allocates %v times, want once: the result", n)
-	}
-	if n := testing.AllocsPerRun(1000, func() { _, _ = core.DecodeEvent(b) }); n > 1 {
-		t.Errorf("decoding allocates %v times, want once: the message id", n)
-	}
-}
-
 func TestKindString(t *testing.T) {
 	want := []string{"kind(0)", "message_received", "processing_started", "step_completed", "processing_finished", "error_occurred", "kind(6)"}
 	for i, name := range want {

@@ -24,7 +24,7 @@ type jsEngine struct {
 	storage *rememberedEpoch // nil where there is no localStorage
 }
 
-func newJSEngine(name string, relaxed bool) (*jsEngine, error) {
+func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 	e := &jsEngine{name: name}
 	global := safejs.Global()
 	array, err := global.Get("Uint8Array")
@@ -43,7 +43,7 @@ func newJSEngine(name string, relaxed bool) (*jsEngine, error) {
 		}
 	}
 	durability := map[mode]string{readOnly: "default", readWrite: "strict", readWriteStrict: "strict"}
-	if relaxed {
+	if defaultDurability {
 		durability[readWrite] = "default"
 	}
 	for m, d := range durability {

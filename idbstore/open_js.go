@@ -17,7 +17,7 @@ func Open(ctx context.Context, database string, options Options) (*Store, error)
 	if err := core.CheckName("open", database); err != nil {
 		return nil, err
 	}
-	engine, err := newJSEngine(database, options.Relaxed)
+	engine, err := newJSEngine(database, options.DefaultDurability)
 	if err != nil {
 		return nil, &core.Error{Code: core.ErrStorageUnavailable, Op: "open", Err: err,
 			Detail: "there is no IndexedDB here; use a browser, and a page with an origin"}

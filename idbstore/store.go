@@ -14,10 +14,10 @@ const DefaultTimeout = 30 * time.Second
 
 // Options configure a [Store].
 type Options struct {
-	// Relaxed asks for the browser's default durability in place of a sync to
-	// disk before each commit: an acknowledged event then survives the end of
-	// the tab and of the browser, but perhaps not a power cut.
-	Relaxed bool
+	// DefaultDurability asks for the browser's default durability in place of a
+	// sync to disk before each commit: an acknowledged event then survives the
+	// end of the tab and of the browser, but perhaps not a power cut.
+	DefaultDurability bool
 	// Timeout bounds every call, [DefaultTimeout] if 0. A write whose commit
 	// was already sent then gives [core.ErrOutcomeUnknown], any other call
 	// [core.ErrBlocked].

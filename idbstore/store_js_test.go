@@ -15,14 +15,14 @@ import (
 
 func TestContract(t *testing.T) {
 	for _, durability := range []struct {
-		name    string
-		relaxed bool
+		name        string
+		fromBrowser bool
 	}{{"strict", false}, {"default", true}} {
 		t.Run(durability.name, func(t *testing.T) {
 			storetest.Run(t, func(t testing.TB) storetest.Storage {
 				name := freshDatabase(t)
 				return func(t testing.TB) core.DurableStore {
-					return open(t, name, Options{Relaxed: durability.relaxed})
+					return open(t, name, Options{DefaultDurability: durability.fromBrowser})
 				}
 			})
 		})

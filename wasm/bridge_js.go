@@ -68,15 +68,15 @@ func guarded(work func() (any, error)) (value any, err error) {
 }
 
 func (b *bridge) open(ctx context.Context, args arguments) (any, error) {
-	storage, database, relaxed, timeout := args.text(0), args.text(1), args.flag(2), args.number(3)
+	storage, database, defaultDurability, timeout := args.text(0), args.text(1), args.flag(2), args.number(3)
 	b.onChange = args.value(4)
 	if storage == "memory" {
 		b.store = memstore.New()
 		return nil, nil
 	}
 	store, err := idbstore.Open(ctx, database, idbstore.Options{
-		Relaxed: relaxed,
-		Timeout: time.Duration(timeout) * time.Millisecond,
+		DefaultDurability: defaultDurability,
+		Timeout:           time.Duration(timeout) * time.Millisecond,
 	})
 	if err != nil {
 		return nil, err

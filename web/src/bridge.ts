@@ -37,7 +37,7 @@ export type EventKind = (typeof eventKinds)[keyof typeof eventKinds];
 export type OnChange = (handle: number, expectedSeq: number, reset: boolean, messages: Uint8Array) => void;
 
 export interface Bridge {
-  open(storage: string, database: string, relaxed: boolean, timeout: number, onChange: OnChange, done: Done<null>): void;
+  open(storage: string, database: string, defaultDurability: boolean, timeout: number, onChange: OnChange, done: Done<null>): void;
   conversations(prefix: string, done: Done<(string | number)[]>): void;
   delete(id: string, done: Done<null>): void;
   close(done: Done<null>): void;
