@@ -36,6 +36,7 @@ test: ## run all tests, native and in Chromium, up to the first part that fails
 .PHONY: test-go
 test-go: ## run the Go tests natively
 	go test -vet=off -timeout=3m $(RACE) ./...
+	cd .tools && go test -timeout=3m ./...
 
 .PHONY: test-wasm
 test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both IndexedDB backends
@@ -54,11 +55,12 @@ crash: build ## kill Chromium again and again while tabs append; takes CRASH_ROU
 # The linter knows the package, as the tests do, by what is in dist.
 .PHONY: lint
 lint: build $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, known vulnerabilities, types and TypeScript rules
-	@test -z "$$(gofmt -l core idbstore wasm | tee /dev/stderr)" || { echo "run gofmt -w on these" >&2; exit 1; }
+	@test -z "$$(gofmt -l core idbstore wasm .tools | tee /dev/stderr)" || { echo "run gofmt -w on these" >&2; exit 1; }
 	go vet ./...
 	$(WASM) go vet ./...
 	$(BIN)/staticcheck ./...
 	$(WASM) $(BIN)/staticcheck ./...
+	cd .tools && go vet ./... && $(CURDIR)/$(BIN)/staticcheck ./...
 	VULN=$(VULN) .tools/vuln.sh $(BIN)/govulncheck
 	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p demo && npx oxlint --type-aware --deny-warnings
 
@@ -88,9 +90,13 @@ GO_SOURCES := go.mod go.sum $(shell find core idbstore wasm -type d -o -name '*.
 # Size decides how soon a visitor's first page works, so functions are not inlined (72 KB of brotli less, and time is
 # spent in crossings to JavaScript), and the garbage collector is the one for small heaps on one core (14 KB less).
 SMALL := $(if $(filter go1.26%,$(GO_VERSION)),GOEXPERIMENT=nogreenteagc)
-$(DIST)/holdfast.wasm: $(GO_SOURCES) $(TOOLCHAIN)
-	$(WASM) $(SMALL) go build -trimpath -gcflags=all=-l -ldflags="-s -w" -o $@ ./wasm
-	@touch $@
+# What only stack traces need is stripped (90 KB less); `make clean build STRIP=` leaves it in, to look into a crash.
+STRIP := yes
+$(DIST)/holdfast.wasm: $(GO_SOURCES) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
+	@mkdir -p .build
+	$(WASM) $(SMALL) go build -trimpath -gcflags=all=-l -ldflags="-s -w" -o .build/holdfast.wasm ./wasm
+	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/.build/holdfast.wasm)
+	@mkdir -p $(DIST) && mv .build/holdfast.wasm $@
 
 $(DIST)/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-license.txt web/src/go.d.ts $(TOOLCHAIN)
 	@mkdir -p $(DIST)

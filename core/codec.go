@@ -17,13 +17,21 @@ import (
 //
 //	[1, id, message id, received at]        message received, without a body
 //	[1, id, message id, received at, body]  message received
-//	[2, id, message id]                     processing started
-//	[3, id, message id, step, output]       step completed
-//	[4, id, message id]                     processing finished
+//	[2, id, message id]                     processing started, without a runner
+//	[2, id, message id, runner]             processing started
+//	[3, id, message id, step, output]       step completed, without a name
+//	[3, id, message id, step, output, name] step completed
+//	[4, id, message id]                     processing finished, without a result
+//	[4, id, message id, output]             processing finished
 //	[5, id, message id, error]              error occurred
+//	[6, id, message id, step, name]         step started
+//	[7, id, message id, step, name, offset, output]  step streamed
+//	[8, id, message id]                     message cancelled
+//	[9, id, message id]                     message retried
+//	[10, id, message id]                    processing stopped
 //
-// id, body and output are of type bin, message id and error of type str, the
-// rest are unsigned integers. Every length and integer takes its shortest form,
+// id, body, runner and output are of type bin, message id, name and error of
+// type str, the rest are unsigned integers. Every length and integer takes its shortest form,
 // so an event has exactly one encoding, which can be compared byte by byte.
 // A new optional field goes at the end of an array.
 
@@ -34,24 +42,50 @@ func (k Kind) fields() (least, most int) {
 	case KindMessageReceived:
 		return 4, 5
 	case KindProcessingStarted, KindProcessingFinished:
-		return 3, 3
+		return 3, 4
 	case KindStepCompleted:
-		return 5, 5
+		return 5, 6
 	case KindErrorOccurred:
 		return 4, 4
+	case KindStepStarted:
+		return 5, 5
+	case KindStepStreamed:
+		return 7, 7
+	case KindMessageCancelled, KindMessageRetried, KindProcessingStopped:
+		return 3, 3
 	default:
 		return 0, 0
 	}
 }
 
-// EncodeEvent returns the bytes of e, which share no memory with it. Errors:
-// [ErrInvalidArgument] for an unknown kind, a message id that [CheckName]
-// refuses, and an error text that is not valid UTF-8; [ErrOutOfRange] for a
-// ReceivedAt over [MaxSequence]; [ErrTooLarge] if the result would be over
+// optional reports whether e has the field that its kind may have or not.
+func (e *Event) optional() bool {
+	switch e.Kind {
+	case KindMessageReceived:
+		return e.Body != nil
+	case KindProcessingStarted:
+		return e.Runner != RunnerID{}
+	case KindStepCompleted:
+		return e.Name != ""
+	case KindProcessingFinished:
+		return e.Output != nil
+	default:
+		return false
+	}
+}
+
+// EncodeEvent returns the bytes of e, which share no memory with it. Fields
+// that the kind does not have are ignored. Errors: [ErrInvalidArgument] for an
+// unknown kind, a message id or a step's name that [CheckName] refuses, and an
+// error text that is not valid UTF-8; [ErrOutOfRange] for a ReceivedAt or an
+// Offset over [MaxSequence]; [ErrTooLarge] if the result would be over
 // [MaxPayloadBytes].
 func EncodeEvent(e Event) ([]byte, error) {
 	const op = "encode event"
 	count, _ := e.Kind.fields()
+	if e.optional() {
+		count++
+	}
 	size := 64 // all headers and integers, rounded up
 	switch e.Kind {
 	case KindMessageReceived:
@@ -59,18 +93,26 @@ func EncodeEvent(e Event) ([]byte, error) {
 			return nil, &Error{Code: ErrOutOfRange, Op: op,
 				Detail: fmt.Sprintf("a message cannot be received at %d ms, the limit is 2^53-1", e.ReceivedAt)}
 		}
-		if e.Body != nil {
-			count++
-		}
 		size += len(e.Body)
-	case KindStepCompleted:
-		size += len(e.Output)
+	case KindStepCompleted, KindStepStarted, KindStepStreamed:
+		if e.Name != "" || e.Kind != KindStepCompleted {
+			if err := CheckName(op, e.Name); err != nil {
+				return nil, err
+			}
+		}
+		if e.Offset > MaxSequence {
+			return nil, &Error{Code: ErrOutOfRange, Op: op,
+				Detail: fmt.Sprintf("a step cannot stream beyond %d bytes, the limit is 2^53-1", e.Offset)}
+		}
+		size += len(e.Name) + len(e.Output)
 	case KindErrorOccurred:
 		if !utf8.ValidString(e.Error) {
 			return nil, &Error{Code: ErrInvalidArgument, Op: op, Detail: "the error text must be valid UTF-8"}
 		}
 		size += len(e.Error)
-	case KindProcessingStarted, KindProcessingFinished:
+	case KindProcessingFinished:
+		size += len(e.Output)
+	case KindProcessingStarted, KindMessageCancelled, KindMessageRetried, KindProcessingStopped:
 	default:
 		return nil, &Error{Code: ErrInvalidArgument, Op: op, Detail: "there are no events of " + e.Kind.String()}
 	}
@@ -138,16 +180,37 @@ func (w *eventWriter) write(count int, e Event) error {
 	switch e.Kind {
 	case KindMessageReceived:
 		err = cmp.Or(err, w.enc.EncodeUint(e.ReceivedAt))
-		if e.Body != nil {
-			err = cmp.Or(err, w.enc.EncodeBytesLen(len(e.Body)))
-			w.out = append(w.out, e.Body...)
+		if e.optional() {
+			err = cmp.Or(err, w.bytes(e.Body))
+		}
+	case KindProcessingStarted:
+		if e.optional() {
+			err = cmp.Or(err, w.enc.EncodeBytesLen(len(e.Runner)))
+			w.out = append(w.out, e.Runner[:]...)
 		}
 	case KindStepCompleted:
-		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.enc.EncodeBytesLen(len(e.Output)))
-		w.out = append(w.out, e.Output...)
+		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.bytes(e.Output))
+		if e.optional() {
+			err = cmp.Or(err, w.enc.EncodeString(e.Name))
+		}
+	case KindProcessingFinished:
+		if e.optional() {
+			err = cmp.Or(err, w.bytes(e.Output))
+		}
 	case KindErrorOccurred:
 		err = cmp.Or(err, w.enc.EncodeString(e.Error))
+	case KindStepStarted:
+		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.enc.EncodeString(e.Name))
+	case KindStepStreamed:
+		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.enc.EncodeString(e.Name), w.enc.EncodeUint(e.Offset), w.bytes(e.Output))
 	}
+	return err
+}
+
+// bytes writes b, not through the encoder, which would move it to the heap.
+func (w *eventWriter) bytes(b []byte) error {
+	err := w.enc.EncodeBytesLen(len(b))
+	w.out = append(w.out, b...)
 	return err
 }
 
@@ -224,11 +287,7 @@ func (r *eventReader) read() (Event, error) {
 		return Event{}, errMalformed(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, least))
 	}
 
-	id := r.bytes("the event id", false)
-	if len(id) != len(e.ID) {
-		r.refuse("the event id", " has not 16 bytes")
-	}
-	copy(e.ID[:], id)
+	r.id("the event id", e.ID[:])
 	e.MessageID = r.text("the message id")
 	switch e.Kind {
 	case KindMessageReceived:
@@ -236,11 +295,32 @@ func (r *eventReader) read() (Event, error) {
 		if count == most {
 			e.Body = r.bytes("the body", false)
 		}
+	case KindProcessingStarted:
+		if count == most {
+			r.id("the runner's id", e.Runner[:])
+			if (e.Runner == RunnerID{}) {
+				r.refuse("the runner's id", " is zero")
+			}
+		}
 	case KindStepCompleted:
 		e.Step = uint32(r.uint("the step index", math.MaxUint32))
 		e.Output = r.bytes("the output", false)
+		if count == most {
+			e.Name = r.name()
+		}
+	case KindProcessingFinished:
+		if count == most {
+			e.Output = r.bytes("the result", false)
+		}
 	case KindErrorOccurred:
 		e.Error = r.text("the error text")
+	case KindStepStarted, KindStepStreamed:
+		e.Step = uint32(r.uint("the step index", math.MaxUint32))
+		e.Name = r.name()
+		if e.Kind == KindStepStreamed {
+			e.Offset = r.uint("the offset", MaxSequence)
+			e.Output = r.bytes("the partial output", false)
+		}
 	}
 	if r.src.Len() > 0 {
 		r.refuse("the event", " is followed by other bytes")
@@ -357,6 +437,24 @@ func (r *eventReader) bytes(what string, str bool) []byte {
 		return nil
 	}
 	return r.in[start : start+n : start+n]
+}
+
+// id reads 16 bytes.
+func (r *eventReader) id(what string, id []byte) {
+	b := r.bytes(what, false)
+	if len(b) != len(id) {
+		r.refuse(what, " has not 16 bytes")
+	}
+	copy(id, b)
+}
+
+// name reads the name of a step.
+func (r *eventReader) name() string {
+	name := r.text("the step's name")
+	if err := CheckName("decode event", name); err != nil {
+		r.refuse("the step's name", ": "+detailOf(err))
+	}
+	return name
 }
 
 func (r *eventReader) text(what string) string {

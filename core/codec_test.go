@@ -15,6 +15,8 @@ import (
 
 var testID = core.EventID{0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff}
 
+var testRunner = core.RunnerID{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf}
+
 // goldenEvents are the events whose bytes testdata/events_v1.golden pins.
 var goldenEvents = map[string]core.Event{
 	"received":             {Kind: core.KindMessageReceived, ID: testID, MessageID: "msg-1", ReceivedAt: 1_700_000_000_000},
@@ -37,6 +39,18 @@ var goldenEvents = map[string]core.Event{
 	"error":                {Kind: core.KindErrorOccurred, ID: testID, MessageID: "msg-2", Error: "boom"},
 	"error_without_a_text": {Kind: core.KindErrorOccurred, ID: testID, MessageID: "msg-2"},
 	"id_of_zeros":          {Kind: core.KindProcessingStarted, MessageID: "msg-1"},
+
+	"started_by_a_runner":           {Kind: core.KindProcessingStarted, ID: testID, MessageID: "msg-1", Runner: testRunner},
+	"step_with_a_name":              {Kind: core.KindStepCompleted, ID: testID, MessageID: "msg-1", Step: 1, Output: []byte{1, 2, 3}, Name: "plan"},
+	"finished_with_a_result":        {Kind: core.KindProcessingFinished, ID: testID, MessageID: "msg-1", Output: []byte("done")},
+	"finished_with_an_empty_result": {Kind: core.KindProcessingFinished, ID: testID, MessageID: "msg-1", Output: []byte{}},
+	"step_started":                  {Kind: core.KindStepStarted, ID: testID, MessageID: "msg-1", Step: 2, Name: "pay"},
+	"step_streamed":                 {Kind: core.KindStepStreamed, ID: testID, MessageID: "msg-1", Step: 3, Name: "write", Output: []byte("Once")},
+	"step_streamed_on":              {Kind: core.KindStepStreamed, ID: testID, MessageID: "msg-1", Step: 3, Name: "write", Offset: 300, Output: []byte(" upon")},
+	"step_streamed_far":             {Kind: core.KindStepStreamed, ID: testID, MessageID: "msg-1", Step: math.MaxUint32, Name: "write", Offset: core.MaxSequence, Output: []byte{}},
+	"cancelled":                     {Kind: core.KindMessageCancelled, ID: testID, MessageID: "msg-1"},
+	"retried":                       {Kind: core.KindMessageRetried, ID: testID, MessageID: "msg-1"},
+	"stopped":                       {Kind: core.KindProcessingStopped, ID: testID, MessageID: "msg-1"},
 }
 
 func TestGoldenBytes(t *testing.T) {
@@ -90,7 +104,7 @@ func TestEncodeRefuses(t *testing.T) {
 		want  error
 	}{
 		{"no kind", received(func(e *core.Event) { e.Kind = 0 }), core.ErrInvalidArgument},
-		{"unknown kind", received(func(e *core.Event) { e.Kind = 6 }), core.ErrInvalidArgument},
+		{"unknown kind", received(func(e *core.Event) { e.Kind = 11 }), core.ErrInvalidArgument},
 		{"empty message id", received(func(e *core.Event) { e.MessageID = "" }), core.ErrInvalidArgument},
 		{"message id with NUL", received(func(e *core.Event) { e.MessageID = "a\x00" }), core.ErrInvalidArgument},
 		{"message id not UTF-8", received(func(e *core.Event) { e.MessageID = "\xff" }), core.ErrInvalidArgument},
@@ -102,6 +116,13 @@ func TestEncodeRefuses(t *testing.T) {
 		{"body one too large", received(func(e *core.Event) { e.Body = large[overhead-1:] }), core.ErrTooLarge},
 		{"body much too large", received(func(e *core.Event) { e.Body = make([]byte, 2*core.MaxPayloadBytes) }), core.ErrTooLarge},
 		{"output too large", core.Event{Kind: core.KindStepCompleted, MessageID: "m", Output: large}, core.ErrTooLarge},
+		{"step started without a name", core.Event{Kind: core.KindStepStarted, MessageID: "m"}, core.ErrInvalidArgument},
+		{"step streamed without a name", core.Event{Kind: core.KindStepStreamed, MessageID: "m"}, core.ErrInvalidArgument},
+		{"step's name with NUL", core.Event{Kind: core.KindStepCompleted, MessageID: "m", Name: "a\x00"}, core.ErrInvalidArgument},
+		{"step's name too long", core.Event{Kind: core.KindStepCompleted, MessageID: "m", Name: strings.Repeat("x", core.MaxNameBytes+1)}, core.ErrInvalidArgument},
+		{"streamed too far", core.Event{Kind: core.KindStepStreamed, MessageID: "m", Name: "s", Offset: core.MaxSequence + 1}, core.ErrOutOfRange},
+		{"partial output too large", core.Event{Kind: core.KindStepStreamed, MessageID: "m", Name: "s", Output: large}, core.ErrTooLarge},
+		{"result too large", core.Event{Kind: core.KindProcessingFinished, MessageID: "m", Output: large}, core.ErrTooLarge},
 		{"error too large", core.Event{Kind: core.KindErrorOccurred, MessageID: "m", Error: string(large)}, core.ErrTooLarge},
 	}
 	for _, tt := range tests {
@@ -125,8 +146,9 @@ func TestEncodeRefuses(t *testing.T) {
 // TestFieldsOfOtherKindsAreNotStored pins that an event's bytes depend on the
 // fields of its kind only.
 func TestFieldsOfOtherKindsAreNotStored(t *testing.T) {
-	full := core.Event{ID: testID, MessageID: "m", ReceivedAt: 1, Body: []byte("b"), Step: 2, Output: []byte("o"), Error: "e"}
-	for kind := core.KindMessageReceived; kind <= core.KindErrorOccurred; kind++ {
+	full := core.Event{ID: testID, MessageID: "m", ReceivedAt: 1, Body: []byte("b"), Runner: testRunner,
+		Step: 2, Name: "n", Offset: 3, Output: []byte("o"), Error: "e"}
+	for kind := core.KindMessageReceived; kind <= core.KindProcessingStopped; kind++ {
 		full.Kind = kind
 		b, err := core.EncodeEvent(full)
 		if err != nil {
@@ -172,12 +194,26 @@ var hostile = []struct {
 	{"a field more than the array has", "93 01 ID a1 6d 2a", core.ErrCorrupt},
 	{"a field too few of a step", "94 03 ID a1 6d 00", core.ErrCorrupt},
 	{"kind 0", "93 00 ID a1 6d", core.ErrCorrupt},
-	{"kind 6", "93 06 ID a1 6d", core.ErrUnsupportedVersion},
+	{"kind 11", "93 0b ID a1 6d", core.ErrUnsupportedVersion},
 	{"kind 255", "93 ccff ID a1 6d", core.ErrUnsupportedVersion},
 	{"kind 257, which is not kind 1", "94 cd0101 ID a1 6d 2a", core.ErrUnsupportedVersion},
 	{"kind 2^32+2, which is not kind 2", "93 cf0000000100000002 ID a1 6d", core.ErrUnsupportedVersion},
-	{"kind 6 with other fields", "92 06 c3", core.ErrUnsupportedVersion},
-	{"a field more", "94 02 ID a1 6d 00", core.ErrUnsupportedVersion},
+	{"kind 11 with other fields", "92 0b c3", core.ErrUnsupportedVersion},
+	{"a field more", "95 02 ID a1 6d ID 00", core.ErrUnsupportedVersion},
+	{"a field more of a step", "97 03 ID a1 6d 00 c4 00 a1 6e 00", core.ErrUnsupportedVersion},
+	{"a field more of an end", "95 04 ID a1 6d c4 00 00", core.ErrUnsupportedVersion},
+	{"a field more of a cancellation", "94 08 ID a1 6d 00", core.ErrUnsupportedVersion},
+	{"a field too few of a step that streams", "96 07 ID a1 6d 00 a1 6e 00", core.ErrCorrupt},
+	{"a runner that is no id", "94 02 ID a1 6d 00", core.ErrCorrupt},
+	{"a runner of 15 bytes", "94 02 ID a1 6d c40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe", core.ErrCorrupt},
+	{"a runner of zeros", "94 02 ID a1 6d c41000000000000000000000000000000000", core.ErrCorrupt},
+	{"nil as result", "94 04 ID a1 6d c0", core.ErrCorrupt},
+	{"an empty name", "96 03 ID a1 6d 00 c4 00 a0", core.ErrCorrupt},
+	{"a name with NUL", "95 06 ID a1 6d 00 a1 00", core.ErrCorrupt},
+	{"a name that is too long", "95 06 ID a1 6d 00 da 0401 " + strings.Repeat("6d", 1025), core.ErrCorrupt},
+	{"a name as bin", "95 06 ID a1 6d 00 c4 01 6e", core.ErrCorrupt},
+	{"an offset past 2^53-1", "97 07 ID a1 6d 00 a1 6e cf0020000000000000 c4 00", core.ErrCorrupt},
+	{"a huge bin as partial output", "97 07 ID a1 6d 00 a1 6e 00 c6 ffffffff", core.ErrCorrupt},
 	{"a field more of a message", "96 01 ID a1 6d 2a c4 00 00", core.ErrUnsupportedVersion},
 	{"16 fields", "dc 0010 02 ID a1 6d 00 00 00 00 00 00 00 00 00 00 00 00 00", core.ErrUnsupportedVersion},
 	{"a longer head than needed", "dc 0003 02 ID a1 6d", core.ErrCorrupt},
@@ -300,7 +336,8 @@ func TestDecodeSharesTheInput(t *testing.T) {
 }
 
 func TestKindString(t *testing.T) {
-	want := []string{"kind(0)", "message_received", "processing_started", "step_completed", "processing_finished", "error_occurred", "kind(6)"}
+	want := []string{"kind(0)", "message_received", "processing_started", "step_completed", "processing_finished", "error_occurred",
+		"step_started", "step_streamed", "message_cancelled", "message_retried", "processing_stopped", "kind(11)"}
 	for i, name := range want {
 		if got := core.Kind(i).String(); got != name {
 			t.Errorf("kind %d is %q, want %q", i, got, name)

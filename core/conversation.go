@@ -18,7 +18,8 @@ import (
 // leaves both as they were. Several conversations may have the same id, also
 // in other tabs: all but one of those which append at the same time get a
 // [*SequenceConflictError], which is never retried here, because only the
-// caller can decide anew after a [Conversation.Refresh].
+// caller can decide anew after a [Conversation.Refresh]. [Conversation.Update]
+// is given how to decide, and does that itself; what is built on it says so.
 //
 // Errors are those of the store and of [EncodeEvent]; [Code.Outcome] tells
 // whether something was written. If the store cannot tell what became of an
@@ -93,7 +94,7 @@ type DecisionKind uint8
 
 // The decisions. None is zero, so a forgotten error check decides nothing.
 const (
-	// Skip: the message is fully processed.
+	// Skip: the message is fully processed, or was cancelled.
 	Skip DecisionKind = iota + 1
 	// ResumeFrom: the message was received before; go on at [Decision.Step].
 	ResumeFrom
@@ -122,7 +123,7 @@ type Decision struct {
 }
 
 // ReceiveMessage decides what to do with a delivery of a message. A fully
-// processed one is to be skipped. One that was received before, even if it
+// processed one is to be skipped, and so is a cancelled one. One that was received before, even if it
 // failed, resumes at the step after the last completed one. In both cases
 // nothing is appended, and receivedAt and body are ignored. A new message is
 // appended like [Conversation.RecordMessageReceived] does, and starts. Of
@@ -135,10 +136,11 @@ func (c *Conversation) ReceiveMessage(ctx context.Context, messageID string, rec
 		return Decision{}, c.fail(op, err)
 	}
 	defer c.release()
-	if c.state.IsFullyProcessed(messageID) {
+	m, _ := c.state.Message(messageID)
+	if m.Finished || m.Cancelled {
 		return Decision{Kind: Skip}, nil
 	}
-	if c.state.IsReceived(messageID) {
+	if m.Received {
 		last, some := c.state.LastCompletedStep(messageID)
 		switch {
 		case !some:

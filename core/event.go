@@ -21,6 +21,13 @@ func newEventID() EventID {
 	return id
 }
 
+// RunnerID tells one runner from every other: 16 random bytes, made anew each
+// time a runner begins. The zero value is none.
+type RunnerID [16]byte
+
+// NewRunnerID returns a random id.
+func NewRunnerID() RunnerID { return RunnerID(newEventID()) }
+
 // Kind says what an event states about its message. The numbers are stored and
 // never change their meaning.
 type Kind uint8
@@ -37,6 +44,16 @@ const (
 	KindProcessingFinished Kind = 4
 	// KindErrorOccurred: the processing failed.
 	KindErrorOccurred Kind = 5
+	// KindStepStarted: a step with side effects is about to run.
+	KindStepStarted Kind = 6
+	// KindStepStreamed: a step that runs has partial output.
+	KindStepStreamed Kind = 7
+	// KindMessageCancelled: the message is not to be processed any further.
+	KindMessageCancelled Kind = 8
+	// KindMessageRetried: a failed or cancelled message is to be processed again.
+	KindMessageRetried Kind = 9
+	// KindProcessingStopped: the runner has let go of the message on purpose.
+	KindProcessingStopped Kind = 10
 )
 
 // String returns the name of the kind, such as "message_received".
@@ -52,6 +69,16 @@ func (k Kind) String() string {
 		return "processing_finished"
 	case KindErrorOccurred:
 		return "error_occurred"
+	case KindStepStarted:
+		return "step_started"
+	case KindStepStreamed:
+		return "step_streamed"
+	case KindMessageCancelled:
+		return "message_cancelled"
+	case KindMessageRetried:
+		return "message_retried"
+	case KindProcessingStopped:
+		return "processing_stopped"
 	default:
 		return "kind(" + strconv.Itoa(int(k)) + ")"
 	}
@@ -74,11 +101,23 @@ type Event struct {
 	// which is not the same as an empty one. Only KindMessageReceived has it.
 	Body []byte
 
-	// Step is the index of the completed step, from 0. Only KindStepCompleted
-	// has it.
+	// Runner is whose attempt it is; zero if it was recorded without one. Only
+	// KindProcessingStarted has it.
+	Runner RunnerID
+
+	// Step is the index of the step, from 0. The kinds of steps have it.
 	Step uint32
-	// Output is what the step returned, opaque; nil and empty are stored alike.
-	// Only KindStepCompleted has it.
+	// Name is the name of the step, subject to [CheckName]; it may be empty for
+	// KindStepCompleted. The kinds of steps have it.
+	Name string
+	// Offset is how many bytes the step had streamed before these; at 0 a run
+	// of the step begins anew. At most [MaxSequence]. Only KindStepStreamed
+	// has it.
+	Offset uint64
+	// Output is opaque: what a step returned or streamed, or the result of a
+	// finished message. Nil and empty are stored alike, but for
+	// KindProcessingFinished, where nil is no result. KindStepCompleted,
+	// KindStepStreamed and KindProcessingFinished have it.
 	Output []byte
 
 	// Error is what went wrong, in valid UTF-8. Only KindErrorOccurred has it.

@@ -35,6 +35,23 @@ func failed(id, text string) core.Event {
 	return core.Event{Kind: core.KindErrorOccurred, MessageID: id, Error: text}
 }
 
+func event(kind core.Kind, id string) core.Event { return core.Event{Kind: kind, MessageID: id} }
+
+// startedBy is a start with a runner, and with the runner's number as event id.
+func startedBy(id string, runner byte) core.Event {
+	e := event(core.KindProcessingStarted, id)
+	e.ID, e.Runner = core.EventID{runner}, core.RunnerID{runner}
+	return e
+}
+
+func stepStarted(id string, step uint32) core.Event {
+	return core.Event{Kind: core.KindStepStarted, MessageID: id, Step: step, Name: "pay"}
+}
+
+func streamed(id string, offset uint64, output string) core.Event {
+	return core.Event{Kind: core.KindStepStreamed, MessageID: id, Name: "write", Offset: offset, Output: []byte(output)}
+}
+
 func stateOf(events ...core.Event) *core.State {
 	s := core.NewState()
 	for _, e := range events {
@@ -43,12 +60,16 @@ func stateOf(events ...core.Event) *core.State {
 	return s
 }
 
-// contents is all that a state says of messages with these ids.
+// contents is all that a state says of messages with these ids; of their starts
+// how many there are, because the ids of events are random.
 func contents(s *core.State, ids ...string) []core.Message {
 	all := slices.Collect(s.Messages())
 	for _, id := range ids {
 		m, _ := s.Message(id)
 		all = append(all, m)
+	}
+	for i := range all {
+		all[i].Starts = make([]core.EventID, len(all[i].Starts))
 	}
 	return all
 }
@@ -62,6 +83,13 @@ func steps(outputs ...string) []core.Step {
 }
 
 func TestStateOfOneMessage(t *testing.T) {
+	one := core.RunnerID{1}
+	starts := func(ids ...byte) (all []core.EventID) {
+		for _, id := range ids {
+			all = append(all, core.EventID{id})
+		}
+		return all
+	}
 	tests := []struct {
 		name   string
 		events []core.Event
@@ -77,29 +105,89 @@ func TestStateOfOneMessage(t *testing.T) {
 			[]core.Event{{Kind: core.KindMessageReceived, MessageID: "m"}, received("m", 8, "ho")},
 			core.Message{ID: "m", Received: true}},
 		{"started",
-			[]core.Event{received("m", 7, "hi"), started("m")},
-			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), InProgress: true}},
+			[]core.Event{received("m", 7, "hi"), startedBy("m", 1)},
+			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), InProgress: true, Runner: one, Starts: starts(1)}},
+		{"started without a runner",
+			[]core.Event{started("m")},
+			core.Message{ID: "m", Position: -1, InProgress: true, Starts: starts(0)}},
+		{"started again and again",
+			[]core.Event{startedBy("m", 1), startedBy("m", 2), startedBy("m", 3)},
+			core.Message{ID: "m", Position: -1, InProgress: true, Runner: core.RunnerID{3}, Starts: starts(1, 2, 3)}},
+		{"a completed step begins the count anew",
+			[]core.Event{startedBy("m", 1), startedBy("m", 2), completed("m", 0, "a"), startedBy("m", 3)},
+			core.Message{ID: "m", Position: -1, InProgress: true, Runner: core.RunnerID{3}, Starts: starts(3), Steps: steps("a")}},
+		{"stopped: that start does not count",
+			[]core.Event{startedBy("m", 1), startedBy("m", 2), event(core.KindProcessingStopped, "m")},
+			core.Message{ID: "m", Position: -1, Runner: core.RunnerID{2}, Starts: starts(1)}},
+		{"cancelled",
+			[]core.Event{startedBy("m", 1), event(core.KindMessageCancelled, "m")},
+			core.Message{ID: "m", Position: -1, Cancelled: true, Runner: one, Starts: starts(1)}},
+		{"cancelled, then retried",
+			[]core.Event{startedBy("m", 1), event(core.KindMessageCancelled, "m"), event(core.KindMessageRetried, "m")},
+			core.Message{ID: "m", Position: -1, Runner: one}},
+		{"failed, then retried: the text stays",
+			[]core.Event{startedBy("m", 1), failed("m", "boom"), event(core.KindMessageRetried, "m")},
+			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", Runner: one}},
+		{"a result",
+			[]core.Event{{Kind: core.KindProcessingFinished, MessageID: "m", Output: []byte("r")}},
+			core.Message{ID: "m", Position: -1, Finished: true, Result: []byte("r")}},
+		{"a step with a name",
+			[]core.Event{{Kind: core.KindStepCompleted, MessageID: "m", Name: "plan", Output: []byte("a")}},
+			core.Message{ID: "m", Position: -1, Steps: []core.Step{{Name: "plan", Output: []byte("a")}}}},
+		{"side effects under way",
+			[]core.Event{startedBy("m", 1), stepStarted("m", 0)},
+			core.Message{ID: "m", Position: -1, InProgress: true, Runner: one, Starts: starts(1),
+				Open: []core.OpenStep{{Name: "pay", Started: true}}}},
+		{"side effects that may have happened",
+			[]core.Event{startedBy("m", 1), stepStarted("m", 0), startedBy("m", 2)},
+			core.Message{ID: "m", Position: -1, InProgress: true, Runner: core.RunnerID{2}, Starts: starts(1, 2),
+				Open: []core.OpenStep{{Name: "pay", Uncertain: true}}}},
+		{"side effects that are to happen again",
+			[]core.Event{startedBy("m", 1), stepStarted("m", 0), startedBy("m", 2), stepStarted("m", 0)},
+			core.Message{ID: "m", Position: -1, InProgress: true, Runner: core.RunnerID{2}, Starts: starts(1, 2),
+				Open: []core.OpenStep{{Name: "pay", Started: true}}}},
+		{"side effects that have happened",
+			[]core.Event{stepStarted("m", 0), completed("m", 0, "paid"), stepStarted("m", 0)},
+			core.Message{ID: "m", Position: -1, Steps: steps("paid")}},
+		{"open steps by index, and none when it is finished",
+			[]core.Event{stepStarted("m", 2), stepStarted("m", 0), finished("m"), stepStarted("m", 1)},
+			core.Message{ID: "m", Position: -1, Finished: true}},
+		{"open steps by index",
+			[]core.Event{stepStarted("m", 2), stepStarted("m", 0)},
+			core.Message{ID: "m", Position: -1, Open: []core.OpenStep{{Name: "pay", Started: true}, {Index: 2, Name: "pay", Started: true}}}},
+		{"partial output",
+			[]core.Event{streamed("m", 0, "on"), streamed("m", 2, "ce")},
+			core.Message{ID: "m", Position: -1, Open: []core.OpenStep{{Name: "write", Output: []byte("once")}}}},
+		{"partial output of a run that begins anew",
+			[]core.Event{streamed("m", 0, "on"), streamed("m", 2, "ce"), streamed("m", 0, "tw")},
+			core.Message{ID: "m", Position: -1, Open: []core.OpenStep{{Name: "write", Output: []byte("tw")}}}},
+		{"partial output that goes on further back",
+			[]core.Event{streamed("m", 0, "one"), streamed("m", 2, "ce")},
+			core.Message{ID: "m", Position: -1, Open: []core.OpenStep{{Name: "write", Output: []byte("once")}}}},
+		{"partial output, then all of it",
+			[]core.Event{streamed("m", 0, "on"), completed("m", 0, "once"), streamed("m", 2, "ce")},
+			core.Message{ID: "m", Position: -1, Steps: steps("once")}},
 		{"finished",
 			[]core.Event{received("m", 7, "hi"), started("m"), completed("m", 0, "a"), finished("m")},
 			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), Finished: true, Steps: steps("a")}},
 		{"failed",
 			[]core.Event{received("m", 7, "hi"), started("m"), completed("m", 0, "a"), failed("m", "boom")},
-			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), Errored: true, Error: "boom", Steps: steps("a")}},
+			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), Errored: true, Failed: true, Error: "boom", Steps: steps("a")}},
 		{"failed without a text",
 			[]core.Event{failed("m", "")},
-			core.Message{ID: "m", Position: -1, Errored: true}},
+			core.Message{ID: "m", Position: -1, Errored: true, Failed: true}},
 		{"the last failure wins",
 			[]core.Event{failed("m", "boom"), failed("m", "bang")},
-			core.Message{ID: "m", Position: -1, Errored: true, Error: "bang"}},
+			core.Message{ID: "m", Position: -1, Errored: true, Failed: true, Error: "bang"}},
 		{"a failure stays when processing goes on",
 			[]core.Event{failed("m", "boom"), started("m")},
-			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", InProgress: true}},
+			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", InProgress: true, Starts: starts(0)}},
 		{"a failure stays when processing finishes",
 			[]core.Event{failed("m", "boom"), started("m"), finished("m")},
-			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", Finished: true}},
+			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", Finished: true, Starts: starts(0)}},
 		{"started once more after the end",
 			[]core.Event{finished("m"), started("m")},
-			core.Message{ID: "m", Position: -1, Finished: true, InProgress: true}},
+			core.Message{ID: "m", Position: -1, Finished: true, InProgress: true, Starts: starts(0)}},
 		{"steps 0 then 2",
 			[]core.Event{completed("m", 0, "a"), completed("m", 2, "c")},
 			core.Message{ID: "m", Position: -1, Steps: []core.Step{{Index: 0, Output: []byte("a")}, {Index: 2, Output: []byte("c")}}}},
@@ -115,6 +203,12 @@ func TestStateOfOneMessage(t *testing.T) {
 			check := func(how string, s *core.State) {
 				t.Helper()
 				got, ok := s.Message("m")
+				if len(got.Starts) == 0 {
+					got.Starts = nil
+				}
+				if len(got.Open) == 0 {
+					got.Open = nil
+				}
 				if !ok || !reflect.DeepEqual(got, tt.want) {
 					t.Errorf("%s:\n got %+v\nwant %+v", how, got, tt.want)
 				}
@@ -240,16 +334,25 @@ func TestReturnedMessagesDoNotChange(t *testing.T) {
 		var held, want []core.Message
 		for i := range 40 {
 			s.Apply(completed("m", random.Uint32N(12), strconv.Itoa(i)))
+			s.Apply(startedBy("m", byte(i)))
+			for _, at := range []uint64{0, random.Uint64N(20), random.Uint64N(20)} {
+				s.Apply(core.Event{Kind: core.KindStepStreamed, MessageID: "m", Step: 20, Name: "s", Offset: at, Output: []byte(strconv.Itoa(i))})
+			}
 			if random.IntN(4) == 0 {
 				s = s.Clone()
 			}
 			m, _ := s.Message("m")
 			held = append(held, m)
-			m.Steps = slices.Clone(m.Steps)
+			m.Steps, m.Starts, m.Open = slices.Clone(m.Steps), slices.Clone(m.Starts), slices.Clone(m.Open)
+			for i := range m.Open {
+				m.Open[i].Output = slices.Clone(m.Open[i].Output)
+			}
 			want = append(want, m)
 			// What callers append for themselves must not reach the state.
 			for _, m := range held {
 				_ = append(m.Steps, core.Step{Index: 99})
+				_ = append(m.Starts, core.EventID{99})
+				_ = append(m.Open[0].Output, '!')
 			}
 			for at, step := range held[i].Steps {
 				if step.Index == 99 {
@@ -295,10 +398,13 @@ func TestReplayTwice(t *testing.T) {
 		var log []core.Event
 		for i := range random.IntN(40) {
 			log = append(log, core.Event{
-				Kind:       core.Kind(1 + random.IntN(5)),
+				Kind:       core.Kind(1 + random.IntN(int(core.KindProcessingStopped))),
+				ID:         core.EventID{byte(i)},
 				MessageID:  ids[random.IntN(len(ids))],
 				ReceivedAt: uint64(i),
+				Runner:     core.RunnerID{byte(i)},
 				Step:       random.Uint32N(4),
+				Name:       "step",
 				Output:     []byte{byte(i)},
 				Error:      strconv.Itoa(i),
 			})

@@ -101,3 +101,24 @@ type Watcher interface {
 	// announced too. Closing the store ends the watch.
 	Watch(fn func(StreamInfo)) (stop func())
 }
+
+// Locker is implemented by stores that have locks of their own. A lock decides
+// who works, not what is true: the log has the last word, so a lock that is
+// taken away from somebody who does not notice does no harm. Of other stores,
+// [Lease] makes a lock.
+type Locker interface {
+	// Lock waits until it holds the lock called name, or until ctx ends. Of
+	// everything that shares the store, also in other tabs, one holds it at a
+	// time. It is free again when the holder releases it, or ends in any way.
+	Lock(ctx context.Context, name string) (Lock, error)
+}
+
+// Lock is a lock that is held.
+type Lock interface {
+	// Lost is closed when the lock was taken away from its holder, for
+	// example while its tab was frozen.
+	Lost() <-chan struct{}
+	// Release gives the lock up, at once or in the background. Releasing a
+	// lost lock, or twice, does no harm.
+	Release()
+}

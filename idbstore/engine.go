@@ -1,6 +1,10 @@
 package idbstore
 
-import "context"
+import (
+	"context"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
 
 // The object stores of the database.
 const (
@@ -23,6 +27,9 @@ type engine interface {
 	// earlier life of the page too; empty if nothing was or can be kept.
 	recallEpoch() string
 	keepEpoch(epoch string)
+	// lock waits for a lock that it shares with the other tabs. Where there are
+	// none it returns nil.
+	lock(ctx context.Context, name string) (core.Lock, error)
 }
 
 // peers are the other tabs which have the database open.

@@ -22,6 +22,7 @@ type jsEngine struct {
 	scope   safejs.Value     // the real global object of the page or worker
 	binary  binaryValues     // bytes to JavaScript and back
 	storage *rememberedEpoch // nil where there is no localStorage
+	page    lifecycle
 }
 
 func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {

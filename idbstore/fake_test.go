@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/holdfast-dev/holdfast/core"
 )
 
 // disk is the browser's storage, as far as the store can see it: databases by
@@ -55,6 +57,9 @@ func (d *disk) empty() {
 
 // fakeEngine is one tab.
 type fakeEngine struct{ disk *disk }
+
+// lock implements engine. There are no locks outside of a browser.
+func (e *fakeEngine) lock(context.Context, string) (core.Lock, error) { return nil, nil }
 
 func (e *fakeEngine) open(context.Context) (database, error) {
 	if f, ok := e.disk.fail("open"); ok {

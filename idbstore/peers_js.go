@@ -9,7 +9,6 @@ type jsPeers struct {
 	channel  safejs.Value // undefined where the browser has none
 	handlers listeners    // of the channel
 	page     listeners    // of the page
-	frozen   bool         // whether the page is
 }
 
 func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
@@ -22,7 +21,7 @@ func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
 		err := p.handlers.listen(p.channel, map[string]func(safejs.Value){
 			"onmessage": func(event safejs.Value) {
 				data, err := event.Get("data")
-				if err != nil || p.frozen {
+				if err != nil || e.page.frozen {
 					return
 				}
 				if key, err := e.binary.value(data); err == nil {
@@ -44,9 +43,9 @@ func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
 		},
 		// A frozen page hears, but its database does not answer: a transaction
 		// that it begins keeps all other tabs from writing until it thaws.
-		"freeze": func(safejs.Value) { p.frozen = true },
+		"freeze": func(safejs.Value) { e.page.set(true) },
 		"resume": func(safejs.Value) {
-			p.frozen = false
+			e.page.set(false)
 			missed()
 		},
 	})

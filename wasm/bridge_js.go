@@ -23,6 +23,9 @@ type bridge struct {
 	onChange      safejs.Value // (handle, expected sequence, reset, messages)
 	conversations map[int]*handle
 	lastHandle    int
+	runners       map[int]context.CancelCauseFunc // by the host's number
+	attempts      answers[*attempt]
+	calls         answers[*call]
 }
 
 // background makes a function that runs work in a goroutine and hands the

@@ -8,10 +8,14 @@
 // undefined or a plain object, see failure.
 package main
 
-import "github.com/hack-pad/safejs"
+import (
+	"context"
+
+	"github.com/hack-pad/safejs"
+)
 
 func main() {
-	b := &bridge{conversations: map[int]*handle{}}
+	b := &bridge{conversations: map[int]*handle{}, runners: map[int]context.CancelCauseFunc{}}
 	functions := map[string]any{}
 	for name, fn := range map[string]function{
 		"open":          b.background(b.open),
@@ -23,12 +27,22 @@ func main() {
 		"record":        b.background(b.record),
 		"refresh":       b.background(b.refresh),
 		"events":        b.background(b.events),
+		"send":          b.background(b.send),
+		"cancel":        b.background(b.cancel),
+		"retry":         b.background(b.retry),
+		"resolve":       b.background(b.resolve),
+		"process":       b.background(b.process),
+		"step":          b.step,
+		"emit":          b.background(b.emit),
 		"create":        b.immediate(b.create),
 		"clone":         b.immediate(b.clone),
 		"follow":        b.immediate(b.follow),
 		"unfollow":      b.immediate(b.unfollow),
 		"release":       b.immediate(b.release),
 		"health":        b.immediate(b.health),
+		"stop":          b.immediate(b.stop),
+		"handled":       b.immediate(b.handled),
+		"reply":         b.immediate(b.reply),
 	} {
 		f, err := safejs.FuncOf(fn)
 		if err != nil {

@@ -11,26 +11,21 @@ import (
 // State crosses to JavaScript as one msgpack array, because a crossing costs as
 // much as encoding a message. web/src/state.ts and web/src/events.ts read it.
 
-// Bits of a message's flags.
-const (
-	flagInProgress = 1 << iota
-	flagFinished
-	flagErrored
-)
-
-// encodeMessages writes [position, id, flags, receivedAt, body, error, [index, output, …]]
-// for each of the messages, which state knows. A body or an error that is not
-// there is nil; the position of a message that was never received is -1.
+// encodeMessages writes [position, id, flags, receivedAt, body, error,
+// [index, name, output, …], [index, name, uncertain, output, …], result, starts]
+// for each of the messages, which state knows: the lists are the completed and
+// the open steps. A body, an error or a result that is not there is nil; the
+// position of a message that was never received is -1.
 func encodeMessages(state *core.State, ids []string) ([]byte, error) {
 	return encode(len(ids), func(e *encoder, i int) {
 		m, _ := state.Message(ids[i])
-		flags := 0
-		for flag, on := range map[int]bool{flagInProgress: m.InProgress, flagFinished: m.Finished, flagErrored: m.Errored} {
+		flags := 0 // web/src/state.ts names them
+		for i, on := range []bool{m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled} {
 			if on {
-				flags |= flag
+				flags |= 1 << i
 			}
 		}
-		e.array(7)
+		e.array(10)
 		e.number(int64(m.Position))
 		e.text(m.ID)
 		e.number(int64(flags))
@@ -41,16 +36,28 @@ func encodeMessages(state *core.State, ids []string) ([]byte, error) {
 		} else {
 			e.none()
 		}
-		e.array(2 * len(m.Steps))
+		e.array(3 * len(m.Steps))
 		for _, step := range m.Steps {
 			e.number(int64(step.Index))
+			e.text(step.Name)
 			e.bytes(step.Output)
 		}
+		e.array(4 * len(m.Open))
+		for _, step := range m.Open {
+			e.number(int64(step.Index))
+			e.text(step.Name)
+			e.flag(step.Uncertain)
+			e.bytes(step.Output)
+		}
+		e.bytes(m.Result)
+		e.number(int64(len(m.Starts)))
 	})
 }
 
-// encodeEvents writes [sequence, timestamp, kind, id, messageId, number, bytes, error]
+// encodeEvents writes [sequence, timestamp, kind, id, messageId, number, bytes, text, offset]
 // for each event, and only the first three, with an empty kind, for a tombstone.
+// The number is the time of receipt or the step; the bytes are the body, the
+// output or the runner; the text is the error or the name of the step.
 func encodeEvents(events []core.LoggedEvent) ([]byte, error) {
 	return encode(len(events), func(e *encoder, i int) {
 		logged, event := events[i], events[i].Event
@@ -61,20 +68,27 @@ func encodeEvents(events []core.LoggedEvent) ([]byte, error) {
 			e.text("")
 			return
 		}
-		e.array(8)
+		e.array(9)
 		e.number(int64(logged.Sequence))
 		e.number(logged.Timestamp)
 		e.text(event.Kind.String())
 		e.bytes(event.ID[:])
 		e.text(event.MessageID)
-		if event.Kind == core.KindStepCompleted {
-			e.number(int64(event.Step))
-			e.bytes(event.Output)
-		} else {
-			e.number(int64(event.ReceivedAt))
-			e.bytes(event.Body)
+		number, data, text := int64(event.Step), event.Output, event.Name
+		switch event.Kind {
+		case core.KindMessageReceived:
+			number, data = int64(event.ReceivedAt), event.Body
+		case core.KindProcessingStarted:
+			if event.Runner != (core.RunnerID{}) {
+				data = event.Runner[:]
+			}
+		case core.KindErrorOccurred:
+			text = event.Error
 		}
-		e.text(event.Error)
+		e.number(number)
+		e.bytes(data)
+		e.text(text)
+		e.number(int64(event.Offset))
 	})
 }
 
@@ -105,4 +119,5 @@ func (e *encoder) array(n int)    { e.keep(e.to.EncodeArrayLen(n)) }
 func (e *encoder) number(n int64) { e.keep(e.to.EncodeInt(n)) }
 func (e *encoder) text(s string)  { e.keep(e.to.EncodeString(s)) }
 func (e *encoder) bytes(b []byte) { e.keep(e.to.EncodeBytes(b)) } // nil as nil
+func (e *encoder) flag(on bool)   { e.keep(e.to.EncodeBool(on)) }
 func (e *encoder) none()          { e.keep(e.to.EncodeNil()) }

@@ -36,6 +36,12 @@ export type EventKind = (typeof eventKinds)[keyof typeof eventKinds];
 /** Tells that messages of a conversation have changed. */
 export type OnChange = (handle: number, expectedSeq: number, reset: boolean, messages: Uint8Array) => void;
 
+/** `maxAttempts`, and three times in milliseconds: the first and the longest wait, and the timeout; 0 is the default. */
+export type Retry = readonly [maxAttempts: number, initial: number, max: number, timeout: number];
+
+/** Policies for side effects, by the numbers of runner.Policy; 0 is none. */
+export const policies = { rerun: 1, skip: 2, ask: 3 } as const;
+
 export interface Bridge {
   open(storage: string, database: string, defaultDurability: boolean, timeout: number, onChange: OnChange, done: Done<null>): void;
   conversations(prefix: string, done: Done<(string | number)[]>): void;
@@ -46,6 +52,46 @@ export interface Bridge {
   receive(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, done: Done<number>): void;
   /** `number` is the time of receipt or the step, `data` the body, the output, or the text of an error. */
   record(handle: number, kind: EventKind, id: string, number: number, data: Uint8Array | string | undefined, done: Done<number>): void;
+  /** The value tells whether something was appended, as with the next three. */
+  send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, done: Done<boolean>): void;
+  cancel(handle: number, id: string, done: Done<boolean>): void;
+  retry(handle: number, id: string, done: Done<boolean>): void;
+  resolve(handle: number, id: string, step: number, rerun: boolean, done: Done<boolean>): void;
+  /** Processes messages until `stop(runner)`; `runner` is any number that is not in use. */
+  process(
+    handle: number,
+    runner: number,
+    ...rest: [
+      ...Retry,
+      maxStarts: number,
+      onMessage: (attempt: number, id: string) => void,
+      onAbort: (attempt: number, reason: Failure) => void,
+      onError: (failure: Failure) => void,
+      done: Done<null>,
+    ]
+  ): void;
+  stop(runner: number): Result<null>;
+  /** Ends an attempt: with the result, or with the text of an error. */
+  handled(attempt: number, result: Uint8Array | undefined, error?: string): Result<null>;
+  /**
+   * Runs the next step. `run` is to call its function, and `abort` to give the call up: because its time is
+   * over, or for a reason. The value is the output, or `false` if the function has failed for good.
+   */
+  step(
+    attempt: number,
+    name: string,
+    ...rest: [
+      ...Retry,
+      policy: number,
+      streams: boolean,
+      run: (call: number, attempt: number, idempotencyKey: string, uncertain: boolean) => void,
+      abort: (call: number, reason?: Failure) => void,
+      done: Done<Uint8Array | false>,
+    ]
+  ): void;
+  /** Ends a call: with the output, or with the text of an error. */
+  reply(call: number, output: Uint8Array | undefined, error?: string, terminal?: boolean): Result<null>;
+  emit(call: number, part: Uint8Array, done: Done<null>): void;
   refresh(handle: number, done: Done<null>): void;
   events(handle: number, from: number, limit: number, done: Done<Uint8Array>): void;
   create(id: string): Result<Opened>;

@@ -2,8 +2,9 @@ import { type Bridge, type Done, type EventKind, eventKinds as kinds, type Opene
 import * as check from "./check.js";
 import { decodeEvents } from "./events.js";
 import type { Instance } from "./instance.js";
+import { Runner } from "./runner.js";
 import { State } from "./state.js";
-import type { Conversation, ConversationEvent, ConversationState, Decision, Storable } from "./types.js";
+import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, ProcessOptions, Storable } from "./types.js";
 import { encodeValue } from "./values.js";
 
 const maxStep = 2 ** 32 - 1;
@@ -14,6 +15,7 @@ type Delivery = { readonly id: string; readonly body?: Storable; readonly receiv
 export class Registry {
   readonly #open = new Map<number, WeakRef<LiveConversation>>();
   readonly #subscribed = new Set<LiveConversation>();
+  readonly #runners = new Set<Runner>();
   readonly #collected: FinalizationRegistry<number>;
 
   constructor(readonly instance: Instance) {
@@ -43,6 +45,19 @@ export class Registry {
   pin(conversation: LiveConversation, listened: boolean): void {
     if (listened) this.#subscribed.add(conversation);
     else this.#subscribed.delete(conversation);
+  }
+
+  /** Keeps a runner, and with it its conversation, until it has ended. */
+  run(runner: Runner): void {
+    this.#runners.add(runner);
+    void runner.ended.then(() => this.#runners.delete(runner));
+  }
+
+  /** Ends the instance, and its runners first. */
+  close(): Promise<void> {
+    return this.instance.close((bridge) => {
+      for (const runner of this.#runners) bridge.stop(runner.number);
+    });
   }
 }
 
@@ -107,6 +122,38 @@ class LiveConversation implements Conversation {
 
   #record(kind: EventKind, id: string, number = 0, data?: Uint8Array | string): Promise<number> {
     return this.#call((bridge, done) => bridge.record(this.#handle, kind, id, number, data, done));
+  }
+
+  async send(message: Partial<Delivery>): Promise<string> {
+    const given = check.fields("send", "message", message, ["id", "body", "receivedAt"]);
+    const { id, body, receivedAt } = delivery("send", { ...given, id: given.id ?? randomId() });
+    await this.#call<boolean>((bridge, done) => bridge.send(this.#handle, id, receivedAt, body, done));
+    return id;
+  }
+
+  process(handler: Handler, options?: ProcessOptions): () => Promise<void> {
+    const owner = { handle: this.#handle, instance: this.#registry.instance, message: (id: string) => this.#state.message(id) };
+    const runner = new Runner(owner, handler, options);
+    this.#registry.run(runner);
+    return () => runner.stop();
+  }
+
+  async cancel(messageId: string): Promise<boolean> {
+    const id = check.name("cancel", "messageId", messageId);
+    return this.#call((bridge, done) => bridge.cancel(this.#handle, id, done));
+  }
+
+  async retry(messageId: string): Promise<boolean> {
+    const id = check.name("retry", "messageId", messageId);
+    return this.#call((bridge, done) => bridge.retry(this.#handle, id, done));
+  }
+
+  async resolveStep(messageId: string, step: number, choice: "rerun" | "skip"): Promise<boolean> {
+    const operation = "resolveStep";
+    const id = check.name(operation, "messageId", messageId);
+    const index = check.integer(operation, "step", step, 0, maxStep);
+    const rerun = check.oneOf(operation, "choice", choice, ["rerun", "skip"]) === "rerun";
+    return this.#call((bridge, done) => bridge.resolve(this.#handle, id, index, rerun, done));
   }
 
   async refresh(): Promise<number> {
@@ -182,4 +229,14 @@ function delivery(operation: string, message: unknown): { id: string; body: Uint
     body: encodeValue(operation, "body", body),
     receivedAt: check.integer(operation, "receivedAt", receivedAt, 0, Number.MAX_SAFE_INTEGER),
   };
+}
+
+/** A random UUID; `crypto.randomUUID` is for secure contexts only. */
+function randomId(): string {
+  if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
+  const hex = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte, i) => {
+    const bits = i === 6 ? (byte & 0x0f) | 0x40 : i === 8 ? (byte & 0x3f) | 0x80 : byte; // RFC 9562, section 5.4
+    return bits.toString(16).padStart(2, "0");
+  }).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

@@ -71,3 +71,8 @@ export class SequenceConflictError extends HoldfastError {
     this.actual = actual;
   }
 }
+
+/** Thrown by a step's function: the step fails at once, without another attempt. */
+export class TerminalError extends Error {
+  override readonly name = "TerminalError";
+}

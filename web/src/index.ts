@@ -11,7 +11,7 @@
  * @packageDocumentation
  */
 export { open } from "./open.js";
-export { errorCodes, HoldfastError, SequenceConflictError } from "./errors.js";
+export { errorCodes, HoldfastError, SequenceConflictError, TerminalError } from "./errors.js";
 export type { ErrorCode, ErrorDetails, Outcome } from "./errors.js";
 export type {
   Conversation,
@@ -20,10 +20,19 @@ export type {
   ConversationState,
   Decision,
   Durability,
+  Handler,
   Health,
   Holdfast,
   Message,
   OpenOptions,
+  OpenStep,
+  ProcessOptions,
+  RetryOptions,
+  RunStep,
   Step,
+  StepContext,
+  StepOptions,
   Storable,
+  Streamed,
+  Work,
 } from "./types.js";

@@ -83,10 +83,14 @@ export class Instance {
     throw error;
   }
 
-  /** Waits for the calls under way, then ends the program. From now on calls reject with `closed`. */
-  async close(): Promise<void> {
+  /**
+   * Waits for the calls under way, then ends the program. From now on calls reject with `closed`. `stop` is
+   * to end those which would go on for ever.
+   */
+  async close(stop: (bridge: Bridge) => void): Promise<void> {
     const bridge = this.#living();
     const closed = (this.#closing = new HoldfastError("closed", "holdfast: closed: the store was closed; open it again"));
+    this.#guard(() => stop(bridge));
     if (this.#pending.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     if (this.#over !== undefined) throw this.#over;
     await this.#send<null>(bridge, (program, done) =>

@@ -112,7 +112,7 @@ class OpenStore implements Holdfast {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#registry.instance.close();
+    this.#closing ??= this.#registry.close();
     return this.#closing;
   }
 }

@@ -1,36 +1,95 @@
 import { decode } from "@msgpack/msgpack";
-import type { ConversationState, Message, Step } from "./types.js";
-import { decodeValue } from "./values.js";
+import type { ConversationState, Message, OpenStep, Step } from "./types.js";
+import { decodeValue, decodeValues } from "./values.js";
 
 // The state lives in Go. What changes there arrives here as rows, and becomes
 // immutable objects: a new one for each message that changed, the old ones for
 // the others. Bodies and outputs are decoded when they are first looked at.
 
-/** `[position, id, flags, receivedAt, body, error, [index, output, …]]`, see wasm/view_js.go. */
-type Row = readonly [number, string, number, number, Uint8Array | null, string | null, readonly (number | Uint8Array | null)[]];
+/**
+ * `[position, id, flags, receivedAt, body, error, [index, name, output, …],
+ * [index, name, uncertain, output, …], result, starts]`, see wasm/view_js.go.
+ */
+type Row = readonly [
+  number,
+  string,
+  number,
+  number,
+  Uint8Array | null,
+  string | null,
+  readonly (number | string | Uint8Array | null)[],
+  readonly (number | string | boolean | Uint8Array | null)[],
+  Uint8Array | null,
+  number,
+];
 
 const inProgress = 1;
 const finished = 2;
-const errored = 4;
+const failed = 8;
+const cancelled = 16;
+
+/** What `read` makes of bytes, from when it is first looked at. */
+class Lazy<T> {
+  #bytes: Uint8Array | null;
+  readonly #read: (bytes: Uint8Array | null) => T;
+  #decoded: { readonly value: T } | undefined;
+
+  constructor(bytes: Uint8Array | null, read: (bytes: Uint8Array | null) => T) {
+    this.#bytes = bytes;
+    this.#read = read;
+  }
+
+  get value(): T {
+    if (this.#decoded === undefined) {
+      this.#decoded = { value: this.#read(this.#bytes) };
+      this.#bytes = null;
+    }
+    return this.#decoded.value;
+  }
+}
 
 class StoredStep implements Step {
   readonly index: number;
-  readonly #bytes: Uint8Array | null;
-  #output: { readonly value: unknown } | undefined;
+  readonly name: string | undefined;
+  readonly #output: Lazy<unknown>;
 
-  constructor(index: number, bytes: Uint8Array | null) {
+  constructor(index: number, name: string, output: Uint8Array | null) {
     this.index = index;
-    this.#bytes = bytes;
+    this.name = name === "" ? undefined : name;
+    this.#output = new Lazy(output, decodeValue);
     Object.freeze(this);
   }
 
   get output(): unknown {
-    this.#output ??= { value: decodeValue(this.#bytes) };
     return this.#output.value;
   }
 
   toJSON(): Step {
-    return { index: this.index, output: this.output };
+    return { index: this.index, name: this.name, output: this.output };
+  }
+}
+
+class StoredOpenStep implements OpenStep {
+  readonly index: number;
+  readonly name: string;
+  readonly uncertain: boolean;
+  readonly #chunks: Lazy<readonly unknown[]>;
+
+  constructor(index: number, name: string, uncertain: boolean, output: Uint8Array | null) {
+    this.index = index;
+    this.name = name;
+    this.uncertain = uncertain;
+    this.#chunks = new Lazy(output, (bytes) => Object.freeze(decodeValues(bytes)));
+    Object.freeze(this);
+  }
+
+  get chunks(): readonly unknown[] {
+    return this.#chunks.value;
+  }
+
+  toJSON(): OpenStep {
+    const { index, name, uncertain, chunks } = this;
+    return { index, name, uncertain, chunks };
   }
 }
 
@@ -38,37 +97,50 @@ class StoredMessage implements Message {
   readonly id: string;
   readonly receivedAt: number;
   readonly steps: readonly Step[];
+  readonly openSteps: readonly OpenStep[];
   readonly error: string | undefined;
+  readonly starts: number;
   /** Place in order of arrival; -1 if only later events of it are in the log. */
   readonly position: number;
   readonly #flags: number;
-  readonly #bytes: Uint8Array | null;
-  #body: { readonly value: unknown } | undefined;
+  readonly #body: Lazy<unknown>;
+  readonly #result: Lazy<unknown>;
 
-  constructor([position, id, flags, receivedAt, body, error, steps]: Row) {
+  constructor([position, id, flags, receivedAt, body, error, steps, open, result, starts]: Row) {
     this.position = position;
     this.id = id;
     this.receivedAt = receivedAt;
     this.error = error ?? undefined;
+    this.starts = starts;
     this.#flags = flags;
-    this.#bytes = body;
-    const list: Step[] = [];
-    for (let i = 0; i < steps.length; i += 2) {
-      list.push(new StoredStep(steps[i] as number, steps[i + 1] as Uint8Array | null));
+    this.#body = new Lazy(body, decodeValue);
+    this.#result = new Lazy(result, decodeValue);
+    const completed: Step[] = [];
+    for (let i = 0; i < steps.length; i += 3) {
+      completed.push(new StoredStep(steps[i] as number, steps[i + 1] as string, steps[i + 2] as Uint8Array | null));
     }
-    this.steps = Object.freeze(list);
+    this.steps = Object.freeze(completed);
+    const opened: OpenStep[] = [];
+    for (let i = 0; i < open.length; i += 4) {
+      opened.push(new StoredOpenStep(open[i] as number, open[i + 1] as string, open[i + 2] as boolean, open[i + 3] as Uint8Array | null));
+    }
+    this.openSteps = Object.freeze(opened);
     Object.freeze(this);
   }
 
   get body(): unknown {
-    this.#body ??= { value: decodeValue(this.#bytes) };
     return this.#body.value;
+  }
+
+  get result(): unknown {
+    return this.#result.value;
   }
 
   get status(): Message["status"] {
     if (this.#flags & finished) return "finished";
+    if (this.#flags & cancelled) return "cancelled";
     if (this.#flags & inProgress) return "processing";
-    return this.#flags & errored ? "failed" : "received";
+    return this.#flags & failed ? "failed" : "received";
   }
 
   get inProgress(): boolean {
@@ -76,8 +148,8 @@ class StoredMessage implements Message {
   }
 
   toJSON(): Message {
-    const { id, receivedAt, body, status, steps, error } = this;
-    return { id, receivedAt, body, status, steps, error };
+    const { id, receivedAt, body, status, steps, openSteps, result, starts, error } = this;
+    return { id, receivedAt, body, status, steps, openSteps, result, starts, error };
   }
 }
 

@@ -1,3 +1,5 @@
+import type { HoldfastError } from "./errors.js";
+
 /**
  * The public contract of `@holdfast-dev/holdfast`, written by hand.
  *
@@ -67,8 +69,23 @@ export type Decision =
 export interface Step {
   /** Index of the step, from 0. */
   readonly index: number;
+  /** The name it was given in {@link RunStep}; `undefined` for a step that was recorded without one. */
+  readonly name: string | undefined;
   /** What was recorded as its output. */
   readonly output: unknown;
+}
+
+/** A step that has left traces in the log and is not completed: it streams, or has side effects. */
+export interface OpenStep {
+  readonly index: number;
+  readonly name: string;
+  /** What a streaming step has stored so far, in order; a run after a crash replaces it. */
+  readonly chunks: readonly unknown[];
+  /**
+   * Whether an attempt ended after the step with side effects had started: nobody knows
+   * whether they have happened. With the policy `"ask"` it waits for {@link Conversation.resolveStep}.
+   */
+  readonly uncertain: boolean;
 }
 
 /** One message, as the log tells it. Immutable: a change makes a new object. */
@@ -79,12 +96,18 @@ export interface Message {
   /** The message itself, if it was recorded with one. */
   readonly body: unknown;
   /**
-   * `"received"`, `"processing"` after a start, `"failed"` after an error (a redelivery
-   * resumes it), `"finished"` at the end.
+   * `"received"`, also after `retry` and after `stop()`; `"processing"` after a start; `"failed"` after an
+   * error (a redelivery and `retry` resume it); `"cancelled"` (`retry` resumes it); `"finished"` at the end.
    */
-  readonly status: "received" | "processing" | "failed" | "finished";
+  readonly status: "received" | "processing" | "failed" | "cancelled" | "finished";
   /** Completed steps, ordered by index. */
   readonly steps: readonly Step[];
+  /** Steps that have left traces and are not completed, ordered by index. */
+  readonly openSteps: readonly OpenStep[];
+  /** What the handler returned, once it is finished. */
+  readonly result: unknown;
+  /** How often processing has started since the last completed step. */
+  readonly starts: number;
   /** Text of the last recorded error; it stays when the message is resumed. */
   readonly error: string | undefined;
 }
@@ -97,7 +120,7 @@ export interface ConversationState {
   message(id: string): Message | undefined;
   /** Whether the message is in the log. */
   isReceived(id: string): boolean;
-  /** Whether its processing has started, and neither finished nor failed since. */
+  /** Whether its processing has started, and has not ended since in any way. */
   isInProgress(id: string): boolean;
   /** Whether its processing has finished: a redelivery is skipped. */
   isFullyProcessed(id: string): boolean;
@@ -117,13 +140,135 @@ export type ConversationEvent = {
   readonly timestamp: number;
 } & (
   | { readonly kind: "message_received"; readonly eventId: string; readonly messageId: string; readonly receivedAt: number; readonly body: unknown }
-  | { readonly kind: "processing_started"; readonly eventId: string; readonly messageId: string }
-  | { readonly kind: "step_completed"; readonly eventId: string; readonly messageId: string; readonly step: number; readonly output: unknown }
-  | { readonly kind: "processing_finished"; readonly eventId: string; readonly messageId: string }
+  /** `runner` is the random id of the runner whose attempt it is, in hex. */
+  | { readonly kind: "processing_started"; readonly eventId: string; readonly messageId: string; readonly runner: string | undefined }
+  | { readonly kind: "step_completed"; readonly eventId: string; readonly messageId: string; readonly step: number; readonly name: string | undefined; readonly output: unknown }
+  | { readonly kind: "processing_finished"; readonly eventId: string; readonly messageId: string; readonly result: unknown }
   | { readonly kind: "error_occurred"; readonly eventId: string; readonly messageId: string; readonly error: string }
+  /** A step with side effects is about to run. */
+  | { readonly kind: "step_started"; readonly eventId: string; readonly messageId: string; readonly step: number; readonly name: string }
+  /** Partial output of a streaming step. `offset` counts bytes; at 0 a run of the step begins anew. */
+  | {
+      readonly kind: "step_streamed";
+      readonly eventId: string;
+      readonly messageId: string;
+      readonly step: number;
+      readonly name: string;
+      readonly offset: number;
+      readonly chunks: readonly unknown[];
+    }
+  | { readonly kind: "message_cancelled"; readonly eventId: string; readonly messageId: string }
+  | { readonly kind: "message_retried"; readonly eventId: string; readonly messageId: string }
+  /** The runner was stopped and has let go of the message. */
+  | { readonly kind: "processing_stopped"; readonly eventId: string; readonly messageId: string }
   /** The conversation was deleted here; what came before is gone. */
   | { readonly kind: "deleted" }
 );
+
+/**
+ * Works on one message. What it returns is stored as the message's `result`, and the message is finished. What it
+ * throws fails the message: the error is recorded, and later messages go on.
+ *
+ * After a crash it is called again, in whichever tab or worker runs the conversation then. Steps that had completed
+ * return what was stored, so it must call the same steps in the same order, and do whatever
+ * costs, fails or varies (requests, random numbers, the clock) within a step.
+ */
+export type Handler = (work: Work) => unknown;
+
+/** What a {@link Handler} works with. */
+export interface Work {
+  /** The message as it was when this attempt began. */
+  readonly message: Message;
+  /** Runs a step, or returns what is stored of it. */
+  readonly step: RunStep;
+  /**
+   * Aborts when the message is not to be worked on any longer. Its `reason` is a {@link HoldfastError}: `cancelled` by
+   * `cancel(id)` or because the conversation was deleted; `lost_ownership` when another runner has taken over; `closed` by `stop()` or `close()`.
+   * Nothing the handler does from then on is recorded.
+   */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs `fn` as the next step of the message, and resolves with its output once that is stored; if the
+ * step has completed before, resolves with the stored output and does not call `fn`.
+ *
+ * Steps count from 0 in the order of the calls, and may run at the same time. `name` (1 to 1024 bytes) is stored with the output: if a step of
+ * another name is stored at this place, the code has changed since, and the call rejects with `step_mismatch`.
+ *
+ * If `fn` throws, it is called again after a while, see {@link StepOptions}; after its last attempt, or when it throws a
+ * {@link TerminalError}, the step rejects with what was thrown. The output must be a {@link Storable}.
+ */
+export interface RunStep {
+  <T>(name: string, fn: (context: StepContext) => T | PromiseLike<T>, options?: StepOptions): Promise<T>;
+  /**
+   * Runs a step whose output arrives in chunks, such as the answer of a language model. They are stored as they arrive, in at most
+   * about ten commits a second, and can be seen as `openSteps` of the message, also in other tabs and after a
+   * crash. Resolves with all of them: strings joined to one, anything else as an array. If the step runs
+   * again, it begins anew.
+   */
+  stream(name: string, fn: (context: StepContext) => Streamed<string>, options?: StepOptions): Promise<string>;
+  stream<T>(name: string, fn: (context: StepContext) => Streamed<T>, options?: StepOptions): Promise<readonly T[]>;
+}
+
+/** What the function of a streaming step returns: an async generator, a `ReadableStream`, or a promise of one. */
+export type Streamed<T> = AsyncIterable<T> | PromiseLike<AsyncIterable<T>>;
+
+/** What the function of a step is given. */
+export interface StepContext {
+  /** Aborts as {@link Work.signal} does, and with a `TimeoutError` when the step's time is over. */
+  readonly signal: AbortSignal;
+  /**
+   * The same for every run of this step, and for no other step: `conversation/message/step`, with `/` and `%` in the
+   * ids percent-encoded. A server that is given it can tell a repeated request.
+   */
+  readonly idempotencyKey: string;
+  /** Which call of `fn` in this attempt at the message it is, from 1. */
+  readonly attempt: number;
+  /** Whether a step with side effects may have had them before, see {@link OpenStep.uncertain}. */
+  readonly uncertain: boolean;
+}
+
+/** How a step deals with failures. */
+export interface RetryOptions {
+  /** How often a step's function is called before its error counts, 1 to 1000. Default: 5. */
+  readonly maxAttempts?: number;
+  /**
+   * Milliseconds to wait before the second call, doubled for each one after it: the wait is random, from half of that
+   * to all of it. Default: 500, and at most 30,000 between two calls.
+   */
+  readonly backoff?: { readonly initial?: number; readonly max?: number };
+  /** Milliseconds that one call of a step's function may take, 1 to 86,400,000. Default: no limit. */
+  readonly timeout?: number;
+}
+
+/** Options of {@link RunStep}; what is not given is as in {@link ProcessOptions}. */
+export interface StepOptions extends RetryOptions {
+  /**
+   * Says that the step does something in the world that must not be done twice without a thought, such as a payment. Its start is then
+   * stored first, at the price of one more commit. If the page dies before its end is stored, the
+   * next attempt runs it again (`"rerun"`, with `uncertain` set), takes it as completed with the output `undefined`
+   * (`"skip"`), or waits until the application has called `resolveStep` (`"ask"`).
+   */
+  readonly sideEffect?: "rerun" | "skip" | "ask";
+}
+
+/** Options of {@link Conversation.process}. The first three are the defaults for steps. */
+export interface ProcessOptions extends RetryOptions {
+  /**
+   * How often processing of a message may start without completing a step, 1 to 1000, before it fails: a
+   * message that kills its tab must not do so for ever. Default: 10. Starts that ended with `stop()` do not count.
+   */
+  readonly maxStarts?: number;
+  /**
+   * Told what went wrong outside of the handler: `lost_ownership` when another runner has taken a message over, and errors of the storage.
+   * After most of them the runner tries again by itself; after one whose `outcome` is `"permanent"` (but for `lost_ownership`) it has stopped.
+   * Default: `reportError`.
+   */
+  readonly onError?: (error: HoldfastError) => void;
+  /** Stops the runner when it aborts, like the returned function. */
+  readonly signal?: AbortSignal;
+}
 
 /**
  * A durable conversation. All methods may be called concurrently; appends take
@@ -157,6 +302,37 @@ export interface Conversation {
   recordProcessingFinished(messageId: string): Promise<number>;
   /** Appends that processing has failed, with a text for people. */
   recordError(messageId: string, error: string): Promise<number>;
+
+  /**
+   * Stores a new message, and resolves with its id once it is safe. Whoever processes the conversation, here or in another tab, works on it.
+   * A message whose id is known is not stored again, so after an error just send it once more. Retries by
+   * itself when others append. Default of `id`: a random UUID; of `receivedAt`: now.
+   */
+  send(message: { readonly id?: string; readonly body?: Storable; readonly receivedAt?: number }): Promise<string>;
+  /**
+   * Processes the messages of this conversation with `handler`: those that are not finished, failed or cancelled, in order of arrival, one
+   * after the other, now and as they arrive. Of all tabs and workers that call this one does the work at a time; the next
+   * one takes over when it closes, crashes, is frozen or stops. As with a listener, the conversation follows what others append.
+   *
+   * Returns the function that stops it: what is running aborts, the log says that it was let go, and another
+   * runner goes on with it. Closing the tab needs no stop, and cancels nothing.
+   */
+  process(handler: Handler, options?: ProcessOptions): () => Promise<void>;
+  /**
+   * Stores that a message is not to be processed any further, in whichever tab that is. Resolves with whether it is cancelled now:
+   * `false` if it had finished or failed before. An unknown id is an `invalid_argument`.
+   */
+  cancel(messageId: string): Promise<boolean>;
+  /**
+   * Lets a failed or cancelled message be processed again, from the step after the last completed one, with all attempts.
+   * Resolves with whether it was failed or cancelled. An unknown id is an `invalid_argument`.
+   */
+  retry(messageId: string): Promise<boolean>;
+  /**
+   * Decides what becomes of an uncertain step (see {@link OpenStep}): to run it again, or to take it as completed with
+   * the output `undefined`. Resolves with whether it was uncertain.
+   */
+  resolveStep(messageId: string, step: number, choice: "rerun" | "skip"): Promise<boolean>;
 
   /** Reads what others have appended. Resolves with `expectedSeq`. */
   refresh(): Promise<number>;
@@ -219,6 +395,6 @@ export interface Holdfast {
   health(): Promise<Health>;
   /** Asks the browser not to evict the data. Resolves with whether it agreed. */
   persist(): Promise<boolean>;
-  /** Waits for the calls under way, then releases everything. Later calls reject with `closed`. */
+  /** Stops what is processed, waits for the calls under way, then releases everything. Later calls reject with `closed`. */
   close(): Promise<void>;
 }

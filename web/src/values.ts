@@ -1,4 +1,4 @@
-import { decode, encode } from "@msgpack/msgpack";
+import { decode, decodeMulti, encode } from "@msgpack/msgpack";
 import { kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, wellFormed } from "./check.js";
 import { HoldfastError } from "./errors.js";
 
@@ -27,8 +27,17 @@ export function encodeValue(operation: string, what: string, value: unknown): Ui
 /** The inverse of {@link encodeValue}. */
 export function decodeValue(bytes: Uint8Array | null): unknown {
   if (bytes === null || bytes.byteLength === 0) return undefined;
+  return read(() => decode(bytes));
+}
+
+/** Decodes values that follow one another. */
+export function decodeValues(bytes: Uint8Array | null): readonly unknown[] {
+  return bytes === null ? [] : read(() => [...decodeMulti(bytes)]);
+}
+
+function read<T>(decoding: () => T): T {
   try {
-    return decode(bytes);
+    return decoding();
   } catch (cause) {
     throw new HoldfastError("corrupt", "holdfast: corrupt: a stored body or output is not msgpack; another program may have written it", { cause });
   }

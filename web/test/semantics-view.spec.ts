@@ -79,7 +79,7 @@ onEachStore(() => {
       return JSON.stringify(c.state.messages);
     });
     expect(JSON.parse(json)).toEqual([
-      { id: "m", receivedAt: 3, body: { a: [1] }, status: "received", steps: [{ index: 2, output: "out" }] },
+      { id: "m", receivedAt: 3, body: { a: [1] }, status: "received", steps: [{ index: 2, output: "out" }], openSteps: [], starts: 0 },
     ]);
   });
 

@@ -42,11 +42,19 @@ function payloadOf(event: ConversationEvent): string {
     case "message_received":
       return compact(event.body);
     case "step_completed":
-      return `${event.step} ${compact(event.output)}`;
+      return `${event.step} ${event.name ?? ""} ${compact(event.output)}`;
+    case "step_started":
+      return `${event.step} ${event.name}`;
+    case "step_streamed":
+      return `${event.step} ${event.name} ${event.chunks.map(compact).join("")}`;
+    case "processing_finished":
+      return compact(event.result);
     case "error_occurred":
       return event.error;
     case "processing_started":
-    case "processing_finished":
+    case "processing_stopped":
+    case "message_cancelled":
+    case "message_retried":
       return "";
     case "deleted":
       return "what came before is gone";

@@ -1,6 +1,6 @@
 // For specs that tell stories about an open store: it is open in a page, as a handle on which the stories run.
 import type { JSHandle, Page } from "@playwright/test";
-import type { ConversationState, ErrorCode, Holdfast, Message, OpenOptions, Outcome } from "@holdfast-dev/holdfast";
+import type { ConversationState, ErrorCode, Holdfast, Message, OpenOptions, Outcome, Step } from "@holdfast-dev/holdfast";
 import { expect, test as base } from "./test.js";
 
 export { expect };
@@ -21,8 +21,8 @@ export interface Failure {
   readonly actual: number | undefined;
 }
 
-/** A message with its getters read. */
-export type PlainMessage = Omit<Message, "steps"> & { readonly steps: readonly { readonly index: number; readonly output: unknown }[] };
+/** A message that was recorded without a runner, with its getters read. */
+export type PlainMessage = Pick<Message, "id" | "receivedAt" | "body" | "status" | "error"> & { readonly steps: readonly Pick<Step, "index" | "output">[] };
 
 declare global {
   /** What stories can call in the page, where they can import nothing of the spec. */

@@ -17,10 +17,13 @@ export default async function setup(): Promise<void> {
     root: pages,
     base: "/bundle/",
     logLevel: "warn",
+    // React tells what is wrong with its use only so.
+    define: { "process.env.NODE_ENV": '"development"' },
     build: {
       outDir: bundles,
       emptyOutDir: true,
       target: "es2022",
+      chunkSizeWarningLimit: 2000, // React's development mode is large
       rolldownOptions: {
         input: Object.fromEntries(files.map((file) => [basename(file, ".ts"), join(pages, file)])),
         output: { entryFileNames: "[name].js" },

@@ -1,5 +1,5 @@
 // A tab as the specs about several of them see it: Holdfast is open in it, with one conversation.
-import type { Conversation, ConversationEvent, Holdfast, Message, OpenOptions, SequenceConflictError } from "@holdfast-dev/holdfast";
+import type { Conversation, ConversationEvent, Holdfast, Message, OpenOptions, SequenceConflictError, Step } from "@holdfast-dev/holdfast";
 import type * as Package from "@holdfast-dev/holdfast";
 import type { JSHandle, Worker } from "@playwright/test";
 import { expect } from "./test.js";
@@ -62,8 +62,11 @@ export async function expectedSeq(tab: Tab): Promise<number> {
   return await tab.evaluate(({ conversation }) => conversation.expectedSeq);
 }
 
-/** All that the state tells about its messages. */
-export async function messages(tab: Tab): Promise<Message[]> {
+/** A message that was recorded without a runner. */
+export type Recorded = Pick<Message, "id" | "receivedAt" | "body" | "status" | "error"> & { readonly steps: readonly Pick<Step, "index" | "output">[] };
+
+/** What the state tells about its messages. */
+export async function messages(tab: Tab): Promise<Recorded[]> {
   return await tab.evaluate(({ conversation }) =>
     conversation.state.messages.map(({ id, receivedAt, body, status, steps, error }) => ({
       ...{ id, receivedAt, body, status, error },

@@ -1,10 +1,11 @@
 // The npm package as its users get it: packed, installed in a fresh Vite application, type-checked, bundled, and run.
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Page } from "@playwright/test";
+import { version as reactVersion } from "react";
 import { type createServer, version as viteVersion } from "vite";
 import { Server } from "../harness/server.js";
 import { expect, test } from "../harness/test.js";
@@ -20,6 +21,19 @@ function run(cwd: string, command: string, ...args: string[]): string {
 let consumer: string;
 let packed: readonly string[];
 
+function install(...packages: string[]): void {
+  run(consumer, "npm", "install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", ...packages);
+}
+
+/** Imports an entry where there is no browser. Says what `name` is, and how many globals have been added. */
+function importInNode(entry: string, name: string): string {
+  const script = `
+    const before = Reflect.ownKeys(globalThis).length;
+    const entry = await import("${entry}");
+    console.log(typeof entry["${name}"] + " " + (Reflect.ownKeys(globalThis).length - before));`;
+  return run(consumer, process.execPath, "--input-type=module", "-e", script).trim();
+}
+
 test.beforeAll(() => {
   consumer = mkdtempSync(join(tmpdir(), "holdfast-consumer-"));
   const [tarball] = JSON.parse(run(web, "npm", "pack", "--json", "--pack-destination", consumer)) as [
@@ -28,7 +42,7 @@ test.beforeAll(() => {
   packed = tarball.files.map((file) => file.path);
   cpSync(join(web, "test", "consumer"), consumer, { recursive: true });
   writeFileSync(join(consumer, "package.json"), JSON.stringify({ private: true, type: "module" }));
-  run(consumer, "npm", "install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball.filename}`, `vite@${viteVersion}`);
+  install(`./${tarball.filename}`, `vite@${viteVersion}`);
 });
 
 test.afterAll(() => rmSync(consumer, { recursive: true, force: true }));
@@ -57,7 +71,7 @@ test("the tarball has what it needs and nothing else", () => {
     "dist/holdfast.wasm",
     "package.json",
   ]);
-  expect(packed).toEqual(expect.arrayContaining(["dist/index.js", "dist/index.d.ts", "dist/go.js", "dist/go.d.ts"]));
+  expect(packed).toEqual(expect.arrayContaining(["dist/index.js", "dist/index.d.ts", "dist/react.js", "dist/react.d.ts", "dist/go.js", "dist/go.d.ts"]));
 });
 
 for (const resolution of ["bundler", "nodenext"]) {
@@ -67,12 +81,9 @@ for (const resolution of ["bundler", "nodenext"]) {
   });
 }
 
-test("it can be imported where there is no browser, and does nothing then", () => {
-  const script = `
-    const before = Reflect.ownKeys(globalThis).length;
-    const { open } = await import("@holdfast-dev/holdfast");
-    console.log(typeof open + " " + (Reflect.ownKeys(globalThis).length - before));`;
-  expect(run(consumer, process.execPath, "--input-type=module", "-e", script).trim()).toBe("function 0");
+test("it can be imported where there is no browser and no React, and does nothing then", () => {
+  expect(existsSync(join(consumer, "node_modules", "react")), "npm installs an optional peer only when asked").toBe(false);
+  expect(importInNode("@holdfast-dev/holdfast", "open")).toBe("function 0");
 });
 
 test("vite builds it for production, and the conversation outlives reloads", async ({ page }) => {
@@ -89,4 +100,9 @@ test("it runs on vite's development server", async ({ page }) => {
   await server.listen();
   await visit(page, server.resolvedUrls?.local[0] ?? "");
   await server.close();
+});
+
+test("its React entry works with the React of the application", () => {
+  install(`react@${reactVersion}`);
+  expect(importInNode("@holdfast-dev/holdfast/react", "useConversation")).toBe("function 0");
 });

@@ -33,7 +33,10 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
   const of = (name: string, ...calls: ((value: never) => unknown)[]): Position[] => calls.map((call, i) => ({ name: `${name} #${i}`, call }));
   const appending = (name: string, ...calls: ((value: never) => unknown)[]): Position[] =>
     of(name, ...calls).map((position) => ({ ...position, appends: true }));
-  const bodies = (name: "receiveMessage" | "recordMessageReceived"): Position[] => {
+  // A conversation of its own: what is processed is not to touch the one under attack.
+  const worked = store.create("processed");
+  const processing = (...args: Parameters<Conversation["process"]>): Promise<void> => worked.process(...args)();
+  const bodies = (name: "receiveMessage" | "recordMessageReceived" | "send"): Position[] => {
     let n = 0;
     return appending(
       name,
@@ -58,6 +61,23 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
     conversation: [
       ...bodies("receiveMessage"),
       ...bodies("recordMessageReceived"),
+      ...bodies("send"),
+      ...of(
+        "process",
+        (handler) => processing(handler),
+        (options) => processing(() => 1, options),
+        (maxAttempts) => processing(() => 1, { maxAttempts }),
+        (backoff) => processing(() => 1, { backoff }),
+        (initial) => processing(() => 1, { backoff: { initial } }),
+        (max) => processing(() => 1, { backoff: { max } }),
+        (timeout) => processing(() => 1, { timeout }),
+        (maxStarts) => processing(() => 1, { maxStarts }),
+        (onError) => processing(() => 1, { onError }),
+        (signal) => processing(() => 1, { signal }),
+      ),
+      ...appending("cancel", (id) => c.cancel(id)),
+      ...appending("retry", (id) => c.retry(id)),
+      ...appending("resolveStep", (id) => c.resolveStep(id, 0, "skip"), (step) => c.resolveStep("m", step, "skip"), (choice) => c.resolveStep("m", 0, choice)),
       ...appending("recordProcessingStarted", (id) => c.recordProcessingStarted(id)),
       ...appending(
         "recordStepCompleted",
@@ -99,7 +119,7 @@ export async function uncovered(): Promise<string[]> {
     const covered = new Set([...(values[of] ?? []), ...(positions[of] ?? []).map(({ name }) => name.replace(/[ ,].*/, ""))]);
     return membersOf(object).filter((name) => !covered.has(name)).map((name) => `${of}.${name}`);
   });
-  const exports = new Set(["open", "errorCodes", "HoldfastError", "SequenceConflictError"]);
+  const exports = new Set(["open", "errorCodes", "HoldfastError", "SequenceConflictError", "TerminalError"]);
   return [...missing, ...Object.keys(holdfastPackage).filter((name) => !exports.has(name))];
 }
 

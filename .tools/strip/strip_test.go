@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// build compiles testdata/program for the browser.
+func build(t *testing.T) []byte {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "program.wasm")
+	command := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w", "-o", name, "./testdata/program")
+	command.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	program, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// run returns what a program prints.
+func run(t *testing.T, program []byte) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "program.wasm")
+	if err := os.WriteFile(name, program, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("node", filepath.Join(strings.TrimSpace(string(root)), "lib/wasm/wasm_exec_node.js"), name).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// TestStrippedProgramDoesTheSame: it panics and recovers, collects garbage below
+// deep stacks, and waits for goroutines and timers.
+func TestStrippedProgramDoesTheSame(t *testing.T) {
+	program := build(t)
+	stripped, err := strip(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(stripped) > len(program)*97/100 {
+		t.Errorf("%d bytes of %d are left", len(stripped), len(program))
+	}
+	if bytes.Contains(stripped, []byte("main.deep")) || !bytes.Contains(program, []byte("main.deep")) {
+		t.Error("the names are still there")
+	}
+	want := run(t, program)
+	if got := run(t, stripped); got != want || want == "" {
+		t.Errorf("stripped it prints\n%s\nnot\n%s", got, want)
+	}
+	again, err := strip(stripped)
+	if err != nil || !bytes.Equal(again, stripped) {
+		t.Errorf("stripping again changes it (%v)", err)
+	}
+}
+
+// TestUnknownLayoutIsLeftAlone: of each place in the head, and of a function.
+func TestUnknownLayoutIsLeftAlone(t *testing.T) {
+	program := build(t)
+	m, err := parse(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := find(m.memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(m.memory, head)
+	record := at + tables.byFunction + int(word(tables.bytes, tables.byFunction+8*10+4))
+	for name, place := range map[string]int{
+		"magic": at, "pointer size": at + 7, "number of functions": at + len(head) + 3, "where the names are": at + len(head) + 8*3 + 3,
+		"where the functions are": at + len(head) + 8*7 + 2, "entry point": record + 1, "name": record + nameOffset + 3,
+		"stack program": record + stackProgram + 3, "line program": record + lineProgram + 2, "number of programs": record + moreCount + 1,
+	} {
+		changed := bytes.Clone(m.memory)
+		changed[place] ^= 0x55
+		before := bytes.Clone(changed)
+		if err := forget(changed); !errors.Is(err, errLayout) || !bytes.Equal(changed, before) {
+			t.Errorf("another %s: %v, changed %v", name, err, !bytes.Equal(changed, before))
+		}
+	}
+}
+
+func TestOtherFilesAreRefused(t *testing.T) {
+	program := build(t)
+	for name, file := range map[string][]byte{
+		"nothing": nil, "text": []byte("hello"), "a cut program": program[:len(program)/2], "the next version": append([]byte("\x00asm\x02\x00\x00\x00"), program[8:]...),
+	} {
+		if _, err := strip(file); !errors.Is(err, errModule) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

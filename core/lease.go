@@ -1,0 +1,125 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// The times of a lease. A page in the background may run its timers only once a
+// second, so the holder has several chances to renew.
+const (
+	leaseTime  = 6 * time.Second // from one renewal until others take it for abandoned
+	leaseRenew = 2 * time.Second
+	leasePoll  = time.Second // how often who waits looks, after a quick look or two
+)
+
+// Lease makes a [Lock] of a value in store, for stores that are no [Locker]. The
+// value is the time when the lease ends, in milliseconds since the Unix epoch;
+// the holder moves it on by compare-and-swap. Who waits takes the lease over
+// when that time has passed, or when it has not seen the value change for as
+// long, so that a clock which was set back blocks nobody.
+func Lease(ctx context.Context, store DurableStore, name string) (Lock, error) {
+	l := &lease{store: store, key: leaseKey(name), lost: make(chan struct{}), end: make(chan struct{})}
+	if err := l.acquire(ctx); err != nil {
+		return nil, err
+	}
+	go l.keep()
+	return l, nil
+}
+
+// leaseKey fits any name into [MaxNameBytes].
+func leaseKey(name string) string {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return "holdfast:lease:" + strconv.FormatUint(h.Sum64(), 16)
+}
+
+type lease struct {
+	store DurableStore
+	key   string
+	value uint64        // what the holder has stored last
+	lost  chan struct{} // closed by keep
+	end   chan struct{} // closed by Release
+	once  sync.Once
+}
+
+func (l *lease) Lost() <-chan struct{} { return l.lost }
+
+func (l *lease) Release() { l.once.Do(func() { close(l.end) }) }
+
+func (l *lease) acquire(ctx context.Context) error {
+	var seen uint64
+	var since time.Time
+	for wait := leasePoll / 64; ; wait = min(2*wait, leasePoll) {
+		value, _, err := l.store.ReadValue(ctx, l.key)
+		if err != nil {
+			return err
+		}
+		if value != seen || since.IsZero() {
+			seen, since = value, time.Now()
+		}
+		if value < uint64(time.Now().UnixMilli()) || time.Since(since) > leaseTime {
+			if err := l.move(ctx, value); err == nil {
+				return nil
+			} else if !errors.Is(err, ErrCursorRegression) {
+				return err
+			}
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// move sets the end of the lease anew, if it still is old.
+func (l *lease) move(ctx context.Context, old uint64) error {
+	next := uint64(time.Now().Add(leaseTime).UnixMilli())
+	if next == old {
+		next++
+	}
+	if err := l.store.CompareAndSwap(ctx, l.key, old, next); err != nil {
+		return err
+	}
+	l.value = next
+	return nil
+}
+
+// keep renews the lease until it is released or lost. Errors of the store are
+// no loss yet: whether somebody else has it shows when the store works again.
+func (l *lease) keep() {
+	ctx := context.Background()
+	for {
+		select {
+		case <-l.end:
+			_ = l.store.CompareAndSwap(ctx, l.key, l.value, 0) // else it runs out
+			return
+		case <-time.After(leaseRenew):
+		}
+		switch err := l.move(ctx, l.value); CodeOf(err) {
+		case ErrCursorRegression, ErrClosed, ErrStoreReset:
+			close(l.lost)
+			return
+		case ErrOutcomeUnknown:
+			if value, _, err := l.store.ReadValue(ctx, l.key); err == nil && value != l.value {
+				// Own or foreign: nobody can tell. Whoever has it, the log fences.
+				close(l.lost)
+				return
+			}
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

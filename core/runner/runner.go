@@ -1,0 +1,268 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// Handler works on one message. What it returns is stored as the message's
+// result; nil is none. An error fails the message, and later messages go on.
+//
+// After a crash it is called again, with the completed steps kept. So it must
+// begin the same steps in the same order, and do what costs, fails or varies
+// within a step. When ctx ends the message is not to be worked on any longer,
+// and nothing more is recorded; [context.Cause] tells why.
+type Handler func(ctx context.Context, a *Attempt) (result []byte, err error)
+
+// Options of [Run]. The zero value means the defaults.
+type Options struct {
+	// Retry is what steps do that do not say otherwise.
+	Retry Retry
+	// MaxStarts is how often processing of a message may start without
+	// completing a step before the message fails: one that kills its process
+	// must not do so for ever. At most [core.MaxStarts]; default 10.
+	MaxStarts int
+	// OnError is told errors after which the runner goes on by itself:
+	// [core.ErrLostOwnership], and those of the store that may pass.
+	OnError func(error)
+}
+
+// Retry says how a step deals with failures. A zero field means the default.
+type Retry struct {
+	MaxAttempts int           // calls of the step's function; default 5
+	Initial     time.Duration // before the second call, doubled for each one after it; default 500 ms
+	Max         time.Duration // the longest wait; default 30 s
+	Timeout     time.Duration // of one call; default none
+}
+
+// over returns r with what it does not say taken from defaults.
+func (r Retry) over(defaults Retry) Retry {
+	if r.MaxAttempts == 0 {
+		r.MaxAttempts = defaults.MaxAttempts
+	}
+	if r.Initial == 0 {
+		r.Initial = defaults.Initial
+	}
+	if r.Max == 0 {
+		r.Max = defaults.Max
+	}
+	if r.Timeout == 0 {
+		r.Timeout = defaults.Timeout
+	}
+	return r
+}
+
+var standard = Retry{MaxAttempts: 5, Initial: 500 * time.Millisecond, Max: 30 * time.Second}
+
+// wait returns how long to wait after n failures: exponential, and random from
+// half of that on, so that many clients do not come back at once.
+func (r Retry) wait(n int) time.Duration {
+	d := r.Max
+	if n < 32 && r.Initial<<(n-1)>>(n-1) == r.Initial {
+		d = min(d, r.Initial<<(n-1))
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// Run processes the pending messages of c (see [core.Message.Pending]) in order
+// of arrival, one after the other, now and as they arrive, while no other
+// runner does. It returns nil when ctx ends: then what it was working on is
+// let go, which the log says, and any runner may go on with it. It returns an
+// error that cannot pass, such as [core.ErrClosed] or [core.ErrStoreReset].
+//
+// While it runs c follows what others append. Other methods of c may be used
+// at the same time.
+func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) error {
+	if o.MaxStarts == 0 {
+		o.MaxStarts = 10
+	}
+	if o.OnError == nil {
+		o.OnError = func(error) {}
+	}
+	o.Retry = o.Retry.over(standard)
+	r := &runner{Conversation: c, handler: handler, options: o, id: core.NewRunnerID(), run: ctx}
+	defer c.Follow()()
+	for failures := 0; ; {
+		worked, err := r.own()
+		failures++
+		if worked {
+			failures = 1
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil: // lost, but nothing was being worked on
+		case passes(err):
+			o.OnError(err)
+		default:
+			return err
+		}
+		if sleep(ctx, standard.wait(failures)) != nil {
+			return nil
+		}
+	}
+}
+
+// passes reports whether trying again may help.
+func passes(err error) bool {
+	code := core.CodeOf(err)
+	return code == core.ErrLostOwnership || code.Outcome() != core.Permanent
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+type runner struct {
+	*core.Conversation
+	handler Handler
+	options Options
+	id      core.RunnerID
+	run     context.Context // of Run: its end means to stop
+}
+
+// own processes messages for as long as this runner has the conversation's
+// lock, and reports whether it ever had. The error is why it stopped in the
+// middle of something.
+func (r *runner) own() (worked bool, err error) {
+	lock, err := r.lock()
+	if err != nil {
+		return false, err
+	}
+	defer lock.Release()
+	ctx, lose := context.WithCancelCause(r.run)
+	defer lose(nil)
+	go func() {
+		select {
+		case <-lock.Lost():
+			lose(errLost("the lock was taken over"))
+		case <-ctx.Done():
+		}
+	}()
+	// The lock may be here before the news of what its last holder has written.
+	if err := r.Refresh(ctx); err != nil {
+		return false, err
+	}
+	for {
+		var m core.Message
+		err := r.until(ctx, func(s *core.State) (found bool) {
+			m, found = s.NextPending()
+			return found
+		})
+		if err != nil {
+			return true, nil
+		}
+		if err := r.attempt(ctx, m.ID); err != nil {
+			return true, err
+		}
+	}
+}
+
+func (r *runner) lock() (core.Lock, error) {
+	if l, ok := r.Store().(core.Locker); ok {
+		return l.Lock(r.run, r.ID())
+	}
+	return core.Lease(r.run, r.Store(), r.ID())
+}
+
+// until waits until the state is as wanted.
+func (r *runner) until(ctx context.Context, wanted func(*core.State) bool) error {
+	changed := make(chan struct{}, 1)
+	defer r.Subscribe(func(core.Change) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})()
+	for !wanted(r.State()) {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// attempt calls the handler for a message, and appends how that ends. Its error
+// is one after which the runner cannot just go on.
+func (r *runner) attempt(ctx context.Context, messageID string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a := &Attempt{runner: r, ctx: ctx, cancel: cancel, id: messageID}
+	begun, err := a.begin()
+	if err != nil || !begun {
+		return err
+	}
+	watch := func(core.Change) {
+		if err := a.owned(r.State()); err != nil {
+			cancel(err)
+		}
+	}
+	defer r.Subscribe(watch)()
+	watch(core.Change{}) // what came before
+
+	type outcome struct {
+		result []byte
+		err    error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		result, err := r.handler(ctx, a)
+		ended <- outcome{result, err}
+	}()
+	select {
+	case end := <-ended:
+		// It may have ended because ctx did: then that is no outcome.
+		if ctx.Err() == nil {
+			err = a.end(end.result, end.err)
+		}
+	case <-ctx.Done():
+	}
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return err
+	case r.run.Err() != nil:
+		a.stop()
+		return cause
+	case errors.Is(cause, core.ErrCancelled):
+		return nil
+	default:
+		return cause
+	}
+}
+
+func errLost(detail string) error {
+	return &core.Error{Code: core.ErrLostOwnership, Op: "process", Detail: detail + "; another runner goes on with it"}
+}
+
+// maxErrorText bounds what of an error is stored, in bytes.
+const maxErrorText = 16 << 10
+
+// textOf returns the text of an error as it can be stored.
+func textOf(err error) string {
+	text := strings.ToValidUTF8(err.Error(), string(utf8.RuneError))
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+	}
+	return text
+}
+
+// tooOften is why a message fails that was started without end.
+func tooOften(n int) string {
+	return fmt.Sprintf("given up: processing has started %d times and ended without completing a step", n)
+}

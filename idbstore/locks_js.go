@@ -1,0 +1,226 @@
+package idbstore
+
+import (
+	"context"
+
+	"github.com/hack-pad/safejs"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// lock implements engine with Web Locks (W3C, https://w3c.github.io/web-locks/).
+func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
+	manager, err := e.lockManager()
+	if err != nil || manager.Type() != safejs.TypeObject {
+		return nil, nil // not in this browser, or not for this origin
+	}
+	l := &webLock{manager: manager, name: "holdfast:" + e.name + ":" + name, page: &e.page,
+		lost: make(chan struct{}), end: make(chan struct{})}
+	for {
+		if err := l.page.thawed(ctx); err != nil {
+			return nil, err
+		}
+		held, err := l.request(ctx, false)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case held:
+			go l.keep()
+			return l, nil
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		}
+		// The page was frozen while it waited.
+	}
+}
+
+func (e *jsEngine) lockManager() (safejs.Value, error) {
+	navigator, err := e.scope.Get("navigator")
+	if err != nil {
+		return safejs.Undefined(), err
+	}
+	return navigator.Get("locks")
+}
+
+// lifecycle follows whether the page is frozen (W3C, Page Lifecycle). Nothing
+// runs in a frozen page, but what it holds stays held.
+type lifecycle struct {
+	frozen  bool
+	changed chan struct{} // closed with the next change; nil while nobody waits
+}
+
+func (p *lifecycle) set(frozen bool) {
+	p.frozen = frozen
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}
+
+// next returns a channel that is closed with the next change.
+func (p *lifecycle) next() <-chan struct{} {
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.changed
+}
+
+// thawed waits until the page is not frozen.
+func (p *lifecycle) thawed(ctx context.Context) error {
+	for p.frozen {
+		select {
+		case <-p.next():
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// webLock is a Web Lock that is held, but while the page is frozen.
+type webLock struct {
+	manager safejs.Value
+	name    string
+	page    *lifecycle
+	granted *lockRequest
+	lost    chan struct{}
+	end     chan struct{} // closed by Release
+	ended   bool
+}
+
+func (l *webLock) Lost() <-chan struct{} { return l.lost }
+
+func (l *webLock) Release() {
+	if !l.ended {
+		l.ended = true
+		close(l.end)
+	}
+}
+
+// keep lets go of the lock when it is released, and while the page is frozen:
+// somebody else can go on meanwhile. If nobody has, it is held as before.
+func (l *webLock) keep() {
+	for {
+		select {
+		case <-l.end:
+			l.granted.letGo()
+			return
+		case <-l.granted.settled: // somebody has stolen it
+			close(l.lost)
+			return
+		case <-l.page.next():
+		}
+		if !l.page.frozen {
+			continue
+		}
+		l.granted.letGo()
+		_ = l.page.thawed(context.Background()) // which never ends
+		if held, err := l.request(context.Background(), true); err != nil || !held {
+			close(l.lost)
+			return
+		}
+	}
+}
+
+// request asks for the lock, and reports whether it is held now. It is not when
+// ctx ends or the page is frozen first, or if it is not free at once and
+// ifAvailable is set.
+func (l *webLock) request(ctx context.Context, ifAvailable bool) (bool, error) {
+	controller, err := newInstance("AbortController")
+	if err != nil {
+		return false, failureOf(err)
+	}
+	options := map[string]any{"ifAvailable": true}
+	if !ifAvailable { // the two options exclude each other
+		signal, err := controller.Get("signal")
+		if err != nil {
+			return false, failureOf(err)
+		}
+		options = map[string]any{"signal": signal}
+	}
+	r := &lockRequest{answer: make(chan bool, 1), settled: make(chan struct{})}
+	if err := r.begin(l.manager, l.name, options); err != nil {
+		r.functions.release()
+		return false, failureOf(err)
+	}
+	select {
+	case held := <-r.answer:
+		l.granted = r
+		return held, r.err
+	case <-l.page.next():
+	case <-ctx.Done():
+	}
+	r.over = true
+	_, _ = controller.Call("abort") // it does not throw
+	if <-r.answer {
+		r.letGo() // it was granted at the same time
+	}
+	return false, nil
+}
+
+// lockRequest is a request for a lock. Its fields change only in callbacks of
+// the browser, which never run at the same time.
+type lockRequest struct {
+	answer    chan bool     // whether it is granted
+	settled   chan struct{} // closed when the lock is not held any more, or was never
+	over      bool          // nobody wants it any more
+	err       error
+	resolve   safejs.Value // of the promise as long as which the browser holds the lock
+	functions listeners
+}
+
+func (r *lockRequest) begin(manager safejs.Value, name string, options map[string]any) error {
+	err := r.functions.make(map[string]func(safejs.Value){
+		"hold":    func(resolve safejs.Value) { r.resolve = resolve },
+		"settled": func(safejs.Value) { r.settle(nil) },
+		"refused": func(reason safejs.Value) { r.settle(describe(reason)) },
+	})
+	if err != nil {
+		return err
+	}
+	granted, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
+		if r.over || len(args) == 0 || args[0].IsNull() {
+			return nil
+		}
+		promise, err := newInstance("Promise", r.functions.fn("hold"))
+		if err != nil {
+			r.err = failureOf(err)
+			return nil
+		}
+		r.answer <- true
+		return promise
+	})
+	if err != nil {
+		return err
+	}
+	r.functions["granted"] = granted
+	promise, err := manager.Call("request", name, options, granted)
+	if err != nil {
+		return err
+	}
+	_, err = promise.Call("then", r.functions.fn("settled"), r.functions.fn("refused"))
+	return err
+}
+
+func (r *lockRequest) settle(err error) {
+	if r.err == nil && !r.over {
+		r.err = err
+	}
+	select {
+	case r.answer <- false:
+	default: // it was granted
+	}
+	close(r.settled)
+	r.functions.release()
+}
+
+func (r *lockRequest) letGo() { _, _ = r.resolve.Invoke() } // it does not throw
+
+func newInstance(class string, args ...any) (safejs.Value, error) {
+	constructor, err := safejs.Global().Get(class)
+	if err != nil {
+		return safejs.Value{}, err
+	}
+	return constructor.New(args...)
+}

@@ -1,0 +1,231 @@
+// The guide's code, as it stands there: type-checked, bundled, and killed in the middle of its calls.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Page } from "@playwright/test";
+import { build } from "vite";
+import { Model } from "./harness/model.js";
+import { Server } from "./harness/server.js";
+import { expect, test as base } from "./harness/test.js";
+
+const web = fileURLToPath(new URL("..", import.meta.url));
+const guide = readFileSync(join(web, "docs", "make-your-agent-survive.md"), "utf8");
+
+/** The code blocks of the guide that are whole files, by name. */
+const files = new Map([...guide.matchAll(/^```\w+ file=(\S+)\n(.*?)^```$/gms)].map(([, name = "", code = ""]) => [name, code]));
+
+/** Where the guide's files are, as an application. */
+let application: string;
+
+interface Fixtures {
+  /** The application's server, with the model. */
+  model: Model;
+}
+
+const test = base.extend<Fixtures>({
+  // oxlint-disable-next-line no-empty-pattern -- Playwright reads the names of the fixtures from this pattern.
+  model: async ({}, use) => {
+    const server = await Server.start({ "/": join(application, "dist") });
+    const model = await Model.start(server.origin);
+    await use(model);
+    await model.close();
+    await server.close();
+  },
+});
+
+test.beforeAll(async () => {
+  application = mkdtempSync(join(tmpdir(), "holdfast-guide-"));
+  for (const [name, code] of files) writeFileSync(join(application, name), code);
+  // The old page: a question in, an answer out.
+  writeFileSync(join(application, "before.html"), `<!doctype html><link rel="icon" href="data:," /><p></p><script type="module" src="./before-main.ts"></script>`);
+  writeFileSync(
+    join(application, "before-main.ts"),
+    `import { answer } from "./before.js";
+    const place = document.querySelector("p")!;
+    Object.assign(window, { ask: (question: string) => void answer(question, (text) => (place.textContent = text)) });`,
+  );
+  await build({
+    configFile: false,
+    root: application,
+    logLevel: "warn",
+    resolve: { alias: { "@holdfast-dev/holdfast": join(web, "dist", "index.js") } },
+    build: { target: "es2022", rolldownOptions: { input: ["index.html", "before.html"].map((page) => join(application, page)) } },
+  });
+});
+
+test.afterAll(() => rmSync(application, { recursive: true, force: true }));
+
+/** What the guide says to type into the address bar. */
+async function crash(page: Page): Promise<void> {
+  const crashed = page.waitForEvent("crash");
+  await page.goto("chrome://crash").catch(() => undefined); // who should answer?
+  await crashed;
+  await page.close();
+}
+
+async function visit(page: Page, { origin }: Model, path = "/index.html"): Promise<Page> {
+  await page.goto(`${origin}${path}`);
+  return page;
+}
+
+async function ask(page: Page, question: string): Promise<void> {
+  await page.getByRole("textbox").fill(question);
+  await page.getByRole("button", { name: "Ask" }).click();
+  await expect(page.getByRole("textbox")).toHaveValue("");
+}
+
+const item = (page: Page): ReturnType<Page["getByRole"]> => page.getByRole("listitem");
+const button = (page: Page, name: string): ReturnType<Page["getByRole"]> => item(page).getByRole("button", { name });
+
+/** Answers the plan and the search of a question; what is asked next is the answer. */
+async function answerTwo(model: Model): Promise<void> {
+  (await model.next()).say("depth of the sea");
+  (await model.next()).say("10,935 m");
+}
+
+/** How often each step of the one message was requested. */
+function requests({ counts }: Model): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).map(([key, count]) => [key.replace(/^support\/[\w-]+\//, "step "), count]));
+}
+
+test("a page killed in the middle of the second and the third call completes the answer, and requests no completed call again", async ({ launch, model }) => {
+  const running = await launch();
+  let page = await visit(await running.newPage(), model);
+  await ask(page, "How deep is the sea?");
+  const plan = await model.next();
+  expect(plan.body.messages).toEqual([{ role: "user", content: "What would you search for to answer this? How deep is the sea?" }]);
+  plan.say("depth of the sea");
+  const lost = await model.next();
+  expect(lost).toMatchObject({ path: "/search", body: { query: "depth of the sea" } });
+  await crash(page);
+  await lost.gone;
+
+  page = await visit(await running.newPage(), model);
+  const search = await model.next();
+  expect(search).toMatchObject({ path: "/search", body: { query: "depth of the sea" }, key: lost.key });
+  search.say("10,935 m");
+  const half = await model.next();
+  expect(half.body.messages?.[0]?.content).toBe('Answer "How deep is the sea?" from this: 10,935 m');
+  half.stream("Up to ", "eleven ");
+  await expect(item(page)).toHaveText("How deep is the sea? processing Cancel Retry Up to eleven ");
+  await crash(page);
+
+  page = await visit(await running.newPage(), model);
+  const whole = await model.next();
+  expect(whole).toMatchObject({ key: half.key, body: { ...half.body } });
+  await expect(item(page).getByRole("paragraph"), "what had streamed is still there").toHaveText("Up to eleven ");
+  whole.stream("Nearly ", "11 ");
+  await expect(item(page).getByRole("paragraph")).toHaveText("Nearly 11 ");
+  whole.stream("km.");
+  whole.done();
+  await expect(item(page).getByRole("paragraph")).toHaveText("Nearly 11 km.");
+  await expect(item(page)).toContainText("finished");
+
+  await page.reload();
+  await expect(item(page)).toContainText("finished");
+  await expect(item(page).getByRole("paragraph")).toHaveText("Nearly 11 km.");
+  expect(requests(model)).toEqual({ "step 0": 1, "step 1": 2, "step 2": 2 });
+  await ask(page, "And the lake?");
+  expect((await model.next()).body.messages?.[0]?.content, "nothing else was requested meanwhile").toContain("And the lake?");
+});
+
+test("the code from before loses its work, and pays for it again", async ({ launch, model }) => {
+  const running = await launch();
+  const start = async (): Promise<Page> => {
+    const page = await visit(await running.newPage(), model, "/before.html");
+    await page.evaluate(() => (globalThis as unknown as { ask: (question: string) => void }).ask("How deep is the sea?"));
+    await answerTwo(model);
+    (await model.next()).stream("Up to ", "eleven ");
+    await expect(page.getByRole("paragraph")).toHaveText("Up to eleven ");
+    return page;
+  };
+  await crash(await start());
+  const page = await visit(await running.newPage(), model, "/before.html");
+  await expect(page.getByRole("paragraph")).toHaveText("");
+  await start();
+  expect(model.counts).toEqual({ "/v1/chat/completions": 4, "/search": 2 });
+});
+
+test("a tab goes on at once where another one has crashed", async ({ launch, model }) => {
+  const running = await launch();
+  const dying = await visit(await running.newPage(), model);
+  await ask(dying, "How deep is the sea?");
+  await answerTwo(model);
+  const lost = await model.next(); // the other one opens when it is clear who works
+  const living = await visit(await running.newPage(), model);
+  lost.stream("Up to ");
+  for (const page of [dying, living]) await expect(item(page).getByRole("paragraph")).toHaveText("Up to ");
+  await crash(dying);
+  const next = await model.next();
+  next.stream("Nearly 11 km.");
+  next.done();
+  await expect(item(living)).toContainText("finished");
+  await expect(item(living).getByRole("paragraph")).toHaveText("Nearly 11 km.");
+  expect(requests(model)).toEqual({ "step 0": 1, "step 1": 1, "step 2": 2 });
+});
+
+test("Cancel aborts the request, and Retry goes on behind the completed steps", async ({ page, model }) => {
+  await visit(page, model);
+  await ask(page, "How deep is the sea?");
+  await answerTwo(model);
+  const cancelled = await model.next();
+  cancelled.stream("Up to ");
+  await expect(button(page, "Cancel")).toBeVisible();
+  await expect(button(page, "Retry")).toBeHidden();
+  await button(page, "Cancel").click();
+  await cancelled.gone;
+  await expect(item(page)).toContainText("cancelled");
+  await expect(button(page, "Cancel")).toBeHidden();
+  await page.reload();
+  await expect(item(page)).toContainText("cancelled");
+  await button(page, "Retry").click();
+  const again = await model.next();
+  again.stream("Nearly 11 km.");
+  again.done();
+  await expect(item(page)).toContainText("finished");
+  await expect(button(page, "Retry")).toBeHidden();
+  expect(requests(model)).toEqual({ "step 0": 1, "step 1": 1, "step 2": 2 });
+});
+
+test("what may pass is tried again, and what is final fails the message at once", async ({ page, model }) => {
+  await visit(page, model);
+  await ask(page, "How deep is the sea?");
+  (await model.next()).fail(503);
+  (await model.next()).fail(429);
+  await answerTwo(model);
+  const half = await model.next();
+  half.stream("Up to ");
+  half.breakOff();
+  (await model.next()).fail(401);
+  await expect(item(page)).toContainText("failed: TerminalError: /v1/chat/completions answered 401");
+  await button(page, "Retry").click();
+  const answer = await model.next();
+  answer.stream("Nearly 11 km.");
+  answer.done();
+  await expect(item(page)).toContainText("finished");
+  expect(requests(model)).toEqual({ "step 0": 3, "step 1": 1, "step 2": 3 });
+  expect(model.waiting).toBe(0);
+});
+
+test("its code has no type errors", () => {
+  const types = join(application, "node_modules", "@holdfast-dev", "holdfast");
+  mkdirSync(types, { recursive: true });
+  writeFileSync(join(types, "package.json"), JSON.stringify({ name: "@holdfast-dev/holdfast", types: join(web, "dist", "index.d.ts") }));
+  const compilerOptions = { target: "ES2022", lib: ["ES2022", "DOM"], types: [], module: "ESNext", moduleResolution: "bundler", strict: true, noUnusedLocals: true, noEmit: true };
+  const paths = { "@holdfast-dev/holdfast": [join(web, "dist", "index.d.ts")] };
+  writeFileSync(join(application, "tsconfig.json"), JSON.stringify({ compilerOptions: { ...compilerOptions, paths }, files: [...files.keys()].filter((name) => name.endsWith(".ts")) }));
+  const { status, stdout } = spawnSync(join(web, "node_modules", ".bin", "tsc"), ["-p", application], { encoding: "utf8" });
+  expect(stdout).toBe("");
+  expect(status).toBe(0);
+});
+
+test("its changes lead from the code before to the code behind", () => {
+  const lines = (...names: string[]): Set<string> => new Set(names.flatMap((name) => files.get(name)?.split("\n") ?? []));
+  const [before, agent, after] = [lines("before.ts"), lines("agent.ts"), lines("agent.ts", "main.ts")];
+  const changes = new Set([...guide.matchAll(/^```diff\n(.*?)^```$/gms)].flatMap(([, diff = ""]) => diff.trimEnd().split("\n")));
+  for (const change of changes) expect(change.startsWith("-") ? before : after, change).toContain(change.slice(1));
+  for (const line of before) if (!agent.has(line)) expect(changes).toContain(`-${line}`);
+  for (const line of agent) if (!before.has(line)) expect(changes).toContain(`+${line}`);
+});

@@ -1,0 +1,68 @@
+// SIGKILL at random moments of a message with six steps, while two tabs are open. `make crash` runs many rounds of it.
+import { setTimeout as after } from "node:timers/promises";
+import { Effects, work } from "./harness/effects.js";
+import { random } from "./harness/killing.js";
+import { mend } from "./harness/leveldb.js";
+import { attach, log, type Tab } from "./harness/tab.js";
+import { expect, test } from "./harness/test.js";
+
+const kills = Number(process.env["CRASH_ROUNDS"] ?? 5);
+const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 1_000_000));
+const roundDeadline = 30_000;
+
+test("an agent killed at any moment pays for no completed step again", async ({ backend, launch, profile, server }) => {
+  test.setTimeout((kills + 3) * roundDeadline);
+  const number = random(seed);
+  const effects = new Effects();
+  const sent: string[] = [];
+  let torn = 0;
+  for (; effects.life < kills; effects.life++) {
+    const running = await launch();
+    const tabs: Tab[] = [];
+    while (tabs.length < 2) {
+      const page = await running.newPage();
+      await effects.watch(page);
+      await page.goto(server.origin);
+      tabs.push(await attach(page, "chat"));
+    }
+    // From one entry of the effect log on, up to the rest of the message and the one behind it.
+    const moment = effects.reach(1 + Math.floor(number() * 16));
+    const keepBusy = async (): Promise<never> => {
+      await Promise.all(tabs.map((tab, i) => work(tab, `life ${effects.life} tab ${i}`)));
+      for (;;) {
+        const current = sent.at(-1);
+        if (current !== undefined) await effects.finished(current);
+        const next = `message ${sent.length}`;
+        sent.push(next);
+        await tabs[sent.length % 2]?.evaluate(({ conversation }, id) => conversation.send({ id, body: "how deep is the sea?" }), next);
+      }
+    };
+    const busy = keepBusy();
+    await Promise.race([moment, busy]);
+    busy.catch(() => undefined); // the tabs are about to go
+    await after(number() * 15);
+    await running.kill();
+    if (mend(profile)) torn++;
+  }
+
+  const running = await launch();
+  const page = await running.newPage();
+  await effects.watch(page);
+  await page.goto(server.origin);
+  const tab = await attach(page, "chat");
+  await work(tab, "the last");
+  await expect
+    .poll(() => tab.evaluate(({ conversation }) => conversation.state.messages.filter(({ status }) => status !== "finished").length), { timeout: roundDeadline })
+    .toBe(0);
+  const messages = await tab.evaluate(({ conversation }) => JSON.stringify(conversation.state.messages));
+  for (const message of JSON.parse(messages)) effects.expectPaidOnce(message);
+  const events = await log(tab);
+  for (const id of sent) {
+    const own = events.filter((event) => event.kind !== "deleted" && event.messageId === id && event.kind !== "processing_started");
+    if (own.length === 0) continue; // killed before it was stored
+    expect(own.map(({ kind }) => kind), id).toEqual(["message_received", ...Array.from({ length: 6 }, () => "step_completed"), "processing_finished"]);
+  }
+  const starts = events.filter(({ kind }) => kind === "processing_started").length;
+  console.log(`killed agent: ${kills} kills, ${sent.length} messages, ${starts} starts, ${effects.repeated} effects repeated, ${torn} torn by LevelDB; ${backend}, seed ${seed}`);
+  await running.close();
+});

@@ -1,0 +1,219 @@
+// One runner for each conversation, whatever happens to the tabs that have one.
+import type { Page } from "@playwright/test";
+import { launchBrowser } from "./harness/browser.js";
+import { attach, log, type Tab } from "./harness/tab.js";
+import type { Server } from "./harness/server.js";
+import { expect, test } from "./harness/test.js";
+import { become, join, send, words } from "./harness/work.js";
+
+const received = "message_received";
+const started = "processing_started";
+const finished = "processing_finished";
+
+/** Processes the conversation of a tab: a message waits in its step until it is let go, by `release`. */
+async function work(tab: Tab, name: string): Promise<void> {
+  await tab.evaluate(({ conversation }, who) => {
+    const page = globalThis as unknown as { release: () => void; stop: () => Promise<void> };
+    page.stop = conversation.process(
+      async ({ message, step, signal }) => {
+        signal.addEventListener("abort", () => void globalThis.tell(`${who}: signal ${(signal.reason as { code?: string }).code}`));
+        await globalThis.tell(`${who}: ${message.id}`);
+        return await step("wait", async () => {
+          await new Promise<void>((resolve) => (page.release = resolve));
+          return who;
+        }).catch(async (error: { code?: string }) => {
+          await globalThis.tell(`${who}: step ${error.code}`);
+          throw error;
+        });
+      },
+      { onError: (error) => void globalThis.tell(`${who}: ${error.code}`) },
+    );
+  }, name);
+}
+
+const release = (tab: Tab): Promise<void> => tab.evaluate(() => (globalThis as unknown as { release: () => void }).release());
+const stop = (tab: Tab): Promise<void> => tab.evaluate(() => (globalThis as unknown as { stop: () => Promise<void> }).stop());
+
+/** Removes Web Locks, as in an insecure context. */
+async function withoutLocks(page: Page): Promise<void> {
+  await page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, "locks"));
+}
+
+for (const locks of ["Web Locks", "a lease in the store"] as const) {
+  test.describe(locks, () => {
+    const enter = async (page: Page, server: Server, told: string[]): Promise<Tab> => {
+      if (locks !== "Web Locks") await withoutLocks(page);
+      return await join(page, server, told);
+    };
+
+    test("one tab does the work; the next goes on when it stops, closes or crashes", async ({ context, server }) => {
+      const told: string[] = [];
+      const pages = await Promise.all([1, 2, 3, 4].map(() => context.newPage()));
+      const tabs = await Promise.all(pages.map((page) => enter(page, server, told)));
+      const [a, b, c, d] = tabs as [Tab, Tab, Tab, Tab];
+      await send(a, "m");
+      await work(a, "a");
+      await expect.poll(() => told).toEqual(["a: m"]);
+      await work(b, "b");
+      await stop(a);
+      await expect.poll(() => told).toContain("b: m");
+      expect(told.slice(0, 3).sort()).toEqual(["a: m", "a: signal closed", "a: step closed"]);
+
+      await work(c, "c");
+      await pages[1]?.close();
+      await expect.poll(() => told.at(-1), { timeout: 20_000 }).toBe("c: m");
+
+      await work(d, "d");
+      const crashing = pages[2];
+      if (crashing === undefined) throw new Error("no page");
+      const session = await context.newCDPSession(crashing);
+      session.send("Page.crash").catch(() => undefined); // nobody is left to answer
+      await expect.poll(() => told.at(-1), { timeout: 20_000 }).toBe("d: m");
+      await release(d);
+      await become(d, "m", "finished");
+      expect(await words(d)).toEqual([received, started, "processing_stopped", started, started, started, "wait completed", finished]);
+    });
+  });
+}
+
+test("a frozen owner loses the conversation; thawed, it cannot append, and says lost_ownership", async ({ backend, profile, server }) => {
+  const running = await launchBrowser({ backend, userDataDir: profile, lifelike: true });
+  const told: string[] = [];
+  const freezing = await running.newPage();
+  const a = await join(freezing, server, told);
+  const b = await join(await freezing.context().newPage(), server, told);
+  await send(a, "m");
+  await work(a, "a");
+  await expect.poll(() => told).toEqual(["a: m"]);
+  await work(b, "b");
+
+  const session = await freezing.context().newCDPSession(freezing);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  await expect.poll(() => told.at(-1)).toBe("b: m");
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  await release(a); // its step has a result now
+  await expect.poll(() => told.slice(2).sort()).toEqual(["a: lost_ownership", "a: signal lost_ownership", "a: step lost_ownership"]);
+  await release(b);
+  await become(b, "m", "finished");
+  expect(await b.evaluate(({ conversation }) => conversation.state.message("m")?.result)).toBe("b");
+  expect(await words(b)).toEqual([received, started, started, "wait completed", finished]);
+  await running.close();
+});
+
+test("an owner that nobody has replaced while it was frozen goes on with what it was doing", async ({ backend, profile, server }) => {
+  const running = await launchBrowser({ backend, userDataDir: profile, lifelike: true });
+  const told: string[] = [];
+  const page = await running.newPage();
+  const a = await join(page, server, told);
+  await send(a, "m");
+  await work(a, "a");
+  await expect.poll(() => told).toEqual(["a: m"]);
+  const session = await page.context().newCDPSession(page);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  await release(a);
+  await become(a, "m", "finished");
+  expect(told).toEqual(["a: m"]);
+  expect(await words(a)).toEqual([received, started, "wait completed", finished]);
+  await running.close();
+});
+
+test("the log fences where no lock does: whoever started a message last has it", async ({ page, context, server }) => {
+  const told: string[] = [];
+  const a = await join(page, server, told);
+  const b = await join(await context.newPage(), server, told);
+  await send(a, "m");
+  await work(a, "a");
+  await expect.poll(() => told).toEqual(["a: m"]);
+  // Others may append what they like, but for a start of this message.
+  await send(b, "n");
+  await b.evaluate(async ({ conversation }) => {
+    await conversation.refresh();
+    await conversation.recordStepCompleted("other", 0, "nothing of yours");
+  });
+  await b.evaluate(async ({ conversation }) => {
+    await conversation.refresh();
+    await conversation.recordProcessingStarted("m");
+  });
+  await expect.poll(() => told.slice(1, 4).sort()).toEqual(["a: lost_ownership", "a: signal lost_ownership", "a: step lost_ownership"]);
+  // The lock is its own, so it begins again.
+  await expect.poll(() => told.at(-1)).toBe("a: m");
+  await release(a);
+  await become(a, "m", "finished");
+  expect(await words(a, "m")).toEqual([received, started, started, started, "wait completed", finished]);
+});
+
+test("a worker is a runner like any other, and a page goes on when it is terminated", async ({ page, server }) => {
+  const told: string[] = [];
+  const tab = await join(page, server, told);
+  server.answer("/worker.js", { body: "export {}" });
+  const starting = page.waitForEvent("worker");
+  await page.evaluate(() => Object.assign(globalThis, { worker: new Worker("/worker.js", { type: "module" }) }));
+  const inside = await attach(await starting, "chat", {}, `${server.origin}/bundle/package.js`);
+  await inside.evaluate(({ conversation }) => {
+    conversation.process(async ({ message, step }) => {
+      await step("greet", () => "hello from the worker");
+      if (message.id === "n") await new Promise(() => undefined);
+    });
+  });
+  await send(tab, "m", "n");
+  await become(tab, "m", "finished");
+  await tab.evaluate(({ conversation }) => {
+    conversation.process(async ({ step }) => step("greet", () => "hello from the page"));
+    return globalThis.when(conversation, () => conversation.state.message("n")?.steps.length === 1);
+  });
+  await page.evaluate(() => (globalThis as unknown as { worker: Worker }).worker.terminate());
+  await become(tab, "n", "finished");
+  expect(await tab.evaluate(({ conversation }) => conversation.state.message("n")?.result)).toBe("hello from the worker");
+});
+
+test("senders in four tabs: each message once, whoever else sends it", async ({ context, server }) => {
+  const tabs = await Promise.all([1, 2, 3, 4].map(async () => join(await context.newPage(), server, [])));
+  const ids = Array.from({ length: 20 }, (_, i) => `message ${i}`);
+  const sent = await Promise.all(tabs.map((tab) => tab.evaluate(async ({ conversation }, all) => {
+    const random = await conversation.send({ body: "mine" });
+    await Promise.all(all.map((id) => conversation.send({ id })));
+    return random;
+  }, ids)));
+  expect(new Set(sent).size).toBe(4);
+  const [tab] = tabs;
+  if (tab === undefined) throw new Error("no tab");
+  const own = (await log(tab)).map((event) => (event.kind === "message_received" ? event.messageId : event.kind));
+  expect(own.sort()).toEqual([...ids, ...sent].sort());
+});
+
+test("what is committed shows here at once, and in another tab within 100 ms (median)", async ({ page, context, server }) => {
+  const a = await join(page, server, []);
+  const b = await join(await context.newPage(), server, []);
+  // That is within the frame: the listener has heard before the call resolves.
+  const heard = await a.evaluate(async ({ conversation }) => {
+    let changes = 0;
+    conversation.subscribe(() => changes++);
+    await conversation.send({ id: "here" });
+    return changes;
+  });
+  expect(heard).toBe(1);
+  await b.evaluate(({ conversation }) => {
+    const seen: Record<string, number> = {};
+    conversation.subscribe(() => {
+      for (const { id } of conversation.state.messages) seen[id] ??= performance.timeOrigin + performance.now();
+    });
+    Object.assign(globalThis, { seen });
+  });
+  const delays: number[] = [];
+  for (let i = 0; i < 50; i++) {
+    const id = `there ${i}`;
+    const committed = await a.evaluate(async ({ conversation }, name) => {
+      await conversation.send({ id: name });
+      return performance.timeOrigin + performance.now();
+    }, id);
+    const at = await b.evaluate(async ({ conversation }, name) => {
+      await globalThis.when(conversation, () => conversation.state.isReceived(name));
+      return (globalThis as unknown as { seen: Record<string, number> }).seen[name] ?? 0;
+    }, id);
+    delays.push(at - committed);
+  }
+  const median = delays.sort((x, y) => x - y)[25] ?? Infinity;
+  console.log(`live view: ${median.toFixed(1)} ms from a commit to the listener in another tab (median of 50, worst ${delays.at(-1)?.toFixed(1)} ms)`);
+  expect(median).toBeLessThan(100);
+});

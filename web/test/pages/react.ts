@@ -1,0 +1,88 @@
+// A chat in React, in development mode, whose warnings the tests read. It tells what it was given at each of its renders.
+import type { Holdfast, Message } from "@holdfast-dev/holdfast";
+import { useConversation, type UseConversation } from "@holdfast-dev/holdfast/react";
+import { createElement as h, type ReactNode, StrictMode } from "react";
+import { createRoot, hydrateRoot, type Root } from "react-dom/client";
+import { renderToString } from "react-dom/server";
+
+export type { UseConversation } from "@holdfast-dev/holdfast/react";
+
+/** What a component has rendered. */
+export interface Render {
+  /** The id that it was to show. */
+  readonly id: string;
+  readonly given: UseConversation;
+}
+
+interface ChatProps {
+  readonly holdfast: Holdfast | undefined;
+  readonly id: string;
+  readonly renders: Render[];
+}
+
+function textOf(message: Message): string {
+  const { body, status, result = "", openSteps } = message as Message & { readonly result: string | undefined };
+  return [body, status, result, ...openSteps.map(({ chunks }) => chunks.join(""))].filter((part) => part !== "").join(" | ");
+}
+
+function Chat({ holdfast, id, renders }: ChatProps): ReactNode {
+  const chat = useConversation(holdfast, id);
+  renders.push({ id, given: chat });
+  switch (chat.status) {
+    case "opening":
+      return h("p", { className: "opening" }, `${id}: opening`);
+    case "failed":
+      return h("p", { className: "failed" }, `${id}: ${chat.error.code}`);
+    case "open":
+      return h("ul", null, ...chat.state.messages.map((message) => h("li", { key: message.id }, textOf(message))));
+  }
+}
+
+/** A root on the page, and what its chats have rendered. */
+export class View {
+  readonly renders: Render[] = [];
+  readonly #root: Root;
+  readonly #strict: boolean;
+
+  private constructor(root: (place: HTMLElement) => Root, strict: boolean) {
+    this.#root = root(document.body.appendChild(document.createElement("main")));
+    this.#strict = strict;
+  }
+
+  static create(strict: boolean): View {
+    return new View((place) => createRoot(place), strict);
+  }
+
+  /** Renders on the server's side, and takes over from that as a page does. */
+  static hydrate(holdfast: Holdfast, id: string): { readonly html: string; readonly view: View } {
+    const onServer: Render[] = [];
+    const html = renderToString(h(Chat, { holdfast, id, renders: onServer }));
+    const renders: Render[] = [];
+    const view = new View((place) => {
+      place.innerHTML = html;
+      return hydrateRoot(place, h(Chat, { holdfast, id, renders }));
+    }, false);
+    return { html, view };
+  }
+
+  /** Shows a chat for each id. */
+  show(holdfast: Holdfast | undefined, ...ids: string[]): void {
+    const chats = ids.map((id, place) => h(Chat, { key: place, holdfast, id, renders: this.renders }));
+    this.#root.render(this.#strict ? h(StrictMode, null, ...chats) : chats);
+  }
+
+  unmount(): void {
+    this.#root.unmount();
+  }
+
+  /** What the last render was given. */
+  get last(): UseConversation | undefined {
+    return this.renders.at(-1)?.given;
+  }
+
+  /** Which conversations were shown as which: `id: opening`, or `id: ` and the id of the conversation. Repeated ones once. */
+  get story(): string[] {
+    const lines = this.renders.map(({ id, given }) => `${id}: ${given.status === "open" ? given.conversation.id : given.status}`);
+    return lines.filter((line, i) => line !== lines[i - 1]);
+  }
+}

@@ -1,0 +1,476 @@
+// The runner through the package, in one tab: `send`, `process`, `step`, `cancel`, `retry`.
+import { become, join, send, words } from "./harness/work.js";
+import { attach, log, type Tab } from "./harness/tab.js";
+import { expect, test as base } from "./harness/test.js";
+
+/** What the steps of a test have done, and a tab to do it in. */
+const test = base.extend<{ told: string[]; tab: Tab }>({
+  // oxlint-disable-next-line no-empty-pattern -- Playwright reads the names of the fixtures from this pattern.
+  told: async ({}, use) => use([]),
+  tab: async ({ page, server, told }, use) => use(await join(page, server, told)),
+});
+
+const received = "message_received";
+const started = "processing_started";
+const finished = "processing_finished";
+
+test("a message goes through its steps: one commit for each, and its result is stored", async ({ tab, told }) => {
+  await send(tab, "m/1");
+  await tab.evaluate(({ conversation }) => {
+    conversation.process(async ({ message, step }) => {
+      const plan = await step("plan", async ({ idempotencyKey, attempt, uncertain }) => {
+        await globalThis.tell(`${idempotencyKey} ${attempt} ${uncertain}`);
+        return { dish: `soup for ${String(message.body)}`, left: undefined };
+      });
+      const facts = await step("search", ({ idempotencyKey }) => [plan, idempotencyKey, new Uint8Array([1, 2])]);
+      return { facts, sure: true };
+    });
+  });
+  await become(tab, "m/1", "finished");
+  expect(told).toEqual(["chat/m%2F1/0 1 false"]);
+  expect(await words(tab)).toEqual([received, started, "plan completed", "search completed", finished]);
+  const message = await tab.evaluate(({ conversation }) => {
+    return conversation.state.messages.map(({ result, steps, openSteps, starts, status }) => ({
+      ...{ result, openSteps, starts, status },
+      steps: steps.map(({ index, name, output }) => ({ index, name, output })),
+    }))[0];
+  });
+  const plan = { dish: "soup for body of m/1" };
+  const facts = [plan, "chat/m%2F1/1", new Uint8Array([1, 2])];
+  expect(message).toEqual({
+    ...{ status: "finished", starts: 0, openSteps: [] },
+    result: { facts, sure: true },
+    steps: [{ index: 0, name: "plan", output: plan }, { index: 1, name: "search", output: facts }],
+  });
+});
+
+test("messages are processed in order, one at a time; one that fails does not stop the others; retry brings it back", async ({ tab, told }) => {
+  await send(tab, "a", "b", "c");
+  await tab.evaluate(({ conversation }) => {
+    let broken = true;
+    conversation.process(async ({ message, step }) => {
+      await globalThis.tell(`begin ${message.id}`);
+      await step("first", () => message.id);
+      if (message.id === "b" && broken) {
+        broken = false;
+        throw new TypeError("b is broken");
+      }
+      await globalThis.tell(`end ${message.id}`);
+    });
+  });
+  await become(tab, "c", "finished");
+  expect(told).toEqual(["begin a", "end a", "begin b", "begin c", "end c"]);
+  expect(await tab.evaluate(({ conversation }) => conversation.state.messages.map(({ status, error }) => [status, error]))).toEqual([
+    ["finished", undefined],
+    ["failed", "TypeError: b is broken"],
+    ["finished", undefined],
+  ]);
+  expect(await tab.evaluate(({ conversation }) => Promise.all(["a", "b", "b"].map((id) => conversation.retry(id))))).toEqual([false, true, false]);
+  await become(tab, "b", "finished");
+  await send(tab, "d"); // later messages are taken up as they come
+  await become(tab, "d", "finished");
+  expect(told.slice(5)).toEqual(["begin b", "end b", "begin d", "end d"]);
+  expect(await words(tab, "b")).toEqual([received, started, "first completed", "error_occurred", "message_retried", started, finished]);
+});
+
+test("after a reload completed steps return what was stored, and their functions are not called", async ({ page, tab, told, server }) => {
+  await send(tab, "m");
+  const run = async (at: Tab, last: boolean): Promise<void> =>
+    at.evaluate(({ conversation }, more) => {
+      conversation.process(async ({ step }) => {
+        const first = await step("first", async () => {
+          await globalThis.tell("first");
+          return { at: new Date(5), bytes: new Uint8Array([7]) };
+        });
+        await step("second", async () => {
+          await globalThis.tell(`second: ${first.at.getTime()} ${first.bytes[0]}`);
+          if (!more) await new Promise(() => undefined);
+        });
+        return first;
+      });
+    }, last);
+  await run(tab, false);
+  await expect.poll(() => told).toEqual(["first", "second: 5 7"]);
+  await page.goto("about:blank");
+  await page.goto(server.origin);
+  const again = await attach(page, "chat");
+  expect(await again.evaluate(({ conversation }) => conversation.state.message("m")?.status)).toBe("processing");
+  await run(again, true);
+  await become(again, "m", "finished");
+  expect(told).toEqual(["first", "second: 5 7", "second: 5 7"]);
+  expect(await words(again)).toEqual([received, started, "first completed", started, "second completed", finished]);
+});
+
+test("a handler that calls another step where one is stored is told so: step_mismatch", async ({ tab }) => {
+  await send(tab, "m");
+  await tab.evaluate(({ conversation }) => {
+    let version = 1;
+    conversation.process(async ({ step }) => {
+      await step(version === 1 ? "plan" : "think", () => "…");
+      if (version++ === 1) throw new Error("once more");
+    });
+  });
+  await become(tab, "m", "failed");
+  await tab.evaluate(({ conversation }) => conversation.retry("m"));
+  await become(tab, "m", "failed");
+  const error = await tab.evaluate(({ conversation }) => conversation.state.message("m")?.error);
+  expect(error).toContain("step_mismatch");
+  expect(error).toContain('stored as "plan", the handler now calls it "think"');
+});
+
+test("steps that run at the same time keep their places, whichever completes first", async ({ tab }) => {
+  await send(tab, "m");
+  await tab.evaluate(({ conversation }) => {
+    conversation.process(async ({ step }) => {
+      let release: () => void = () => undefined;
+      const held = new Promise<void>((resolve) => (release = resolve));
+      const slow = step("slow", () => held.then(() => "slow"));
+      const quick = step("quick", () => "quick");
+      await quick;
+      release();
+      return await Promise.all([slow, quick]);
+    });
+  });
+  await become(tab, "m", "finished");
+  expect(await words(tab)).toEqual([received, started, "quick completed", "slow completed", finished]);
+  expect(await tab.evaluate(({ conversation }) => conversation.state.messages[0]?.steps.map(({ index, name }) => `${index} ${name}`))).toEqual(["0 slow", "1 quick"]);
+});
+
+test("a step that fails is tried again, up to its last attempt, unless it fails for good or is too slow", async ({ tab, told }) => {
+  await send(tab, "flaky", "hopeless", "terminal", "slow");
+  await tab.evaluate(async ({ conversation }) => {
+    const { TerminalError } = await import("@holdfast-dev/holdfast");
+    conversation.process(
+      async ({ message, step }) =>
+        step(message.id, async ({ attempt, signal }) => {
+          await globalThis.tell(`${message.id} ${attempt}`);
+          if (message.id === "flaky" && attempt === 3) return "done";
+          if (message.id === "terminal") throw new TerminalError("never mind");
+          if (message.id === "slow") {
+            await new Promise((resolve) => signal.addEventListener("abort", resolve));
+            await globalThis.tell(String(signal.reason));
+          }
+          throw new RangeError("too far");
+        }, message.id === "slow" ? { timeout: 50, maxAttempts: 2 } : {}),
+      { maxAttempts: 3, backoff: { initial: 1, max: 4 } },
+    );
+  });
+  await become(tab, "slow", "failed");
+  const timeout = "TimeoutError: step slow took longer than its timeout";
+  expect(told).toEqual(["flaky 1", "flaky 2", "flaky 3", "hopeless 1", "hopeless 2", "hopeless 3", "terminal 1", "slow 1", timeout, "slow 2", timeout]);
+  expect(await tab.evaluate(({ conversation }) => conversation.state.messages.map(({ status, error }) => `${status} ${error}`))).toEqual([
+    "finished undefined",
+    "failed RangeError: too far",
+    "failed TerminalError: never mind",
+    `failed ${timeout}`,
+  ]);
+});
+
+test("what a step throws reaches the handler as it was thrown", async ({ tab }) => {
+  await send(tab, "m");
+  await tab.evaluate(({ conversation }) => {
+    class Refusal extends Error {
+      readonly status = 402;
+    }
+    conversation.process(async ({ step }) => {
+      const caught = await step("pay", () => Promise.reject(new Refusal("no money")), { maxAttempts: 1 }).catch((error: unknown) => error);
+      const other = await step("log", () => (caught instanceof Refusal ? caught.status : "something else"));
+      return other;
+    });
+  });
+  await become(tab, "m", "finished");
+  expect(await tab.evaluate(({ conversation }) => conversation.state.messages[0]?.result)).toBe(402);
+});
+
+test("what cannot be stored or done fails the message with a clear text, and later messages go on", async ({ tab }) => {
+  const ids = ["function", "class", "result", "late", "name", "options", "stream", "symbol", "fine"];
+  await send(tab, ...ids);
+  await tab.evaluate(({ conversation }) => {
+    let late: Promise<unknown> | undefined;
+    conversation.process(async ({ message: { id }, step }) => {
+      switch (id) {
+        case "function":
+          return await step(id, () => () => 1, { maxAttempts: 3 });
+        case "class":
+          return await step(id, () => new URL("about:blank"));
+        case "result":
+          return new Map();
+        case "late":
+          queueMicrotask(() => undefined);
+          late = Promise.resolve().then(async () => {
+            await new Promise((resolve) => setTimeout(resolve)); // the handler has returned by then
+            return step(id, () => 1);
+          });
+          late.catch(() => undefined);
+          return id;
+        case "name":
+          return await step("", () => 1);
+        case "options":
+          return await step(id, () => 1, { timeout: -1 });
+        case "stream":
+          return await step.stream(id, (() => "text") as never);
+        case "symbol":
+          throw Symbol("odd"); // eslint-disable-line
+        default:
+          return await late?.catch((error: Error) => error.message);
+      }
+    });
+  });
+  await become(tab, "fine", "finished");
+  const outcomes = await tab.evaluate(({ conversation }) => conversation.state.messages.map(({ id, error, result }) => `${id}: ${error ?? JSON.stringify(result)}`));
+  expect(outcomes).toEqual([
+    expect.stringMatching(/^function: .*invalid_argument: the output is a value of type function/),
+    expect.stringMatching(/^class: .*invalid_argument: the output/),
+    expect.stringMatching(/^result: .*invalid_argument: the result/),
+    'late: "late"',
+    expect.stringMatching(/^name: .*invalid_argument: .*empty/),
+    expect.stringMatching(/^options: .*out_of_range: timeout/),
+    expect.stringMatching(/^stream: TerminalError: .*async iterable/),
+    "symbol: Symbol(odd)",
+    expect.stringMatching(/^fine: ".*the handler has returned; await late in it/),
+  ]);
+});
+
+test.describe("streaming", () => {
+  test("text is joined, other chunks are listed, and a run that fails begins anew", async ({ tab }) => {
+    await send(tab, "text", "parts", "stream", "nothing", "broken");
+    await tab.evaluate(({ conversation }) => {
+      conversation.process(async ({ message: { id }, step }) => {
+        switch (id) {
+          case "text":
+            return await step.stream(id, async function* () {
+              yield "once ";
+              yield "upon";
+            });
+          case "parts":
+            return await step.stream(id, async function* () {
+              yield { token: 1 };
+              yield "two";
+            });
+          case "stream":
+            return await step.stream(id, () => Promise.resolve(new Blob(["a response"]).stream().pipeThrough(new TextDecoderStream())));
+          case "nothing":
+            return await step.stream(id, async function* () {
+              // No chunk at all.
+            });
+          default:
+            return await step.stream(
+              id,
+              async function* ({ attempt }) {
+                yield `attempt ${attempt}`;
+                if (attempt === 1) throw new Error("cut");
+                yield "!";
+              },
+              { backoff: { initial: 1 } },
+            );
+        }
+      });
+    });
+    await become(tab, "broken", "finished");
+    expect(await tab.evaluate(({ conversation }) => conversation.state.messages.map(({ result }) => result))).toEqual([
+      "once upon",
+      [{ token: 1 }, "two"],
+      "a response",
+      "",
+      "attempt 2!",
+    ]);
+  });
+
+  test("a hundred tokens a second cost about ten commits a second, and can be read after the page is gone", async ({ context, page, tab, server }) => {
+    await send(tab, "m");
+    await tab.evaluate(({ conversation }) => {
+      conversation.process(async ({ step }) =>
+        step.stream("write", async function* () {
+          for (let i = 0; ; i++) {
+            yield `${i} `;
+            await new Promise((resolve) => setTimeout(resolve, 10));
+          }
+        }),
+      );
+    });
+    const length = (at: Tab): Promise<number> => at.evaluate(({ conversation }) => conversation.state.message("m")?.openSteps[0]?.chunks.length ?? 0);
+    await expect.poll(() => length(tab)).toBeGreaterThan(150);
+    const seen = await length(tab);
+    await page.close();
+    const reader = await join(await context.newPage(), server, []);
+    const open = await reader.evaluate(({ conversation }) => conversation.state.message("m")?.openSteps.map(({ index, name, chunks, uncertain }) => ({ index, name, chunks, uncertain })));
+    const chunks = open?.[0]?.chunks ?? [];
+    expect(open).toEqual([{ index: 0, name: "write", uncertain: false, chunks: chunks.map((_, i) => `${i} `) }]);
+    expect(chunks.length).toBeGreaterThanOrEqual(seen);
+    const times = (await log(reader)).flatMap((event) => (event.kind === "step_streamed" ? [event.timestamp] : []));
+    const seconds = ((times.at(-1) ?? 0) - (times[0] ?? 0)) / 1000;
+    expect((times.length - 1) / seconds).toBeLessThanOrEqual(10.5);
+    // A run after that replaces what was left.
+    await reader.evaluate(({ conversation }) => {
+      conversation.process(async ({ step }) => step.stream("write", async function* () {
+        yield "anew";
+      }));
+    });
+    await become(reader, "m", "finished");
+    expect(await reader.evaluate(({ conversation }) => [conversation.state.message("m")?.result, conversation.state.message("m")?.openSteps])).toEqual(["anew", []]);
+  });
+});
+
+test.describe("side effects", () => {
+  for (const policy of ["rerun", "skip", "ask"] as const) {
+    for (const choice of policy === "ask" ? (["rerun", "skip"] as const) : ([undefined] as const)) {
+      test(`of a page that died in the middle: ${policy}${choice === undefined ? "" : `, answered ${choice}`}`, async ({ context, page, tab, told, server }) => {
+        const pay = (at: Tab): Promise<void> =>
+          at.evaluate(({ conversation }, sideEffect) => {
+            conversation.process(async ({ step }) => {
+              const paid = await step("pay", async ({ uncertain }) => {
+                await globalThis.tell(`pay ${uncertain}`);
+                if (!uncertain) await new Promise(() => undefined);
+                return "paid";
+              }, { sideEffect });
+              return paid ?? "perhaps paid";
+            });
+          }, policy);
+        await send(tab, "m");
+        await pay(tab);
+        await expect.poll(() => told).toEqual(["pay false"]);
+        expect(await words(tab)).toEqual([received, started, "pay started"]);
+        await page.close();
+        const next = await join(await context.newPage(), server, told);
+        await pay(next);
+        const asked = choice === undefined ? [] : [started];
+        if (choice !== undefined) {
+          const other = await join(await context.newPage(), server, told);
+          await other.evaluate(({ conversation }) => globalThis.when(conversation, () => conversation.state.message("m")?.openSteps[0]?.uncertain === true));
+          expect(await other.evaluate(({ conversation }, answer) => conversation.resolveStep("m", 0, answer), choice)).toBe(true);
+        }
+        await become(next, "m", "finished");
+        const again = (choice ?? policy) === "rerun";
+        expect(told).toEqual(again ? ["pay false", "pay true"] : ["pay false"]);
+        expect(await next.evaluate(({ conversation }) => conversation.state.message("m")?.result)).toBe(again ? "paid" : "perhaps paid");
+        expect(await words(next)).toEqual([received, started, "pay started", ...(asked.length > 0 ? asked : [started]), ...(again ? ["pay started"] : []), "pay completed", finished]);
+      });
+    }
+  }
+});
+
+test("stopping, cancelling and closing mean three things, and the log shows which", async ({ context, page, tab, told, server }) => {
+  const work = (at: Tab): Promise<void> =>
+    at.evaluate(async ({ conversation }) => {
+      const stop = conversation.process(async ({ message, step, signal }) => {
+        signal.addEventListener("abort", () => void globalThis.tell(`${message.id} aborted: ${(signal.reason as { code?: string }).code}`));
+        await step("wait", ({ signal: own }) => new Promise((_, reject) => own.addEventListener("abort", () => reject(own.reason as Error))));
+      });
+      Object.assign(globalThis, { stop });
+    });
+  await send(tab, "m");
+  await work(tab);
+  await become(tab, "m", "processing");
+  await tab.evaluate(() => (globalThis as unknown as { stop: () => Promise<void> }).stop());
+  await expect.poll(() => told).toEqual(["m aborted: closed"]);
+  expect(await words(tab)).toEqual([received, started, "processing_stopped"]);
+  expect(await tab.evaluate(({ conversation }) => [conversation.state.message("m")?.status, conversation.state.message("m")?.starts])).toEqual(["received", 0]);
+
+  await work(tab);
+  await become(tab, "m", "processing");
+  await page.close();
+  const second = await join(await context.newPage(), server, told);
+  expect(await words(second)).toEqual([received, started, "processing_stopped", started]);
+  expect(await second.evaluate(({ conversation }) => [conversation.state.message("m")?.status, conversation.state.message("m")?.starts])).toEqual(["processing", 1]);
+
+  await work(second);
+  await second.evaluate(({ conversation }) => globalThis.when(conversation, () => conversation.state.message("m")?.starts === 2));
+  const third = await join(await context.newPage(), server, told);
+  expect(await third.evaluate(({ conversation }) => Promise.all([conversation.cancel("m"), conversation.cancel("m")]))).toEqual([true, true]);
+  await expect.poll(() => told).toEqual(["m aborted: closed", "m aborted: cancelled"]);
+  await send(third, "n");
+  await become(second, "n", "processing"); // nobody goes on with m
+  expect(await words(third, "m")).toEqual([received, started, "processing_stopped", started, started, "message_cancelled"]);
+  expect(await third.evaluate(({ conversation }) => conversation.retry("m"))).toBe(true);
+});
+
+test("closing the store stops its runners first; so does the option signal; deleting the conversation aborts", async ({ tab, told }) => {
+  await send(tab, "m");
+  const codes = await tab.evaluate(async ({ holdfast, conversation }) => {
+    const aborted = (): Promise<unknown> =>
+      new Promise((resolve) => {
+        const controller = new AbortController();
+        conversation.process(
+          async ({ signal, step }) => {
+            signal.addEventListener("abort", () => resolve((signal.reason as { code?: string }).code));
+            void step("wait", () => new Promise(() => undefined)).catch(() => undefined);
+            if (next === "abort") controller.abort();
+            if (next === "delete") void holdfast.delete(conversation.id);
+            if (next === "close") void holdfast.close();
+            await new Promise(() => undefined);
+          },
+          { signal: controller.signal },
+        );
+      });
+    let next = "abort";
+    const codes = [await aborted()];
+    await globalThis.when(conversation, () => conversation.state.message("m")?.status === "received");
+    next = "delete";
+    codes.push(await aborted());
+    await conversation.send({ id: "n" });
+    next = "close";
+    await globalThis.when(conversation, () => conversation.state.message("n")?.status === "processing");
+    return codes;
+  });
+  expect(codes).toEqual(["closed", "cancelled"]);
+  expect(told).toEqual([]);
+});
+
+test("a message that starts again and again without completing a step is given up", async ({ context, tab, page, told, server }) => {
+  await send(tab, "poison", "fine");
+  await page.close();
+  for (let i = 0; i <= 3; i++) {
+    const next = await context.newPage();
+    const at = await join(next, server, told);
+    await at.evaluate(({ conversation }) => {
+      conversation.process(
+        async ({ message }) => {
+          if (message.id === "fine") return;
+          await globalThis.tell("started");
+          await new Promise(() => undefined);
+        },
+        { maxStarts: 3 },
+      );
+    });
+    if (i < 3) await expect.poll(() => told.length).toBe(i + 1);
+    else await become(at, "fine", "finished");
+    if (i === 3) expect(await at.evaluate(({ conversation }) => conversation.state.message("poison")?.error)).toContain("has started 3 times");
+    await next.close();
+  }
+});
+
+test("arguments that make no sense are refused at once", async ({ tab }) => {
+  const codes = await tab.evaluate(async ({ holdfast, conversation }) => {
+    const attempts: (() => unknown)[] = [
+      () => conversation.process(undefined as never),
+      () => conversation.process(() => 1, { maxAttempts: 0 }),
+      () => conversation.process(() => 1, { maxStarts: 1.5 }),
+      () => conversation.process(() => 1, { backoff: { initial: -1 } }),
+      () => conversation.process(() => 1, { onError: 1 as never }),
+      () => conversation.process(() => 1, { signal: {} as never }),
+      () => conversation.send({ id: "" }),
+      () => conversation.send(undefined as never),
+      () => conversation.cancel("unknown"),
+      () => conversation.retry("unknown"),
+      () => conversation.resolveStep("unknown", 0, "skip"),
+      () => conversation.resolveStep("unknown", -1, "skip"),
+      () => conversation.resolveStep("unknown", 0, "maybe" as never),
+      async () => {
+        await holdfast.close();
+        conversation.process(() => 1);
+      },
+    ];
+    const found: unknown[] = [];
+    for (const attempt of attempts) {
+      try {
+        await attempt();
+        found.push("accepted");
+      } catch (error) {
+        found.push((error as { code?: string }).code);
+      }
+    }
+    return found;
+  });
+  const invalid = "invalid_argument";
+  expect(codes).toEqual([invalid, "out_of_range", invalid, "out_of_range", invalid, invalid, invalid, invalid, invalid, invalid, invalid, "out_of_range", invalid, "closed"]);
+});
