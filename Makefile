@@ -48,9 +48,9 @@ test-web: build ## run the TypeScript tests in Chromium, then those of the packe
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test
 
 .PHONY: crash
-crash: build ## kill Chromium again and again while tabs append; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY
+crash: build ## kill Chromium again and again while tabs append, and while an agent works; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY
 	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \
-		npx playwright test killloop --workers=1 --global-timeout=0
+		npx playwright test killloop killagent --workers=1 --global-timeout=0
 
 # The linter knows the package, as the tests do, by what is in dist.
 .PHONY: lint

@@ -2,8 +2,9 @@
 import { type Conversation, type Holdfast, open } from "@holdfast-dev/holdfast";
 import { steps } from "./agent/agent.js";
 import { Log } from "./log.js";
+import { bodyOf } from "./message.js";
+import { handlerOf } from "./process.js";
 import { describeRecovery, describeTakeover } from "./recovery.js";
-import { send } from "./send.js";
 import { type Role, Turns } from "./turns.js";
 import { Banner } from "./view/banner.js";
 import { Chat } from "./view/chat.js";
@@ -25,8 +26,11 @@ try {
 }
 
 async function run(holdfast: Holdfast, conversation: Conversation, milliseconds: number): Promise<void> {
-  const turns = new Turns(conversation, steps);
-  const chat = new Chat(conversation.state, steps, (id) => turns.retry(id));
+  const turns = new Turns(conversation, handlerOf(steps));
+  const chat = new Chat(conversation.state, steps, {
+    cancel: (id) => void conversation.cancel(id).catch(failed),
+    retry: (id) => void conversation.retry(id).catch(failed),
+  });
   const banner = new Banner();
   const rows = new EventLog();
   let role: Role | undefined;
@@ -42,7 +46,7 @@ async function run(holdfast: Holdfast, conversation: Conversation, milliseconds:
   const storage = new Storage(holdfast, failed);
   const composer = new Composer(async (text) => {
     try {
-      await send(conversation, text);
+      await conversation.send({ body: bodyOf(text) });
     } catch (error) {
       failed(error);
       throw error;

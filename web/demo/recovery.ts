@@ -1,6 +1,6 @@
 // What a page says about what it has found in the log.
 import type { ConversationState, Message } from "@holdfast-dev/holdfast";
-import { excerpt, textOf } from "./message.js";
+import { excerpt, isUnfinished, textOf } from "./message.js";
 import type { AgentStep } from "./process.js";
 import type { Role } from "./turns.js";
 
@@ -13,7 +13,7 @@ export interface Recovery {
 /** One sentence per line. */
 export function describeRecovery(recovery: Recovery, state: ConversationState, role: Role, steps: readonly AgentStep[]): string[] {
   const found = `Recovered ${count(recovery.events, "event")} in ${duration(recovery.milliseconds)}`;
-  const pending = state.messages.filter((message) => message.status !== "finished");
+  const pending = state.messages.filter((message) => message.status !== "finished" && message.status !== "cancelled");
   const [first, ...others] = pending;
   if (first === undefined) return [`${found}, nothing left to do.`];
   const lines = [`${found}.`, describeMessage(first, role, steps)];
@@ -23,7 +23,7 @@ export function describeRecovery(recovery: Recovery, state: ConversationState, r
 
 /** What this tab says when it becomes the one that answers. */
 export function describeTakeover(state: ConversationState, steps: readonly AgentStep[]): string[] {
-  const first = state.messages.find((message) => message.status !== "finished");
+  const first = state.messages.find(isUnfinished);
   const took = "The other tab is gone. This one runs the agent now.";
   return first === undefined ? [took] : [took, describeMessage(first, "agent", steps)];
 }

@@ -1,28 +1,17 @@
-// Which tab runs the agent, and which message is next.
-import type { Conversation, Message } from "@holdfast-dev/holdfast";
-import { isUnfinished, textOf } from "./message.js";
-import { type AgentStep, process } from "./process.js";
+// Which tab runs the agent. Holdfast sees to it that one does; this is to tell which.
+import type { Conversation, Handler } from "@holdfast-dev/holdfast";
 
 /** `"agent"`: this tab answers. `"follower"`: another one does, and this one watches. `"stopped"`: this one has, and failed. */
 export type Role = "agent" | "follower" | "stopped";
 
 export class Turns {
   readonly #conversation: Conversation;
-  /**
-   * What the agent writes through. Nobody subscribes to it, so it does not follow what others append: whatever that is,
-   * even that the conversation was deleted, meets the next write as a conflict and cannot slip by.
-   */
-  readonly #own: Conversation;
-  readonly #steps: readonly AgentStep[];
+  readonly #handler: Handler;
   readonly #lock: string;
-  /** Messages that have failed in this tab: they wait for somebody to press a button. */
-  readonly #failed = new Set<string>();
-  #wake: () => void = () => undefined;
 
-  constructor(conversation: Conversation, steps: readonly AgentStep[]) {
+  constructor(conversation: Conversation, handler: Handler) {
     this.#conversation = conversation;
-    this.#own = conversation.clone();
-    this.#steps = steps;
+    this.#handler = handler;
     this.#lock = `holdfast-demo:${conversation.id}`;
   }
 
@@ -43,42 +32,16 @@ export class Turns {
     return await navigator.locks.request(this.#lock, work);
   }
 
-  /** Lets a failed message have another try. */
-  retry(id: string): void {
-    this.#failed.delete(id);
-    this.#wake();
-  }
-
-  async #work(): Promise<never> {
-    for (;;) {
-      const message = this.#next();
-      if (message === undefined) {
-        await this.#change();
-        continue;
-      }
-      const { id, body } = message;
-      await this.#own.refresh();
-      await process(this.#own, { id, text: textOf(body) }, this.#steps);
-      await this.#conversation.refresh();
-      if (this.#conversation.state.message(id)?.status === "failed") this.#failed.add(id);
-    }
-  }
-
-  /** The oldest message with something left to do; also one that has failed, once in the life of a page. */
-  #next(): Message | undefined {
-    return this.#conversation.state.messages.find(
-      (message) => isUnfinished(message) || (message.status === "failed" && !this.#failed.has(message.id)),
-    );
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = this.#conversation.subscribe(() => this.#wake());
-      this.#wake = () => {
-        stop();
-        this.#wake = () => undefined;
-        resolve();
-      };
+  /** The runner tries again by itself when the storage has failed. People are asked first: they may have to make room. */
+  #work(): Promise<never> {
+    return new Promise((_, reject) => {
+      const stop = this.#conversation.process(this.#handler, {
+        onError: (error) => {
+          if (error.code === "lost_ownership") return; // the other tab goes on
+          void stop();
+          reject(error);
+        },
+      });
     });
   }
 }

@@ -19,6 +19,10 @@ export class Registry {
   readonly #collected: FinalizationRegistry<number>;
 
   constructor(readonly instance: Instance) {
+    // Who shows a conversation must not wait for news that cannot come.
+    instance.onEnd = () => {
+      for (const conversation of this.#subscribed) conversation.notify();
+    };
     this.#collected = new FinalizationRegistry((handle) => {
       this.#open.delete(handle);
       try {
@@ -203,6 +207,10 @@ class LiveConversation implements Conversation {
   changed(expectedSeq: number, reset: boolean, messages: Uint8Array): void {
     this.#expectedSeq = expectedSeq;
     this.#state = this.#state.after(messages, reset);
+    this.notify();
+  }
+
+  notify(): void {
     if (this.#notifying || this.#listeners.size === 0) return;
     this.#notifying = true;
     queueMicrotask(() => {

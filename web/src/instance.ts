@@ -20,6 +20,8 @@ export class Instance {
   #closing: HoldfastError | undefined;
   /** Called when nothing is pending any more. */
   #idle: (() => void) | undefined;
+  /** Called when the program is over, for whatever reason. */
+  onEnd: (() => void) | undefined;
 
   private constructor(go: Go) {
     this.#go = go;
@@ -130,6 +132,7 @@ export class Instance {
     for (const reject of this.#pending) reject(reason);
     this.#pending.clear();
     this.#idle?.();
+    this.onEnd?.();
   }
 
   /** Stops the timers of a program that is over: each would wait for it for ever. */

@@ -56,7 +56,14 @@ function sourceOf(holdfast: Holdfast | undefined, id: string): Source {
       try {
         const conversation = await (recovered ??= store.recover(id));
         if (left) return;
-        stop = conversation.subscribe(changed);
+        stop = conversation.subscribe(() => {
+          try {
+            conversation.subscribe(changed)(); // throws if the listener was called because all is over
+          } catch (error) {
+            known = { status: "failed", error: error as HoldfastError };
+          }
+          changed();
+        });
         known = { status: "open", conversation, state: conversation.state };
       } catch (error) {
         recovered = undefined;

@@ -346,6 +346,7 @@ export interface Conversation {
 
   /**
    * Calls `listener` after each change of the state, once for changes that come together.
+   * Also, once, when the store was closed or its instance has died: then `subscribe` throws.
    * While there is a listener, the conversation also follows what other tabs append:
    * its state and `expectedSeq` move on by themselves, so an append no longer conflicts with what came
    * before it. An agent that must notice it writes through a `clone()` which nobody listens to. Returns the

@@ -255,13 +255,13 @@ test("it fails with the error of Holdfast, and opens with another store or anoth
     const { open, HoldfastError } = await import("@holdfast-dev/holdfast");
     const holdfast = await open();
     const memory = instances[0]?.exports["mem"] as WebAssembly.Memory;
-    const slowly: Holdfast["recover"] = async (id) => {
+    const recoverAndDie: Holdfast["recover"] = async (id) => {
       const conversation = await holdfast.recover(id);
       new Uint8Array(memory.buffer).fill(0);
       await holdfast.health().catch(() => undefined);
       return conversation;
     };
-    return { holdfast, HoldfastError, dying: { recover: slowly } as Holdfast };
+    return { holdfast, HoldfastError, dying: { recover: recoverAndDie } as Holdfast };
   });
   const view = await show(page, tab, []);
   const failed = page.getByRole("paragraph");
@@ -278,6 +278,7 @@ test("it fails with the error of Holdfast, and opens with another store or anoth
   await switchTo(view, tab, "chat");
   await expect(page.getByRole("list")).toBeAttached();
   await tab.evaluate(({ holdfast }) => holdfast.close());
+  await expect(failed, "closed while it is shown").toHaveText("chat: closed");
   await switchTo(view, tab, "b");
   await expect(failed).toHaveText("b: closed");
 });

@@ -4,7 +4,7 @@ import { answerOf, excerpt, isUnfinished } from "../message.js";
 import type { AgentStep } from "../process.js";
 import type { Role } from "../turns.js";
 import { byId, keepAtEnd, setText } from "./dom.js";
-import { MessageView } from "./message.js";
+import { type Actions, MessageView } from "./message.js";
 
 export class Chat {
   readonly #pane = byId("chat", HTMLElement);
@@ -12,7 +12,7 @@ export class Chat {
   readonly #empty = byId("empty", HTMLElement);
   readonly #live = byId("live", HTMLElement);
   readonly #steps: readonly AgentStep[];
-  readonly #retry: (id: string) => void;
+  readonly #actions: Actions;
   readonly #views = new Map<string, MessageView>();
   /** How many steps of each message were there before this page. */
   readonly #recovered: ReadonlyMap<string, number>;
@@ -20,10 +20,10 @@ export class Chat {
   /** Where the page has scrolled to by itself; from anywhere else the reader has scrolled away. */
   #placed = 0;
 
-  constructor(found: ConversationState, steps: readonly AgentStep[], retry: (id: string) => void) {
+  constructor(found: ConversationState, steps: readonly AgentStep[], actions: Actions) {
     this.#shown = found;
     this.#steps = steps;
-    this.#retry = retry;
+    this.#actions = actions;
     this.#recovered = new Map(found.messages.filter(isUnfinished).map((message) => [message.id, message.steps.length]));
   }
 
@@ -31,7 +31,6 @@ export class Chat {
     const before = this.#shown;
     this.#shown = state;
     const active = role === "stopped" ? undefined : state.messages.find(isUnfinished);
-    const retry = role === "agent" ? this.#retry : undefined;
     const left = this.#pane.scrollTop !== this.#placed;
     const atEnd = keepAtEnd(this.#pane, () => {
       this.#empty.hidden = state.messages.length > 0;
@@ -40,7 +39,7 @@ export class Chat {
         view.element.remove();
         this.#views.delete(id);
       }
-      for (const message of state.messages) this.#view(message).update(message, { active: message === active, retry });
+      for (const message of state.messages) this.#view(message).update(message, message === active);
     });
     if (!atEnd && !left) this.toActive();
     else if (atEnd) this.#placed = this.#pane.scrollTop;
@@ -65,7 +64,7 @@ export class Chat {
   #view(message: Message): MessageView {
     let view = this.#views.get(message.id);
     if (view === undefined) {
-      view = new MessageView(message, this.#steps, this.#recovered.get(message.id) ?? 0);
+      view = new MessageView(message, this.#steps, this.#recovered.get(message.id) ?? 0, this.#actions);
       this.#views.set(message.id, view);
       this.#list.append(view.element);
     }
@@ -79,6 +78,7 @@ export class Chat {
       if (message.status === "finished") setText(this.#live, `The agent said: ${excerpt(answerOf(message), 400)}`);
       if (message.status === "received") setText(this.#live, "Message stored.");
       if (message.status === "failed") setText(this.#live, "A step has failed.");
+      if (message.status === "cancelled") setText(this.#live, "Cancelled.");
     }
   }
 }

@@ -5,12 +5,10 @@ import type { AgentStep } from "../process.js";
 import { Checklist } from "./checklist.js";
 import { button, el, setText, time } from "./dom.js";
 
-/** What a message looks like depends on more than itself. */
-export interface Situation {
-  /** Whether it is the one that the agent is working on. */
-  readonly active: boolean;
-  /** Given where this tab can try a failed message again. */
-  readonly retry: ((id: string) => void) | undefined;
+/** What can be done with a message, from any tab. */
+export interface Actions {
+  cancel(id: string): void;
+  retry(id: string): void;
 }
 
 export class MessageView {
@@ -20,9 +18,11 @@ export class MessageView {
   readonly #status: HTMLElement = el("p", { class: "status" });
   readonly #steps: number;
   readonly #recovered: number;
-  #shown: { readonly message: Message; readonly situation: Situation } | undefined;
+  readonly #actions: Actions;
+  #shown: { readonly message: Message; readonly active: boolean } | undefined;
 
-  constructor(message: Message, steps: readonly AgentStep[], recovered: number) {
+  constructor(message: Message, steps: readonly AgentStep[], recovered: number, actions: Actions) {
+    this.#actions = actions;
     this.#steps = steps.length;
     this.#recovered = recovered;
     this.#checklist = new Checklist(steps, recovered);
@@ -33,29 +33,28 @@ export class MessageView {
     this.#work.append(el("div", { class: "card" }, this.#status, this.#checklist.element));
   }
 
-  update(message: Message, situation: Situation): void {
+  /** `active`: whether it is the one that the agent is working on. */
+  update(message: Message, active: boolean): void {
     const before = this.#shown;
-    if (before?.message === message && before.situation.active === situation.active && before.situation.retry === situation.retry) return;
-    this.#shown = { message, situation };
-    this.#checklist.update(message, situation.active);
+    if (before?.message === message && before.active === active) return;
+    this.#shown = { message, active };
+    this.#checklist.update(message, active);
     // Of a message that waits in the queue there is nothing to see yet.
-    this.#checklist.element.hidden = !situation.active && message.steps.length === 0 && message.status === "received";
+    this.#checklist.element.hidden = !active && message.steps.length === 0 && message.status === "received";
     this.element.dataset["status"] = message.status;
     if (message.status === "finished") {
       if (before?.message.status !== "finished") this.#finish(message);
       return;
     }
-    this.#status.replaceChildren(...this.#describe(message, situation));
+    this.#status.replaceChildren(...this.#describe(message, active));
   }
 
-  #describe(message: Message, { active, retry }: Situation): (Node | string)[] {
-    if (message.status === "failed") {
-      const reason = el("bdi", { dir: "auto" }, message.error ?? "");
-      const again = retry === undefined ? [] : [button("Try again", "small", () => retry(message.id))];
-      return [el("strong", {}, "This step has failed. "), reason, ...again];
-    }
+  #describe(message: Message, active: boolean): (Node | string)[] {
+    const again = button("Try again", "small", () => this.#actions.retry(message.id));
+    if (message.status === "cancelled") return [el("strong", {}, "Cancelled. "), again];
+    if (message.status === "failed") return [el("strong", {}, "This step has failed. "), el("bdi", { dir: "auto" }, message.error ?? ""), again];
     const before = this.#recovered === 0 ? "" : `, ${this.#recovered} of ${this.#steps} steps recovered`;
-    return [`${active ? "Working on it" : "Stored, and waiting"}${before}`];
+    return [`${active ? "Working on it" : "Stored, and waiting"}${before} `, button("Cancel", "small", () => this.#actions.cancel(message.id))];
   }
 
   #finish(message: Message): void {

@@ -181,7 +181,7 @@ test("stored content is shown as text, whatever it is and wherever it stands", a
   }, hostile);
   await visit(page, server);
   // Its third step reads what the first has stored, and that is not what it needs.
-  await expect(message(page, 2)).toContainText("This step has failed. detect: Error: the stored output has no words that is a number");
+  await expect(message(page, 2)).toContainText("This step has failed. Error: the stored output has no words that is a number");
   await page.getByRole("button", { name: "Try again" }).click();
   await expect(message(page, 2)).toContainText("Working on it");
   await expect(page.getByRole("button", { name: "Try again" })).toBeVisible();
@@ -191,6 +191,24 @@ test("stored content is shown as text, whatever it is and wherever it stands", a
   await expect(message(page, 0).locator(".agent > .bubble")).toHaveText(hostile);
   await expect(page.locator("#log")).toContainText("<script>ran()</script>");
   await expect(page.locator("#messages, #log").locator("img, script, [onerror]")).toHaveCount(0);
+});
+
+test("a message is cancelled in one tab, tried again in another, and keeps the steps it has", async ({ context, page, server }) => {
+  await visit(page, server);
+  const second = await context.newPage();
+  await visit(second, server);
+  await say(page, question);
+  await running(second, "detect");
+  await message(second).getByRole("button", { name: "Cancel" }).click();
+  for (const tab of [page, second]) await expect(message(tab)).toContainText("Cancelled.");
+  await say(page, "Hello there!"); // later messages go on
+  await finished(second, 1);
+  await expect(message(page)).toHaveAttribute("data-status", "cancelled");
+  await message(page).getByRole("button", { name: "Try again" }).click();
+  await finished(second);
+  await expect(message(page)).toContainText(answer);
+  const [first] = await stories(await stranger(await context.newPage(), server));
+  expect(first).toEqual(["received", "step 0", "step 1", "cancelled", "retried", "step 2", "step 3", "step 4", "step 5", "finished"]);
 });
 
 test("the page's policy lets no script in that it does not bring", async ({ complaints, page, server }) => {
