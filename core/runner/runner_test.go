@@ -34,8 +34,17 @@ type tab struct {
 type flaky struct {
 	*memstore.Store
 
+	deaf bool // it hears of no commit, not of others and not of its own
+
 	mu   sync.Mutex
 	next []func(append func() (uint64, error)) (uint64, error)
+}
+
+func (f *flaky) Watch(fn func(core.StreamInfo)) (stop func()) {
+	if f.deaf {
+		return func() {}
+	}
+	return f.Store.Watch(fn)
 }
 
 func (f *flaky) Append(ctx context.Context, stream string, expected uint64, payloads ...[]byte) (uint64, error) {
@@ -449,6 +458,35 @@ func TestFence(t *testing.T) {
 		}
 		expect(t, "OnError", b.said, []string{"lost_ownership"})
 		expect(t, "log of m", words(t, memory, "m"), []string{received, started, started, started, "s completed", finished})
+	})
+}
+
+// TestFenceOfARunnerThatHeardNothing: it learns of the other one from the
+// conflict that its result meets, and must not write behind it.
+func TestFenceOfARunnerThatHeardNothing(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b, other := open(t, memory), open(t, memory)
+		b.store.deaf = true
+		b.send("m")
+		release := make(chan bool)
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			return a.Begin("s", runner.StepOptions{}).Run(func(context.Context, runner.Call) ([]byte, error) {
+				<-release
+				return []byte("mine"), nil
+			})
+		}, runner.Options{})
+		rest(time.Second)
+		if err := other.Update(t.Context(), func(s *core.State) ([]core.Event, error) {
+			return []core.Event{{Kind: core.KindProcessingStarted, MessageID: "m", Runner: core.NewRunnerID()}}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		close(release)
+		rest(time.Minute)
+		b.stop()
+		expect(t, "OnError", b.said, []string{"lost_ownership"})
+		// Its lock is its own, so it begins again; nothing of the first attempt is behind the other's start.
+		expect(t, "log", words(t, memory), []string{received, started, started, started, "s completed", finished})
 	})
 }
 

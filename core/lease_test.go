@@ -1,0 +1,151 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/memstore"
+)
+
+// asleep is a store of a tab whose timers do not run: it cannot renew anything.
+type asleep struct {
+	*memstore.Store
+	sleeps atomic.Bool
+}
+
+func (a *asleep) CompareAndSwap(ctx context.Context, key string, old, next uint64) error {
+	if a.sleeps.Load() {
+		return core.ErrStorageUnavailable
+	}
+	return a.Store.CompareAndSwap(ctx, key, old, next)
+}
+
+func isLost(l core.Lock) bool {
+	select {
+	case <-l.Lost():
+		return true
+	default:
+		return false
+	}
+}
+
+// take takes a lease in the background, and returns a channel that has it then.
+func take(store core.DurableStore, name string) <-chan core.Lock {
+	taken := make(chan core.Lock, 1)
+	go func() {
+		if l, err := core.Lease(context.Background(), store, name); err == nil {
+			taken <- l
+		}
+	}()
+	return taken
+}
+
+func TestLeaseIsHandedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := memstore.New()
+		first := <-take(memory.Share(), "c")
+		other := <-take(memory.Share(), strings.Repeat("another", 146))
+		second := take(memory.Share(), "c")
+		time.Sleep(time.Hour) // it is renewed
+		if len(second) != 0 || isLost(first) {
+			t.Fatal("two hold it")
+		}
+		released := time.Now()
+		first.Release()
+		first.Release()
+		next := <-second
+		if took := time.Since(released); took > time.Second {
+			t.Errorf("it was handed on after %v", took)
+		}
+		next.Release()
+		other.Release()
+		synctest.Wait()
+		if values, err := memory.Scan(t.Context(), ""); err != nil || len(values) != 0 {
+			t.Errorf("left behind: %v, %v", values, err)
+		}
+	})
+}
+
+func TestLeaseOfAHolderThatVanishes(t *testing.T) {
+	for name, set := range map[string]func(now uint64) uint64{
+		"it ran out long ago":    func(now uint64) uint64 { return now - 1 },
+		"it has just begun":      func(now uint64) uint64 { return now + 6000 },
+		"the clock was set back": func(now uint64) uint64 { return now + 1e9 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memory := memstore.New()
+				keys := &spy{Store: memory}
+				probe := <-take(keys, "c")
+				probe.Release()
+				synctest.Wait()
+				if err := memory.CompareAndSwap(t.Context(), keys.key, 0, set(uint64(time.Now().UnixMilli()))); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				l := <-take(memory.Share(), "c")
+				if took := time.Since(began); took > 8*time.Second {
+					t.Errorf("it was taken over after %v", took)
+				}
+				l.Release()
+			})
+		})
+	}
+}
+
+// spy learns the key of a lease.
+type spy struct {
+	*memstore.Store
+	key string
+}
+
+func (s *spy) CompareAndSwap(ctx context.Context, key string, old, next uint64) error {
+	s.key = key
+	return s.Store.CompareAndSwap(ctx, key, old, next)
+}
+
+func TestLeaseOfAHolderThatSleeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := memstore.New()
+		store := &asleep{Store: memory.Share()}
+		first := <-take(store, "c")
+		second := take(memory.Share(), "c")
+		store.sleeps.Store(true)
+		next := <-second
+		store.sleeps.Store(false)
+		time.Sleep(3 * time.Second)
+		if !isLost(first) || isLost(next) {
+			t.Errorf("the first has lost it: %v; the second: %v", isLost(first), isLost(next))
+		}
+		first.Release() // does no harm to the second
+		time.Sleep(time.Minute)
+		if isLost(next) {
+			t.Error("the second has lost it")
+		}
+		next.Release()
+	})
+}
+
+func TestLeaseGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := memstore.New()
+		held := <-take(memory.Share(), "c")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := core.Lease(ctx, memory.Share(), "c"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		closed := memory.Share()
+		_ = closed.Close()
+		if _, err := core.Lease(t.Context(), closed, "c"); !errors.Is(err, core.ErrClosed) {
+			t.Errorf("of a closed store: %v", err)
+		}
+		held.Release()
+	})
+}
