@@ -41,7 +41,7 @@ export class Runner {
     const maxStarts = given.maxStarts === undefined ? 0 : check.integer(operation, "maxStarts", given.maxStarts, 1, 1000);
     const { onError = reportError, signal } = given;
     if (typeof onError !== "function") throw check.refuse(operation, `onError must be a function, not ${check.kindOf(onError)}`);
-    if (signal !== undefined && !is(signal, AbortSignal)) throw check.refuse(operation, "signal must be an AbortSignal");
+    if (signal !== undefined && !isSignal(signal)) throw check.refuse(operation, "signal must be an AbortSignal");
 
     this.#owner = owner;
     this.number = ++Runner.#last;
@@ -167,8 +167,7 @@ class Attempt {
         } catch (error) {
           if (controller.signal.aborted) return;
           thrown = error;
-          const terminal = is(error, TerminalError) || (is(error, HoldfastError) && error.outcome === "permanent");
-          this.#tell((bridge) => bridge.reply(call, undefined, textOf(error), terminal));
+          this.#tell((bridge) => bridge.reply(call, undefined, textOf(error), isTerminal(error)));
         } finally {
           calls.delete(call);
         }
@@ -224,7 +223,7 @@ async function streamed(
   for await (const chunk of source as AsyncIterable<unknown>) {
     if (context.signal.aborted) throw context.signal.reason;
     const part = encodeValue("step", "a chunk", chunk);
-    if (part === undefined) continue;
+    if (part === undefined) throw check.refuse("step", "a chunk must not be undefined");
     chunks.push(chunk);
     await emit(part);
   }
@@ -243,10 +242,20 @@ function retryOptions(operation: string, given: Readonly<Record<"maxAttempts" | 
   ];
 }
 
-/** `instanceof`, which throws for some proxies. */
-function is<T>(value: unknown, type: abstract new (...args: never) => T): value is T {
+// To look at what the application gives may throw: it may be a proxy.
+
+function isSignal(value: unknown): value is AbortSignal {
   try {
-    return value instanceof type;
+    return value instanceof AbortSignal && typeof value.aborted === "boolean";
+  } catch {
+    return false;
+  }
+}
+
+/** Whether it is of no use to call a step's function again after what it has thrown. */
+function isTerminal(thrown: unknown): boolean {
+  try {
+    return thrown instanceof TerminalError || (thrown instanceof HoldfastError && thrown.outcome === "permanent");
   } catch {
     return false;
   }

@@ -204,7 +204,7 @@ export interface RunStep {
   /**
    * Runs a step whose output arrives in chunks, such as the answer of a language model. They are stored as they arrive, in at most
    * about ten commits a second, and can be seen as `openSteps` of the message, also in other tabs and after a
-   * crash. Resolves with all of them: strings joined to one, anything else as an array. If the step runs
+   * crash. Resolves with all of them: strings joined to one, and none give `""`; anything else as an array. If the step runs
    * again, it begins anew.
    */
   stream(name: string, fn: (context: StepContext) => Streamed<string>, options?: StepOptions): Promise<string>;
@@ -235,7 +235,7 @@ export interface RetryOptions {
   readonly maxAttempts?: number;
   /**
    * Milliseconds to wait before the second call, doubled for each one after it: the wait is random, from half of that
-   * to all of it. Default: 500, and at most 30,000 between two calls.
+   * to all of it, and at most `max`. Each 1 to 86,400,000. Default: 500, and at most 30,000.
    */
   readonly backoff?: { readonly initial?: number; readonly max?: number };
   /** Milliseconds that one call of a step's function may take, 1 to 86,400,000. Default: no limit. */

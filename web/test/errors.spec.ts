@@ -18,12 +18,74 @@ interface Reached {
 /** Codes that nothing in this release's JavaScript API can lead to. When something does, it moves to `reached`. */
 const outOfReach: Partial<Record<ErrorCode, string>> = {
   cursor_regression: "compare-and-swap is not exposed",
-  step_mismatch: "there is no runner yet",
-  lost_ownership: "there is no runner yet",
-  cancelled: "no call takes a signal yet",
 };
 
 const reached: Partial<Record<ErrorCode, Reached>> = {
+  step_mismatch: {
+    outcome: "permanent",
+    operation: "step",
+    stream: "c",
+    story: (home) =>
+      home.evaluate(async () => {
+        const { open } = await import("@holdfast-dev/holdfast");
+        const c = await (await open()).recover("c");
+        await c.send({ id: "m" });
+        let first = true;
+        return await new Promise((resolve) => {
+          c.process(async ({ step }) => {
+            const stepping = step(first ? "plan" : "think", () => 1);
+            if (!first) resolve(told.failure(stepping));
+            await stepping;
+            first = false;
+            throw new Error("once more");
+          });
+          c.subscribe(() => {
+            if (c.state.message("m")?.status === "failed" && !first) void c.retry("m");
+          });
+        });
+      }),
+  },
+  lost_ownership: {
+    outcome: "permanent",
+    operation: "process",
+    story: (home) =>
+      home.evaluate(async () => {
+        const { open } = await import("@holdfast-dev/holdfast");
+        const holdfast = await open();
+        const c = await holdfast.recover("c");
+        await c.send({ id: "m" });
+        return await new Promise((resolve) => {
+          c.process(
+            async ({ step }) => {
+              const stepping = step("wait", () => new Promise(() => undefined));
+              resolve(told.failure(stepping));
+              const other = await holdfast.recover("c");
+              await other.recordProcessingStarted("m");
+              await stepping;
+            },
+            { onError: () => undefined },
+          );
+        });
+      }),
+  },
+  cancelled: {
+    outcome: "not_written",
+    operation: "process",
+    story: (home) =>
+      home.evaluate(async () => {
+        const { open } = await import("@holdfast-dev/holdfast");
+        const c = await (await open()).recover("c");
+        await c.send({ id: "m" });
+        return await new Promise((resolve) => {
+          c.process(async ({ message, step }) => {
+            const stepping = step("wait", () => new Promise(() => undefined));
+            resolve(told.failure(stepping));
+            await c.cancel(message.id);
+            await stepping;
+          });
+        });
+      }),
+  },
   sequence_conflict: {
     outcome: "permanent",
     name: "SequenceConflictError",

@@ -183,7 +183,7 @@ test("what a step throws reaches the handler as it was thrown", async ({ tab }) 
 });
 
 test("what cannot be stored or done fails the message with a clear text, and later messages go on", async ({ tab }) => {
-  const ids = ["function", "class", "result", "late", "name", "options", "stream", "symbol", "fine"];
+  const ids = ["function", "class", "result", "late", "name", "options", "stream", "hole", "symbol", "proxy", "fine"];
   await send(tab, ...ids);
   await tab.evaluate(({ conversation }) => {
     let late: Promise<unknown> | undefined;
@@ -209,6 +209,19 @@ test("what cannot be stored or done fails the message with a clear text, and lat
           return await step(id, () => 1, { timeout: -1 });
         case "stream":
           return await step.stream(id, (() => "text") as never);
+        case "hole":
+          return await step.stream(id, async function* () {
+            yield undefined;
+          });
+        case "proxy": {
+          const { HoldfastError } = await import("@holdfast-dev/holdfast");
+          const hostile = new Proxy(new HoldfastError("closed", "…"), {
+            get() {
+              throw new Error("do not look");
+            },
+          });
+          return await step(id, () => Promise.reject(hostile), { maxAttempts: 1 });
+        }
         case "symbol":
           throw Symbol("odd"); // eslint-disable-line
         default:
@@ -226,7 +239,9 @@ test("what cannot be stored or done fails the message with a clear text, and lat
     expect.stringMatching(/^name: .*invalid_argument: .*empty/),
     expect.stringMatching(/^options: .*out_of_range: timeout/),
     expect.stringMatching(/^stream: TerminalError: .*async iterable/),
+    expect.stringMatching(/^hole: .*invalid_argument: a chunk must not be undefined/),
     "symbol: Symbol(odd)",
+    "proxy: something was thrown that has no text",
     expect.stringMatching(/^fine: ".*the handler has returned; await late in it/),
   ]);
 });
@@ -448,6 +463,7 @@ test("arguments that make no sense are refused at once", async ({ tab }) => {
       () => conversation.process(() => 1, { backoff: { initial: -1 } }),
       () => conversation.process(() => 1, { onError: 1 as never }),
       () => conversation.process(() => 1, { signal: {} as never }),
+      () => conversation.process(() => 1, { signal: Object.create(AbortSignal.prototype) as AbortSignal }),
       () => conversation.send({ id: "" }),
       () => conversation.send(undefined as never),
       () => conversation.cancel("unknown"),
@@ -472,5 +488,5 @@ test("arguments that make no sense are refused at once", async ({ tab }) => {
     return found;
   });
   const invalid = "invalid_argument";
-  expect(codes).toEqual([invalid, "out_of_range", invalid, "out_of_range", invalid, invalid, invalid, invalid, invalid, invalid, invalid, "out_of_range", invalid, "closed"]);
+  expect(codes).toEqual([invalid, "out_of_range", invalid, "out_of_range", invalid, invalid, invalid, invalid, invalid, invalid, invalid, invalid, "out_of_range", invalid, "closed"]);
 });

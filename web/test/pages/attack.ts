@@ -94,6 +94,7 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...of("subscribe", (listener) => c.subscribe(listener)(), (extra) => (c.subscribe(() => undefined) as (extra: unknown) => void)(extra)),
       ...of("snapshot", (extra) => (c.snapshot as (extra: unknown) => unknown)(extra)),
       ...of("changed", () => undefined), // the bridge calls it
+      ...of("notify", () => undefined), // the package calls it
     ],
     state: [
       ...of("message", (id) => state.message(id)),
