@@ -25,7 +25,7 @@ help: ## list the targets
 
 .PHONY: demo
 demo: build ## build, then serve the demo on 127.0.0.1 and print its address
-	cd web && npx vite demo
+	cd web && npx vite build demo && npx vite preview demo
 
 .PHONY: test
 test: ## run all tests, native and in Chromium, up to the first part that fails
@@ -62,7 +62,7 @@ lint: build $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticch
 	$(WASM) $(BIN)/staticcheck ./...
 	cd .tools && go vet ./... && $(CURDIR)/$(BIN)/staticcheck ./...
 	VULN=$(VULN) .tools/vuln.sh $(BIN)/govulncheck
-	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p demo && npx oxlint --type-aware --deny-warnings
+	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p demo && npx tsc -p demo/worker && npx oxlint --type-aware --deny-warnings
 
 .PHONY: build
 build: $(DIST)/build.json $(DIST)/index.js $(DIST)/THIRD_PARTY_LICENSES.txt ## build the WebAssembly and the TypeScript into web/dist

@@ -3,6 +3,7 @@ import { type Conversation, type Holdfast, open } from "@holdfast-dev/holdfast";
 import { steps } from "./agent/agent.js";
 import { Log } from "./log.js";
 import { bodyOf } from "./message.js";
+import { keepForOffline } from "./offline.js";
 import { handlerOf } from "./process.js";
 import { describeRecovery, describeTakeover } from "./recovery.js";
 import { type Role, Turns } from "./turns.js";
@@ -15,6 +16,7 @@ import { Frame } from "./view/frame.js";
 import { Storage } from "./view/storage.js";
 
 const errors = new Errors();
+keepForOffline();
 
 try {
   const holdfast = await open({ database: "holdfast-demo" });

@@ -16,10 +16,9 @@ export function lineOf(output: unknown): string {
   return field(output, "line") ?? compact(output);
 }
 
-/** The answer, which is in the output of the last step. */
+/** The answer, which is the output of the last step. */
 export function answerOf(message: Message): string {
-  const last: unknown = message.steps.at(-1)?.output;
-  return field(last, "answer") ?? compact(last);
+  return compact(message.steps.at(-1)?.output);
 }
 
 /** Whether somebody should go on with the message without being asked. */

@@ -9,10 +9,10 @@ export interface StepInput {
   readonly outputs: readonly unknown[];
 }
 
-export interface AgentStep {
-  readonly name: string;
-  run(input: StepInput): Promise<Storable>;
-}
+export type AgentStep =
+  | { readonly name: string; run(input: StepInput): Promise<Storable> }
+  /** Has its output in parts, which can be seen as they come. */
+  | { readonly name: string; stream(input: StepInput): AsyncIterable<string> };
 
 /** Takes a message through `steps`: those that have completed are not run again. */
 export function handlerOf(steps: readonly AgentStep[]): Handler {
@@ -20,6 +20,13 @@ export function handlerOf(steps: readonly AgentStep[]): Handler {
     const text = textOf(message.body);
     const outputs: unknown[] = [];
     // They compute and call nobody, so what fails once fails always.
-    for (const next of steps) outputs.push(await step(next.name, () => next.run({ text, outputs }), { maxAttempts: 1 }));
+    const once = { maxAttempts: 1 };
+    for (const next of steps) {
+      const output =
+        "stream" in next
+          ? await step.stream(next.name, () => next.stream({ text, outputs }), once)
+          : await step(next.name, () => next.run({ text, outputs }), once);
+      outputs.push(output);
+    }
   };
 }

@@ -17,14 +17,27 @@ export const steps: readonly AgentStep[] = [
   { name: "detect", run: slowly(({ text, outputs: [reading] }) => detect(text, reading)) },
   { name: "compute", run: slowly(({ text, outputs: [, key, detected] }) => compute(text, key, detected)) },
   { name: "draft", run: slowly(({ outputs: [reading, key, detected, computed] }) => draft(reading, key, detected, computed)) },
-  { name: "polish", run: slowly(({ outputs }) => polish(outputs[4])) },
+  { name: "polish", stream: ({ outputs }) => spoken(polish(outputs[4])) },
 ];
 
-function slowly(work: (input: StepInput) => Storable): AgentStep["run"] {
+function slowly(work: (input: StepInput) => Storable): (input: StepInput) => Promise<Storable> {
   return async (input) => {
-    await new Promise((resolve) => setTimeout(resolve, STEP_MILLISECONDS));
+    await pause(STEP_MILLISECONDS);
     return work(input);
   };
+}
+
+/** A text word by word, as language models answer. */
+async function* spoken(text: string): AsyncGenerator<string> {
+  const words = text.split(/(?<=\s)/u);
+  for (const word of words) {
+    await pause(STEP_MILLISECONDS / words.length);
+    yield word;
+  }
+}
+
+async function pause(milliseconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 function read(text: string): Storable {

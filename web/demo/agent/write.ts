@@ -16,13 +16,12 @@ export function draft(reading: unknown, keyWords: unknown, detected: unknown, co
 }
 
 /** Ends each thought properly, and puts the thoughts together. */
-export function polish(drafted: unknown): Storable {
+export function polish(drafted: unknown): string {
   const parts = textsFrom(drafted, "parts").map((part) => {
     const start = part.charAt(0).toUpperCase() + part.slice(1);
     return /(?:[.!?…:]”?|\n)$/u.test(start) ? start : `${start}.`;
   });
-  const answer = parts.join(" ").replaceAll("\n ", "\n");
-  return { line: "ready", answer };
+  return parts.join(" ").replaceAll("\n ", "\n");
 }
 
 interface Size {

@@ -1,10 +1,12 @@
 // The steps of one message.
 import type { Message } from "@holdfast-dev/holdfast";
-import { lineOf } from "../message.js";
+import { excerpt, lineOf } from "../message.js";
 import type { AgentStep } from "../process.js";
 import { el, setText } from "./dom.js";
 
 type State = "done" | "running" | "failed" | "waiting";
+
+const maxLine = 120;
 
 const spoken: Record<State, string> = { done: "done", running: "running", failed: "failed", waiting: "not yet" };
 
@@ -39,7 +41,7 @@ export class Checklist {
       const state = step !== undefined ? "done" : index !== next ? "waiting" : message.status === "failed" ? "failed" : active ? "running" : "waiting";
       row.item.dataset["state"] = state;
       setText(row.state, `, ${spoken[state]}`);
-      setText(row.output, step === undefined ? (state === "running" ? "working…" : "") : lineOf(step.output));
+      setText(row.output, step === undefined ? (state === "running" ? "working…" : "") : excerpt(lineOf(step.output), maxLine));
       if (state === "running") row.item.setAttribute("aria-current", "step");
       else row.item.removeAttribute("aria-current");
       row.item.classList.toggle("recovered", step !== undefined && index < this.#recovered);

@@ -1,6 +1,6 @@
 // One message: what was said, the steps under it, and the answer.
 import type { Message } from "@holdfast-dev/holdfast";
-import { answerOf, shortId, textOf } from "../message.js";
+import { answerOf, compact, shortId, textOf } from "../message.js";
 import type { AgentStep } from "../process.js";
 import { Checklist } from "./checklist.js";
 import { button, el, setText, time } from "./dom.js";
@@ -16,6 +16,8 @@ export class MessageView {
   readonly #checklist: Checklist;
   readonly #work: HTMLElement;
   readonly #status: HTMLElement = el("p", { class: "status" });
+  /** The answer as far as it has come. */
+  readonly #partial: HTMLElement = el("div", { class: "bubble partial", dir: "auto", hidden: "" });
   readonly #steps: number;
   readonly #recovered: number;
   readonly #actions: Actions;
@@ -30,7 +32,7 @@ export class MessageView {
     const meta = el("p", { class: "meta" }, time(message.receivedAt, "minutes"), el("code", {}, shortId(message.id)));
     const said = el("div", { class: "bubble person", dir: "auto" }, textOf(message.body));
     this.element = el("li", { class: "message" }, el("div", { class: "said" }, el("span", { class: "sr-only" }, "You said: "), said, meta), this.#work);
-    this.#work.append(el("div", { class: "card" }, this.#status, this.#checklist.element));
+    this.#work.append(el("div", { class: "card" }, this.#status, this.#checklist.element), this.#partial);
   }
 
   /** `active`: whether it is the one that the agent is working on. */
@@ -47,6 +49,9 @@ export class MessageView {
       return;
     }
     this.#status.replaceChildren(...this.#describe(message, active));
+    const partial = message.openSteps.flatMap(({ chunks }) => chunks).map(compact).join("");
+    this.#partial.hidden = partial === "";
+    setText(this.#partial, partial);
   }
 
   #describe(message: Message, active: boolean): (Node | string)[] {

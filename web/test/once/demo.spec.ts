@@ -88,7 +88,7 @@ async function stories(tab: Tab): Promise<string[][]> {
   const found = new Map<string, string[]>();
   for (const event of await log(tab)) {
     if (event.kind === "deleted") found.clear();
-    else if (event.kind !== "processing_started") found.set(event.messageId, [...(found.get(event.messageId) ?? []), brief(event)]);
+    else if (!["processing_started", "step_streamed"].includes(event.kind)) found.set(event.messageId, [...(found.get(event.messageId) ?? []), brief(event)]);
   }
   return [...found.values()];
 }
@@ -114,17 +114,16 @@ test("a message is answered in visible steps, and the log shows each as it is st
   await expect(step(page, "compute")).toContainText("12 × (3 + 4) − 5² = 59");
   await finished(page);
   await expect(message(page)).toContainText(answer);
-  await expect(page.locator("#log > li .kind")).toHaveText([
-    "message_received",
-    "processing_started",
-    ...names.map(() => "step_completed"),
-    "processing_finished",
-  ]);
-  await expect(page.locator("#log > li .sequence")).toHaveText(["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+  const rows = page.locator("#log > li:not([data-kind=step_streamed]) .kind");
+  await expect(rows).toHaveText(["message_received", "processing_started", ...names.map(() => "step_completed"), "processing_finished"]);
+  const streamed = await page.locator("#log > li[data-kind=step_streamed]").count();
+  expect(streamed, "the answer came in parts").toBeGreaterThan(2);
+  const count = 9 + streamed;
+  await expect(page.locator("#log > li .sequence")).toHaveText(Array.from({ length: count }, (_, i) => String(i)));
   expect(await stories(await stranger(await context.newPage(), server))).toEqual([once]);
 
   await page.reload();
-  await expect(banner(page)).toContainText(/^Recovered 9 events in (under 1|\d+) ms, nothing left to do\.$/);
+  await expect(banner(page)).toContainText(new RegExp(`^Recovered ${count} events in (under 1|\\d+) ms, nothing left to do\\.$`));
   await page.getByRole("button", { name: "Dismiss what was recovered" }).click();
   await expect(banner(page)).toBeHidden();
 });
@@ -168,7 +167,7 @@ test("stored content is shown as text, whatever it is and wherever it stands", a
   await tab.evaluate(async ({ conversation }, hostile) => {
     await conversation.receiveMessage({ id: hostile, body: { text: hostile } });
     await conversation.recordStepCompleted(hostile, 0, { line: hostile });
-    await conversation.recordStepCompleted(hostile, 5, { line: hostile, answer: hostile });
+    await conversation.recordStepCompleted(hostile, 5, hostile);
     await conversation.recordError(hostile, hostile);
     await conversation.recordProcessingFinished(hostile);
     // And values of other shapes than the demo's.
@@ -209,6 +208,39 @@ test("a message is cancelled in one tab, tried again in another, and keeps the s
   await expect(message(page)).toContainText(answer);
   const [first] = await stories(await stranger(await context.newPage(), server));
   expect(first).toEqual(["received", "step 0", "step 1", "cancelled", "retried", "step 2", "step 3", "step 4", "step 5", "finished"]);
+});
+
+test("the answer can be read as it comes, in another tab too, and after a crash", async ({ context, page, server }) => {
+  await visit(page, server);
+  const second = await context.newPage();
+  await visit(second, server);
+  await say(page, "The tide came in before dawn. Nobody had moved the boat, and the tide took it. By evening the boat was back.");
+  for (const tab of [page, second]) await expect(message(tab).locator(".partial")).toContainText(/\w+ \w+/, { timeout: 20_000 });
+  await second.close();
+  await page.getByRole("button", { name: "Crash" }).click();
+  await page.getByRole("link", { name: "Reload" }).click();
+  await recovered(page, 5);
+  await finished(page);
+  await expect(message(page).locator(".partial")).toHaveCount(0);
+});
+
+test("after one visit it starts and answers without a network", async ({ page, server }) => {
+  await visit(page, server);
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+  });
+  server.cut();
+  await page.goto("about:blank");
+  await visit(page, server);
+  await say(page, question);
+  await finished(page);
+  await expect(message(page)).toContainText(answer);
+  const session = await page.context().newCDPSession(page);
+  const { errors } = await session.send("Page.getAppManifest");
+  expect(errors).toEqual([]);
+  const { installabilityErrors } = await session.send("Page.getInstallabilityErrors");
+  expect(installabilityErrors.map(({ errorId }) => errorId)).toEqual([]);
+  server.restore();
 });
 
 test("the page's policy lets no script in that it does not bring", async ({ complaints, page, server }) => {
