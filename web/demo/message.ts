@@ -1,10 +1,5 @@
 // What the demo keeps in a message. The log is read as anybody's: it may hold other shapes.
-import type { Message, Storable } from "@holdfast-dev/holdfast";
-
-/** The body of a message that a person has typed. */
-export function bodyOf(text: string): Storable {
-  return { text };
-}
+import type { Message } from "@holdfast-dev/holdfast";
 
 /** The text of a stored body. */
 export function textOf(body: unknown): string {
@@ -49,8 +44,13 @@ export function compact(value: unknown): string {
   });
 }
 
-function field(value: unknown, name: string): string | undefined {
+/** A property of a value, if it is a text. */
+export function field(value: unknown, name: string): string | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const found: unknown = Reflect.get(value, name);
   return typeof found === "string" ? found : undefined;
+}
+
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }

@@ -1,7 +1,6 @@
 // The steps of one message.
 import type { Message } from "@holdfast-dev/holdfast";
 import { excerpt, lineOf } from "../message.js";
-import type { AgentStep } from "../process.js";
 import { el, setText } from "./dom.js";
 
 type State = "done" | "running" | "failed" | "waiting";
@@ -22,9 +21,9 @@ export class Checklist {
   readonly #recovered: number;
 
   /** `recovered`: how many steps were in the log before this page. */
-  constructor(steps: readonly AgentStep[], recovered: number) {
+  constructor(steps: readonly string[], recovered: number) {
     this.#recovered = recovered;
-    this.#rows = steps.map(({ name }) => {
+    this.#rows = steps.map((name) => {
       const state = el("span", { class: "sr-only" });
       const output = el("bdi", { class: "output", dir: "auto" });
       const item = el("li", {}, el("span", { class: "mark", "aria-hidden": "true" }), el("span", { class: "name" }, name), state, output);

@@ -10,6 +10,11 @@ export class EventLog {
   readonly #rows = byId("log", HTMLOListElement);
   readonly #count = byId("log-count", HTMLElement);
 
+  constructor() {
+    this.#rows.replaceChildren();
+    setText(this.#count, "0");
+  }
+
   /** `fresh`: whether they have just happened, and are not what was found at the start. */
   add(events: readonly ConversationEvent[], length: number, fresh: boolean): void {
     keepAtEnd(this.#rows, () => {

@@ -1,31 +1,29 @@
-// The header's buttons, the state of the tab, and the drawer of narrow screens.
-import type { ConversationState } from "@holdfast-dev/holdfast";
+// The header, the drawers of narrow screens, and the question before something is deleted.
+import type { Role } from "../chats.js";
 import { crash } from "../crash.js";
-import { isUnfinished } from "../message.js";
-import type { Role } from "../turns.js";
 import { byId, setText } from "./dom.js";
 
 const labels: Record<Role, string> = {
-  agent: "Agent runs here",
-  follower: "Following another tab",
-  stopped: "Agent has stopped",
+  here: "The agent works here",
+  elsewhere: "Another tab works, this one follows",
+  starting: "Starting…",
+  idle: "Ready",
+  stopped: "The agent has stopped",
 };
 
 export class Frame {
   readonly #role = byId("role", HTMLElement);
   readonly #crash = byId("crash", HTMLButtonElement);
-  readonly #clear = byId("clear", HTMLButtonElement);
+  readonly #sidebar = byId("sidebar", HTMLElement);
+  readonly #menu = byId("menu", HTMLButtonElement);
+  readonly #confirm = byId("confirm", HTMLDialogElement);
+  #label = "";
 
-  /** `clear` deletes the conversation; it is called after the user has confirmed. */
-  constructor(clear: () => void) {
+  constructor() {
     this.#crash.addEventListener("click", crash);
-    const dialog = byId("confirm", HTMLDialogElement);
-    this.#clear.addEventListener("click", () => dialog.showModal());
-    byId("confirm-no", HTMLButtonElement).addEventListener("click", () => dialog.close());
-    byId("confirm-yes", HTMLButtonElement).addEventListener("click", () => {
-      dialog.close();
-      clear();
-    });
+    this.#menu.addEventListener("click", () => this.#open(!this.#sidebar.classList.contains("open")));
+    byId("veil", HTMLElement).addEventListener("click", () => this.closeMenu());
+    addEventListener("keydown", ({ key }) => key === "Escape" && this.closeMenu());
     const panel = byId("panel", HTMLElement);
     const toggle = byId("panel-toggle", HTMLButtonElement);
     toggle.addEventListener("click", () => {
@@ -33,13 +31,37 @@ export class Frame {
       toggle.setAttribute("aria-expanded", String(open));
       setText(toggle, open ? "Less" : "More");
     });
+    for (const event of ["online", "offline"]) addEventListener(event, () => this.#say());
   }
 
-  show(state: ConversationState, role: Role | undefined): void {
-    setText(this.#role, role === undefined ? "Opening…" : labels[role]);
-    this.#role.dataset["role"] = role ?? "";
-    // Only the tab that works can be stopped in the middle of a step.
-    this.#crash.disabled = role !== "agent" || !state.messages.some(isUnfinished);
-    this.#clear.disabled = state.messages.length === 0;
+  /** `worksHere`: whether this tab works on any chat, so that a crash would hit something. */
+  show(role: Role, worksHere: boolean): void {
+    this.#label = labels[role];
+    this.#role.dataset["role"] = role;
+    this.#crash.disabled = !worksHere;
+    this.#say();
+  }
+
+  closeMenu(): void {
+    this.#open(false);
+  }
+
+  /** Asks whether to delete something. */
+  async confirm(title: string, text: string): Promise<boolean> {
+    setText(byId("confirm-title", HTMLElement), title);
+    setText(byId("confirm-text", HTMLElement), text);
+    this.#confirm.returnValue = "";
+    this.#confirm.showModal();
+    await new Promise((resolve) => this.#confirm.addEventListener("close", resolve, { once: true }));
+    return this.#confirm.returnValue === "yes";
+  }
+
+  #open(open: boolean): void {
+    this.#sidebar.classList.toggle("open", open);
+    this.#menu.setAttribute("aria-expanded", String(open));
+  }
+
+  #say(): void {
+    setText(this.#role, navigator.onLine ? this.#label : `${this.#label} · no network`);
   }
 }

@@ -1,9 +1,11 @@
 // One message: what was said, the steps under it, and the answer.
 import type { Message } from "@holdfast-dev/holdfast";
+import { type Agent, agentOf } from "../agent/agent.js";
+import type { Role } from "../chats.js";
 import { answerOf, compact, shortId, textOf } from "../message.js";
-import type { AgentStep } from "../process.js";
+import { answerNodes } from "./answer.js";
 import { Checklist } from "./checklist.js";
-import { button, el, setText, time } from "./dom.js";
+import { button, el, time } from "./dom.js";
 
 /** What can be done with a message, from any tab. */
 export interface Actions {
@@ -17,17 +19,18 @@ export class MessageView {
   readonly #work: HTMLElement;
   readonly #status: HTMLElement = el("p", { class: "status" });
   /** The answer as far as it has come. */
-  readonly #partial: HTMLElement = el("div", { class: "bubble partial", dir: "auto", hidden: "" });
-  readonly #steps: number;
+  readonly #partial: HTMLElement = el("div", { class: "bubble partial", hidden: "" });
+  readonly #agent: Agent;
   readonly #recovered: number;
   readonly #actions: Actions;
-  #shown: { readonly message: Message; readonly active: boolean } | undefined;
+  #shown: { readonly message: Message; readonly role: Role } | undefined;
 
-  constructor(message: Message, steps: readonly AgentStep[], recovered: number, actions: Actions) {
+  /** `recovered`: how many steps were in the log before this page. */
+  constructor(message: Message, recovered: number, actions: Actions) {
     this.#actions = actions;
-    this.#steps = steps.length;
+    this.#agent = agentOf(message.body);
     this.#recovered = recovered;
-    this.#checklist = new Checklist(steps, recovered);
+    this.#checklist = new Checklist(this.#agent.steps, recovered);
     this.#work = el("div", { class: "agent" });
     const meta = el("p", { class: "meta" }, time(message.receivedAt, "minutes"), el("code", {}, shortId(message.id)));
     const said = el("div", { class: "bubble person", dir: "auto" }, textOf(message.body));
@@ -35,11 +38,12 @@ export class MessageView {
     this.#work.append(el("div", { class: "card" }, this.#status, this.#checklist.element), this.#partial);
   }
 
-  /** `active`: whether it is the one that the agent is working on. */
-  update(message: Message, active: boolean): void {
+  /** `role`: who works on the message; `"idle"` if it is not its turn. */
+  update(message: Message, role: Role): void {
     const before = this.#shown;
-    if (before?.message === message && before.active === active) return;
-    this.#shown = { message, active };
+    if (before?.message === message && before.role === role) return;
+    this.#shown = { message, role };
+    const active = role !== "idle" && role !== "stopped";
     this.#checklist.update(message, active);
     // Of a message that waits in the queue there is nothing to see yet.
     this.#checklist.element.hidden = !active && message.steps.length === 0 && message.status === "received";
@@ -48,24 +52,24 @@ export class MessageView {
       if (before?.message.status !== "finished") this.#finish(message);
       return;
     }
-    this.#status.replaceChildren(...this.#describe(message, active));
+    this.#status.replaceChildren(...this.#describe(message, role));
     const partial = message.openSteps.flatMap(({ chunks }) => chunks).map(compact).join("");
     this.#partial.hidden = partial === "";
-    setText(this.#partial, partial);
+    this.#partial.replaceChildren(...answerNodes(partial));
   }
 
-  #describe(message: Message, active: boolean): (Node | string)[] {
+  #describe(message: Message, role: Role): (Node | string)[] {
     const again = button("Try again", "small", () => this.#actions.retry(message.id));
     if (message.status === "cancelled") return [el("strong", {}, "Cancelled. "), again];
     if (message.status === "failed") return [el("strong", {}, "This step has failed. "), el("bdi", { dir: "auto" }, message.error ?? ""), again];
-    const before = this.#recovered === 0 ? "" : `, ${this.#recovered} of ${this.#steps} steps recovered`;
-    return [`${active ? "Working on it" : "Stored, and waiting"}${before} `, button("Cancel", "small", () => this.#actions.cancel(message.id))];
+    const who = { here: "Working on it", elsewhere: "Another tab is working on it", starting: "Starting", idle: "Stored, and waiting", stopped: "Stored, and waiting" }[role];
+    const before = this.#recovered === 0 ? "" : `, ${this.#recovered} of ${this.#agent.steps.length} steps recovered`;
+    return [`${who}${before} `, button("Cancel", "small", () => this.#actions.cancel(message.id))];
   }
 
   #finish(message: Message): void {
-    const answer = el("div", { class: "bubble", dir: "auto" });
-    setText(answer, answerOf(message));
-    const steps = el("details", { class: "history" }, el("summary", {}, `${this.#steps} steps, each stored once`), this.#checklist.element);
+    const answer = el("div", { class: "bubble" }, ...answerNodes(answerOf(message)));
+    const steps = el("details", { class: "history" }, el("summary", {}, `${this.#agent.steps.length} steps, each stored once`), this.#checklist.element);
     this.#work.replaceChildren(el("span", { class: "sr-only" }, "The agent said: "), answer, steps);
   }
 }

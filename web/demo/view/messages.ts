@@ -1,17 +1,15 @@
-// The messages in order.
+// The messages of a chat in order.
 import type { ConversationState, Message } from "@holdfast-dev/holdfast";
+import type { Role } from "../chats.js";
 import { answerOf, excerpt, isUnfinished } from "../message.js";
-import type { AgentStep } from "../process.js";
-import type { Role } from "../turns.js";
 import { byId, keepAtEnd, setText } from "./dom.js";
 import { type Actions, MessageView } from "./message.js";
 
-export class Chat {
+export class Messages {
   readonly #pane = byId("chat", HTMLElement);
   readonly #list = byId("messages", HTMLOListElement);
   readonly #empty = byId("empty", HTMLElement);
   readonly #live = byId("live", HTMLElement);
-  readonly #steps: readonly AgentStep[];
   readonly #actions: Actions;
   readonly #views = new Map<string, MessageView>();
   /** How many steps of each message were there before this page. */
@@ -20,17 +18,18 @@ export class Chat {
   /** Where the page has scrolled to by itself; from anywhere else the reader has scrolled away. */
   #placed = 0;
 
-  constructor(found: ConversationState, steps: readonly AgentStep[], actions: Actions) {
-    this.#shown = found;
-    this.#steps = steps;
+  /** `found`: what was there before this page. */
+  constructor(state: ConversationState, found: readonly Message[], actions: Actions) {
+    this.#shown = state;
     this.#actions = actions;
-    this.#recovered = new Map(found.messages.filter(isUnfinished).map((message) => [message.id, message.steps.length]));
+    this.#recovered = new Map(found.filter(isUnfinished).map((message) => [message.id, message.steps.length]));
+    this.#list.replaceChildren();
   }
 
-  show(state: ConversationState, role: Role | undefined): void {
+  show(state: ConversationState, role: Role): void {
     const before = this.#shown;
     this.#shown = state;
-    const active = role === "stopped" ? undefined : state.messages.find(isUnfinished);
+    const active = state.messages.find(isUnfinished);
     const left = this.#pane.scrollTop !== this.#placed;
     const atEnd = keepAtEnd(this.#pane, () => {
       this.#empty.hidden = state.messages.length > 0;
@@ -39,7 +38,7 @@ export class Chat {
         view.element.remove();
         this.#views.delete(id);
       }
-      for (const message of state.messages) this.#view(message).update(message, message === active);
+      for (const message of state.messages) this.#view(message).update(message, message === active ? role : "idle");
     });
     if (!atEnd && !left) this.toActive();
     else if (atEnd) this.#placed = this.#pane.scrollTop;
@@ -64,7 +63,7 @@ export class Chat {
   #view(message: Message): MessageView {
     let view = this.#views.get(message.id);
     if (view === undefined) {
-      view = new MessageView(message, this.#steps, this.#recovered.get(message.id) ?? 0, this.#actions);
+      view = new MessageView(message, this.#recovered.get(message.id) ?? 0, this.#actions);
       this.#views.set(message.id, view);
       this.#list.append(view.element);
     }

@@ -1,0 +1,21 @@
+// What a language model is asked.
+import type { Turn } from "./agent.js";
+import type { Passage } from "./search.js";
+
+export type Prompt = readonly { readonly role: "system" | "user" | "assistant"; readonly content: string }[];
+
+const maxTurns = 10;
+
+const system =
+  "You are a research assistant in a chat. Answer briefly, in plain text. Where the user's notes say something about it, " +
+  "quote them: the quote on lines that begin with '> ', and on the next line '— ' and the name of the file.";
+
+/** The question, behind what was said before, with the passages that were found for it. */
+export function promptFor(question: string, passages: readonly Passage[], history: readonly Turn[]): Prompt {
+  const notes = passages.map(({ file, heading, text }) => `[${file}${heading === "" ? "" : `, ${heading}`}]\n${text}`).join("\n\n");
+  return [
+    { role: "system", content: system },
+    ...history.slice(-maxTurns).flatMap(({ question: content, answer }) => [{ role: "user", content }, { role: "assistant", content: answer }] as const),
+    { role: "user", content: notes === "" ? question : `${question}\n\nFrom the user's notes:\n\n${notes}` },
+  ];
+}

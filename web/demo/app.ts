@@ -1,0 +1,120 @@
+// The demo: a chat client whose conversations, answers and files are all kept by Holdfast.
+import type { Holdfast } from "@holdfast-dev/holdfast";
+import { bodyOf } from "./agent/agent.js";
+import { Bell } from "./bell.js";
+import { type Chat, Chats } from "./chats.js";
+import { Library } from "./library.js";
+import { isUnfinished } from "./message.js";
+import type { Recovery } from "./recovery.js";
+import { Room } from "./room.js";
+import { Settings } from "./settings.js";
+import { Banner } from "./view/banner.js";
+import { Composer } from "./view/composer.js";
+import { ConnectionView } from "./view/connection.js";
+import type { Errors } from "./view/errors.js";
+import { Files } from "./view/files.js";
+import { Frame } from "./view/frame.js";
+import { Sidebar } from "./view/sidebar.js";
+import { Storage } from "./view/storage.js";
+
+export class App {
+  readonly #chats: Chats;
+  readonly #frame = new Frame();
+  readonly #banner = new Banner();
+  readonly #sidebar: Sidebar;
+  readonly #files: Files;
+  readonly #connection: ConnectionView;
+  readonly #composer: Composer;
+  readonly #storage: Storage;
+  readonly #failed: (error: unknown) => void;
+  #room: Room | undefined;
+
+  constructor(holdfast: Holdfast, errors: Errors) {
+    this.#failed = (error) => errors.show(error, this.#chats.goOn);
+    const bell = new Bell();
+    const library = new Library(holdfast, bell);
+    const settings = new Settings(() => this.#connection.show());
+    const tools = { search: (query: string) => library.search(query), connection: (signal: AbortSignal) => settings.connection(signal) };
+    this.#chats = new Chats(holdfast, bell, tools, {
+      changed: (chat) => this.#show(chat),
+      failed: this.#failed,
+    });
+    this.#connection = new ConnectionView(settings);
+    this.#storage = new Storage(holdfast, this.#failed);
+    this.#files = new Files(library, (name) => this.#frame.confirm(`Delete the file “${name}”?`, "Its text goes, in every tab. What was quoted from it stays."), this.#failed);
+    this.#sidebar = new Sidebar({
+      select: (chat) => this.#select(chat),
+      delete: (chat) => void this.#delete(chat).catch(this.#failed),
+      create: () => this.#select(this.#chats.create()),
+    });
+    this.#composer = new Composer((text) => this.#send(text));
+    bell.listen(() => void this.#relist().catch(this.#failed));
+  }
+
+  async start(): Promise<void> {
+    await this.#connection.offer();
+    const start = performance.now();
+    await this.#chats.update();
+    const milliseconds = performance.now() - start;
+    const { all } = this.#chats;
+    const events = all.reduce((sum, { conversation }) => sum + conversation.expectedSeq, 0);
+    this.#select(all.find(({ messages }) => messages.some(isUnfinished)) ?? all[0] ?? this.#chats.create(), { events, milliseconds });
+    await this.#files.show();
+    this.#composer.enable();
+  }
+
+  #select(chat: Chat, recovery?: Recovery): void {
+    this.#room?.leave();
+    this.#room = new Room(chat, this.#banner, recovery, this.#failed);
+    this.#frame.closeMenu();
+    this.#composer.focus();
+    this.#show(chat);
+  }
+
+  #show(changed: Chat): void {
+    const { all } = this.#chats;
+    const chat = this.#room?.chat;
+    this.#sidebar.show(all, chat);
+    if (chat === undefined) return;
+    this.#frame.show(chat.role, all.some(({ role }) => role === "here"));
+    if (changed !== chat) return;
+    this.#room?.show();
+    this.#storage.update().catch(this.#failed);
+  }
+
+  /** Another tab has a conversation more or less, or a file. */
+  async #relist(): Promise<void> {
+    await this.#chats.update();
+    this.#leaveWhatIsGone();
+    await this.#files.show();
+  }
+
+  #leaveWhatIsGone(): void {
+    const chat = this.#room?.chat;
+    if (chat === undefined) return;
+    if (!this.#chats.has(chat)) this.#select(this.#chats.all[0] ?? this.#chats.create());
+    else this.#show(chat);
+  }
+
+  async #send(text: string): Promise<void> {
+    const room = this.#room;
+    if (room === undefined) return;
+    const isNew = room.chat.messages.length === 0;
+    try {
+      await room.chat.conversation.send({ body: bodyOf(text, this.#connection.agent) });
+    } catch (error) {
+      this.#failed(error);
+      throw error;
+    }
+    if (isNew) this.#chats.announce();
+    room.toEnd();
+  }
+
+  async #delete(chat: Chat): Promise<void> {
+    const sure = await this.#frame.confirm("Delete this conversation?", "All its messages, steps and answers go, in every tab. This cannot be undone.");
+    if (!sure) return;
+    await this.#chats.delete(chat);
+    this.#leaveWhatIsGone();
+    this.#sidebar.show(this.#chats.all, this.#room?.chat);
+  }
+}

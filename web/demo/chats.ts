@@ -1,0 +1,202 @@
+// All conversations of this browser. Each is followed, and worked on, whichever of them is shown.
+import type { Conversation, Handler, Holdfast, HoldfastError, Message } from "@holdfast-dev/holdfast";
+import { agentOf, type Tools, type Turn } from "./agent/agent.js";
+import type { Bell } from "./bell.js";
+import { isHeldElsewhere } from "./holder.js";
+import { answerOf, isUnfinished, textOf } from "./message.js";
+
+const prefix = "chat/";
+
+/**
+ * Who works on a chat. `"here"`: this tab. `"elsewhere"`: another one, and this one watches. `"starting"`: nobody yet.
+ * `"idle"`: there is nothing to do. `"stopped"`: this tab has, since the storage has failed.
+ */
+export type Role = "here" | "elsewhere" | "starting" | "idle" | "stopped";
+
+/** What chats tell the page. */
+export interface Listener {
+  /** Something about a chat has changed. */
+  changed(chat: Chat): void;
+  /** The storage has failed, and the agent of a chat has stopped, until `goOn`. */
+  failed(error: HoldfastError): void;
+}
+
+/** One conversation. */
+export class Chat {
+  readonly conversation: Conversation;
+  readonly #tools: Omit<Tools, "history">;
+  readonly #listener: Listener;
+  readonly #end: () => void;
+  #stop: () => Promise<void> = () => Promise.resolve();
+  /** The message that this tab is working on. */
+  #active: string | undefined;
+  #elsewhere = false;
+  #stopped = false;
+
+  constructor(conversation: Conversation, tools: Omit<Tools, "history">, listener: Listener) {
+    this.conversation = conversation;
+    this.#tools = tools;
+    this.#listener = listener;
+    this.#end = conversation.subscribe(() => {
+      void this.#look();
+      listener.changed(this);
+    });
+    this.#process();
+    void this.#look();
+  }
+
+  get id(): string {
+    return this.conversation.id;
+  }
+
+  get messages(): readonly Message[] {
+    return this.conversation.state.messages;
+  }
+
+  get title(): string {
+    const [first] = this.messages;
+    return first === undefined ? "New conversation" : textOf(first.body);
+  }
+
+  get role(): Role {
+    if (this.#stopped) return "stopped";
+    if (this.#active !== undefined) return "here";
+    if (!this.messages.some(isUnfinished)) return "idle";
+    return this.#elsewhere ? "elsewhere" : "starting";
+  }
+
+  /** Whether nobody has written into it yet. */
+  get isFresh(): boolean {
+    return this.conversation.expectedSeq === 0;
+  }
+
+  /** Lets the agent work again, if it has stopped. */
+  goOn(): void {
+    if (!this.#stopped) return;
+    this.#process();
+    this.#listener.changed(this);
+  }
+
+  /** Lets go of the conversation. */
+  leave(): void {
+    this.#end();
+    void this.#stop();
+  }
+
+  /** The runner tries again by itself when the storage has failed. People are asked first: they may have to make room. */
+  #process(): void {
+    this.#stopped = false;
+    const stop = this.conversation.process(this.#handle, {
+      onError: (error) => {
+        if (error.code === "lost_ownership") return; // another tab goes on
+        this.#stopped = true;
+        void stop();
+        this.#listener.changed(this);
+        this.#listener.failed(error);
+      },
+    });
+    this.#stop = stop;
+  }
+
+  readonly #handle: Handler = async (work) => {
+    this.#work(work.message.id);
+    work.signal.addEventListener("abort", () => this.#work(undefined));
+    try {
+      await agentOf(work.message.body).answer(work, { ...this.#tools, history: () => this.#before(work.message) });
+    } finally {
+      if (!work.signal.aborted) this.#work(undefined);
+    }
+  };
+
+  /** Finds out whether another tab works on it. */
+  async #look(): Promise<void> {
+    if (this.role !== "starting" && this.role !== "elsewhere") return;
+    const elsewhere = await isHeldElsewhere(this.id);
+    if (elsewhere === this.#elsewhere) return;
+    this.#elsewhere = elsewhere;
+    this.#listener.changed(this);
+  }
+
+  #work(id: string | undefined): void {
+    this.#active = id;
+    this.#elsewhere = false;
+    this.#listener.changed(this);
+  }
+
+  #before(message: Message): Turn[] {
+    const before = this.messages.slice(0, this.messages.findIndex(({ id }) => id === message.id));
+    return before.filter(({ status }) => status === "finished").map((turn) => ({ question: textOf(turn.body), answer: answerOf(turn) }));
+  }
+}
+
+export class Chats {
+  readonly #holdfast: Holdfast;
+  readonly #bell: Bell;
+  readonly #tools: Omit<Tools, "history">;
+  readonly #listener: Listener;
+  readonly #open = new Map<string, Chat>();
+  #updating: Promise<void> = Promise.resolve();
+
+  constructor(holdfast: Holdfast, bell: Bell, tools: Omit<Tools, "history">, listener: Listener) {
+    this.#holdfast = holdfast;
+    this.#bell = bell;
+    this.#tools = tools;
+    this.#listener = listener;
+  }
+
+  /** Those with messages, newest first. Ids begin with the time they were made at. */
+  get all(): readonly Chat[] {
+    return [...this.#open.values()].filter(({ messages }) => messages.length > 0).sort((a, b) => (a.id < b.id ? 1 : -1));
+  }
+
+  /** Whether a chat has not been let go of. */
+  has(chat: Chat): boolean {
+    return this.#open.get(chat.id) === chat;
+  }
+
+  /** Lets the agents work again that have stopped; undefined if none has. */
+  get goOn(): (() => void) | undefined {
+    const stopped = [...this.#open.values()].filter(({ role }) => role === "stopped");
+    return stopped.length === 0 ? undefined : () => stopped.forEach((chat) => chat.goOn());
+  }
+
+  /** Opens what is new in the store, and lets go of what is gone from it. */
+  update(): Promise<void> {
+    this.#updating = this.#updating.catch(() => undefined).then(() => this.#update());
+    return this.#updating;
+  }
+
+  async #update(): Promise<void> {
+    const stored = new Set((await this.#holdfast.conversations(prefix)).map(({ id }) => id));
+    for (const id of stored) if (!this.#open.has(id)) this.#keep(await this.#holdfast.recover(id));
+    for (const [id, chat] of this.#open) {
+      if (stored.has(id) || chat.isFresh) continue;
+      chat.leave();
+      this.#open.delete(id);
+    }
+  }
+
+  /** A chat without messages. It is stored with the first one. */
+  create(): Chat {
+    for (const chat of this.#open.values()) if (chat.isFresh) return chat;
+    const id = `${prefix}${Date.now().toString(36)}-${crypto.randomUUID().slice(0, 8)}`;
+    return this.#keep(this.#holdfast.create(id));
+  }
+
+  /** To be called when a chat has got its first message. */
+  announce(): void {
+    this.#bell.ring();
+  }
+
+  async delete(chat: Chat): Promise<void> {
+    await this.#holdfast.delete(chat.id);
+    await this.update();
+    this.#bell.ring();
+  }
+
+  #keep(conversation: Conversation): Chat {
+    const chat = new Chat(conversation, this.#tools, this.#listener);
+    this.#open.set(conversation.id, chat);
+    return chat;
+  }
+}

@@ -1,0 +1,2 @@
+/** Where the demo keeps everything but its settings. */
+export const database = "holdfast-demo";

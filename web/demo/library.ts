@@ -1,0 +1,76 @@
+// The user's files: each is a conversation of its own, whose last message is the text as it was dropped last.
+import { type Holdfast, HoldfastError } from "@holdfast-dev/holdfast";
+import type { Bell } from "./bell.js";
+import { type Document, type Found, search } from "./agent/search.js";
+import { textOf } from "./message.js";
+
+const prefix = "file/";
+const maxBytes = 2_000_000;
+const readable = /\.(?:txt|text|md|markdown|mdown)$/iu;
+
+/** Why a file was not taken, in words for people. */
+export class FileRefused extends Error {}
+
+export class Library {
+  readonly #holdfast: Holdfast;
+  readonly #bell: Bell;
+  /** What has been read, by id and head. */
+  readonly #texts = new Map<string, string>();
+
+  constructor(holdfast: Holdfast, bell: Bell) {
+    this.#holdfast = holdfast;
+    this.#bell = bell;
+  }
+
+  /** The names of the files, in order. */
+  async names(): Promise<string[]> {
+    const files = await this.#holdfast.conversations(prefix);
+    return files.map(({ id }) => id.slice(prefix.length));
+  }
+
+  /** Stores a file, in place of the one of this name. Rejects with {@link FileRefused} what is no text. */
+  async add(file: File): Promise<void> {
+    const name = file.name.toWellFormed();
+    if (!readable.test(name) && !file.type.startsWith("text/")) throw new FileRefused(`“${name}” is neither text nor Markdown.`);
+    if (file.size > maxBytes) throw new FileRefused(`“${name}” has more than ${maxBytes / 1e6} MB.`);
+    let text: string;
+    try {
+      text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+    } catch {
+      throw new FileRefused(`“${name}” cannot be read as text in UTF-8.`);
+    }
+    await this.put(name, text);
+  }
+
+  async put(name: string, text: string): Promise<void> {
+    const stored = await this.#holdfast.recover(prefix + name).catch((error: unknown) => {
+      if (error instanceof HoldfastError && error.code === "invalid_argument") throw new FileRefused(`The name “${name}” cannot be kept.`);
+      throw error;
+    });
+    await stored.send({ body: { text } });
+    this.#bell.ring();
+  }
+
+  /** Deletes a file, its text included. */
+  async remove(name: string): Promise<void> {
+    await this.#holdfast.delete(prefix + name);
+    this.#bell.ring();
+  }
+
+  /** The passages that fit a query best, and how many files were looked at. */
+  async search(query: string): Promise<{ files: number; passages: Found[] }> {
+    const documents = await this.#read();
+    return { files: documents.length, passages: search(documents, query) };
+  }
+
+  async #read(): Promise<Document[]> {
+    const documents: Document[] = [];
+    for (const { id, head } of await this.#holdfast.conversations(prefix)) {
+      const version = `${id}\0${head}`;
+      const text = this.#texts.get(version) ?? textOf((await this.#holdfast.recover(id)).state.messages.at(-1)?.body);
+      this.#texts.set(version, text);
+      documents.push({ name: id.slice(prefix.length), text });
+    }
+    return documents;
+  }
+}
