@@ -8,7 +8,13 @@ export class Call {
   readonly path: string;
   /** Its idempotency key; undefined if it came without. */
   readonly key: string | undefined;
-  readonly body: { readonly stream?: boolean; readonly messages?: readonly { readonly content: string }[]; readonly query?: string };
+  readonly authorization: string | undefined;
+  readonly body: {
+    readonly model?: string;
+    readonly stream?: boolean;
+    readonly messages?: readonly { readonly content: string }[];
+    readonly query?: string;
+  };
   /** Resolves when the client is gone, or the answer has ended. */
   readonly gone: Promise<void>;
   readonly #response: ServerResponse;
@@ -16,6 +22,7 @@ export class Call {
   constructor(request: IncomingMessage, response: ServerResponse, body: string) {
     this.path = request.url ?? "";
     this.key = request.headers["idempotency-key"] as string | undefined;
+    this.authorization = request.headers.authorization;
     this.body = JSON.parse(body) as Call["body"];
     this.#response = response;
     this.gone = new Promise((resolve) => response.once("close", resolve));
@@ -59,7 +66,13 @@ export class Model {
   private constructor(http: HttpServer, behind: string) {
     this.#http = http;
     this.origin = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-    http.on("request", (request, response) => void (request.method === "POST" ? this.#take(request, response) : pass(behind, request, response)));
+    http.on("request", (request, response) => {
+      // Pages of other origins may ask, as of the services that this stands for.
+      response.setHeader("access-control-allow-origin", "*");
+      response.setHeader("access-control-allow-headers", "authorization, content-type");
+      if (request.method === "OPTIONS") response.end();
+      else void (request.method === "POST" ? this.#take(request, response) : pass(behind, request, response));
+    });
   }
 
   /** Starts on a free port, in front of the server with the origin `behind`. */

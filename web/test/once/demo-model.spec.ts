@@ -1,0 +1,193 @@
+// The demo with a language model: at an address, and the browser's own.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Page } from "@playwright/test";
+import { addSamples, answer, banner, finished, message, recovered, role, say, stories, stranger, test as base, visit } from "../harness/demo.js";
+import { Model } from "../harness/model.js";
+import { expect } from "../harness/test.js";
+
+const key = "sk-not-to-be-stored-4711";
+const question = "What holds kelp in a storm?";
+const steps = ["query", "search", "answer"];
+const once = ["received", "step 0", "step 1", "step 2", "finished"];
+
+/** The model is on another origin than the page. */
+const test = base.extend<{ model: Model }>({
+  model: async ({ server }, use) => {
+    const model = await Model.start(server.origin);
+    await use(model);
+    await model.close();
+  },
+});
+
+/** Fills in where the model is. */
+async function connect(page: Page, model: Model, keep = false): Promise<void> {
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Address").fill(`${model.origin}/v1/`);
+  await dialog.getByLabel("Model").fill("small");
+  await dialog.getByLabel("Key, if one is needed").fill(key);
+  await dialog.getByLabel("Keep this").setChecked(keep);
+  await dialog.getByRole("button", { name: "Connect" }).click();
+  await expect(dialog).toBeHidden();
+}
+
+async function choose(page: Page, model: Model, keep = false): Promise<void> {
+  await page.getByLabel("Who answers").selectOption("Language model at an address");
+  await connect(page, model, keep);
+}
+
+/** Whether a text is anywhere in a folder. */
+function holds(folder: string, text: string): string[] {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.map(({ parentPath, name }) => join(parentPath, name)).filter((file) => readFileSync(file).includes(text));
+}
+
+test("a page killed in the middle of the stream goes on with the answer, and asks for nothing again that it has", async ({ launch, model, profile, server }) => {
+  const first = await launch();
+  const before = await first.newPage();
+  await visit(before, server);
+  await addSamples(before);
+  await choose(before, model);
+  await say(before, question);
+  const query = await model.next();
+  expect(query).toMatchObject({ path: "/v1/chat/completions", authorization: `Bearer ${key}`, body: { model: "small" } });
+  expect(query.body.messages?.[0]?.content).toContain(question);
+  query.say("holdfast kelp anchored");
+  const lost = await model.next();
+  expect(lost.body.stream).toBe(true);
+  expect(lost.body.messages?.at(-1)?.content).toContain("A kelp is anchored by its holdfast");
+  lost.stream("> It is anchored", " by its holdfast");
+  await expect(message(before).locator(".partial")).toContainText("by its holdfast");
+  await first.kill();
+  await lost.gone;
+  expect(holds(profile, key), "the key is kept out of storage").toEqual([]);
+
+  const second = await launch();
+  const page = await second.newPage();
+  await visit(page, server);
+  await recovered(page, 2, steps);
+  await expect(message(page).locator(".partial"), "what had streamed is still there").toContainText("by its holdfast");
+  await expect(page.getByText("A message waits until it is known where the language model is.")).toBeVisible();
+  await page.locator("#wanted").getByRole("button", { name: "Connect" }).click();
+  await connect(page, model);
+  const whole = await model.next();
+  expect(whole.body, "the same question, with the same passages").toEqual(lost.body);
+  whole.stream("> The holdfast holds.\n", "— kelp.md\n\n", "That is all.");
+  whole.done();
+  await finished(page);
+  await expect(answer(page).locator("blockquote")).toContainText("The holdfast holds.");
+  await expect(answer(page).locator("cite")).toHaveText("kelp.md");
+  expect(model.counts).toEqual({ "/v1/chat/completions": 3 });
+  expect(await stories(await stranger(await second.newPage(), server))).toEqual([once]);
+});
+
+test("with the user's leave the connection is kept, and after a kill it goes on unasked", async ({ launch, model, server }) => {
+  const first = await launch();
+  const before = await first.newPage();
+  await visit(before, server);
+  await choose(before, model, true);
+  await say(before, question);
+  (await model.next()).stream("Half"); // there are no files, so nothing is asked for a query
+  await expect(message(before).locator(".partial")).toContainText("Half");
+  await first.close();
+
+  const second = await launch();
+  const page = await second.newPage();
+  await visit(page, server);
+  const again = await model.next();
+  again.stream("Whole.");
+  again.done();
+  await finished(page);
+  await expect(answer(page)).toHaveText("Whole.");
+  // What was said before is part of the next question.
+  await say(page, "And then?");
+  const next = await model.next();
+  expect(next.body.messages?.slice(1).map(({ content }) => content)).toEqual([question, "Whole.", "And then?"]);
+  next.stream("The end.");
+  next.done();
+  await finished(page, 1);
+});
+
+test("a second tab learns of the connection from the first, and goes on without asking when that is gone", async ({ context, model, page, server }) => {
+  await visit(page, server);
+  await choose(page, model);
+  await say(page, question);
+  const lost = await model.next();
+  const second = await context.newPage();
+  await visit(second, server);
+  lost.stream("Seen in ", "both");
+  for (const tab of [page, second]) await expect(message(tab).locator(".partial")).toContainText("Seen in both");
+  await page.close();
+  const again = await model.next();
+  again.stream("Done.");
+  again.done();
+  await finished(second);
+  await expect(answer(second)).toHaveText("Done.");
+  await expect(second.locator("#wanted")).toBeHidden();
+});
+
+test("cancel ends the request; a stream that is cut off is asked for again; what is final fails the message", async ({ complaints, model, page, server }) => {
+  await visit(page, server);
+  await choose(page, model);
+  await say(page, question);
+  const cancelled = await model.next();
+  cancelled.stream("Never ");
+  await message(page).getByRole("button", { name: "Cancel" }).click();
+  await cancelled.gone;
+  await expect(message(page)).toContainText("Cancelled.");
+  await message(page).getByRole("button", { name: "Try again" }).click();
+  const cut = await model.next();
+  cut.stream("Half an");
+  cut.breakOff();
+  (await model.next()).fail(503);
+  (await model.next()).fail(401);
+  await expect(message(page)).toContainText("This step has failed. TerminalError: the model answered 401");
+  expect(complaints.splice(0).length, "the browser tells of each refusal").toBe(2);
+  await message(page).getByRole("button", { name: "Try again" }).click();
+  const whole = await model.next();
+  whole.stream("Whole.");
+  whole.done();
+  await finished(page);
+  await expect(answer(page)).toHaveText("Whole.");
+});
+
+test("without a network a message waits, and goes on when there is one", async ({ complaints, context, model, page, server }) => {
+  await visit(page, server);
+  await choose(page, model);
+  await context.setOffline(true);
+  await expect(role(page)).toContainText("no network");
+  await say(page, question);
+  await expect(message(page)).toContainText("Working on it");
+  await expect.poll(() => complaints.length, { message: "a request was tried" }).toBe(1);
+  await context.setOffline(false);
+  const call = await model.next();
+  call.stream("There you are.");
+  call.done();
+  await finished(page);
+  await expect(role(page)).toHaveText("Ready");
+  expect(complaints.splice(0).join()).toContain("ERR_INTERNET_DISCONNECTED");
+});
+
+test("the browser's own model is offered where there is one, and answers", async ({ context, page, server }) => {
+  // The browser of the tests has the interface and no model, so that a stand-in has to answer, as the specification says.
+  await page.addInitScript(() => {
+    const session = {
+      promptStreaming: (prompt: string) => new Blob([`You asked: ${prompt}`]).stream().pipeThrough(new TextDecoderStream()),
+      destroy: () => undefined,
+    };
+    Object.assign(globalThis, { LanguageModel: { availability: () => Promise.resolve("available"), create: () => Promise.resolve(session) } });
+  });
+  await visit(page, server);
+  await page.getByLabel("Who answers").selectOption("This browser's own model");
+  await say(page, question);
+  await finished(page);
+  await expect(answer(page)).toHaveText(`You asked: ${question}`);
+
+  // In another tab there is none: the message was answered by one, and that one is not offered.
+  const without = await context.newPage();
+  await without.addInitScript(() => Reflect.deleteProperty(globalThis, "LanguageModel"));
+  await visit(without, server);
+  await expect(banner(without)).toContainText("nothing left to do");
+  await expect(without.getByLabel("Who answers").locator("option")).toHaveText(["Research assistant, offline", "Language model at an address"]);
+  await expect(answer(without)).toHaveText(`You asked: ${question}`);
+});
