@@ -100,6 +100,7 @@ export class App {
     const room = this.#room;
     if (room === undefined) return;
     const isNew = room.chat.messages.length === 0;
+    this.#banner.hide();
     try {
       await room.chat.conversation.send({ body: bodyOf(text, this.#connection.agent) });
     } catch (error) {
