@@ -883,3 +883,28 @@ func TestCrowd(t *testing.T) {
 		})
 	}
 }
+
+// TestFunctionOfAnAttemptThatIsOver: stopped while the start of a step is on its
+// way into the log, the step must not have its effects any more.
+func TestFunctionOfAnAttemptThatIsOver(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		b.store.next = []func(func() (uint64, error)) (uint64, error){pass, func(append func() (uint64, error)) (uint64, error) {
+			time.Sleep(time.Second)
+			return append()
+		}}
+		calls := 0
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			return a.Begin("pay", runner.StepOptions{SideEffect: runner.Rerun}).Run(func(context.Context, runner.Call) ([]byte, error) {
+				calls++
+				return nil, nil
+			})
+		}, runner.Options{})
+		rest(500 * time.Millisecond)
+		b.stop()
+		rest(time.Minute)
+		expect(t, "calls", calls, 0)
+		expect(t, "log", words(t, memory), []string{received, started, "pay started", stopped})
+	})
+}

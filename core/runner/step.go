@@ -158,6 +158,10 @@ func (s *Place) retry(fn Func, uncertain bool) ([]byte, error) {
 	a, retry := s.attempt, s.options.Retry
 	call := Call{IdempotencyKey: a.key(strconv.FormatUint(uint64(s.index), 10)), Uncertain: uncertain}
 	for {
+		// It may be over since the step began: then fn must not have effects.
+		if a.ctx.Err() != nil {
+			return nil, context.Cause(a.ctx)
+		}
 		call.Attempt++
 		output, err := s.call(fn, call)
 		var terminal *TerminalError

@@ -132,6 +132,7 @@ class Attempt {
     ) as RunStep;
     let result: Uint8Array | undefined;
     let error: string | undefined;
+    if (this.#controller.signal.aborted) return;
     try {
       result = encodeValue("process", "the result", await handler({ message, step, signal: this.#controller.signal }));
     } catch (thrown) {
@@ -162,6 +163,7 @@ class Attempt {
       const emit = (part: Uint8Array): Promise<null> => this.#instance.call<null>((bridge, done) => bridge.emit(call, part, done));
       const answer = async (): Promise<void> => {
         try {
+          if (controller.signal.aborted) return;
           const output = await work({ signal: controller.signal, idempotencyKey, attempt, uncertain }, emit);
           if (!controller.signal.aborted) this.#tell((bridge) => bridge.reply(call, output));
         } catch (error) {
