@@ -69,6 +69,8 @@ func (a *Attempt) owned(s *core.State) error {
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the conversation was deleted"}
 	case m.Cancelled:
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the message was cancelled"}
+	case m.Pending() && !m.InProgress: // it was cancelled and retried, or deleted and sent again, and that is heard of at once
+		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the message waits to be processed again"}
 	case m.Runner != a.runner.id:
 		return errLost("the message was started by another runner")
 	default:

@@ -908,3 +908,42 @@ func TestFunctionOfAnAttemptThatIsOver(t *testing.T) {
 		expect(t, "log", words(t, memory), []string{received, started, "pay started", stopped})
 	})
 }
+
+// TestCancelledAndRetriedAtOnce: a runner that hears of both together must not
+// go on as if nothing had happened, but begin anew.
+func TestCancelledAndRetriedAtOnce(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b, other := open(t, memory), open(t, memory)
+		b.send("m")
+		b.store.deaf = true
+		var calls atomic.Int32 // the attempts may overlap
+		causes := make(chan error, 2)
+		b.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+			_, err := a.Begin("s", runner.StepOptions{}).Run(func(ctx context.Context, c runner.Call) ([]byte, error) {
+				if calls.Add(1) == 1 {
+					return never(ctx, c)
+				}
+				time.Sleep(time.Second)
+				return []byte("second"), nil
+			})
+			causes <- context.Cause(ctx)
+			return nil, err
+		}, runner.Options{})
+		rest(time.Second)
+		for _, settle := range []func(context.Context, string) (bool, error){other.Cancel, other.Retry} {
+			if did, err := settle(t.Context(), "m"); !did || err != nil {
+				t.Fatal(did, err)
+			}
+		}
+		if err := b.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Minute)
+		b.stop()
+		if first, second := <-causes, <-causes; !errors.Is(first, core.ErrCancelled) || second != nil {
+			t.Errorf("the attempts ended with %v and %v", first, second)
+		}
+		expect(t, "log", words(t, memory), []string{received, started, cancelled, "message_retried", started, "s completed", finished})
+		expect(t, "OnError", b.said, []string(nil))
+	})
+}
