@@ -158,18 +158,39 @@ func (r *runner) own() (worked bool, err error) {
 		return false, err
 	}
 	for {
-		var m core.Message
-		err := r.until(ctx, func(s *core.State) (found bool) {
-			m, found = s.NextPending()
-			return found
-		})
-		if err != nil {
+		id, found := r.next(ctx)
+		switch {
+		case ctx.Err() != nil:
 			return true, nil
+		case found:
+			err = r.attempt(ctx, id)
+		default:
+			if err = r.Refresh(ctx); err != nil && passes(err) {
+				err = nil // nothing depends on it; the next look may work
+			}
 		}
-		if err := r.attempt(ctx, m.ID); err != nil {
+		if err != nil {
 			return true, err
 		}
 	}
+}
+
+// lookInterval is how often a runner without work looks into the log by itself.
+// News of a message can be lost: its tab may die right behind the commit.
+const lookInterval = 10 * time.Second
+
+// next returns the message to be processed next. It waits for one no longer
+// than lookInterval.
+func (r *runner) next(ctx context.Context) (id string, found bool) {
+	ctx, cancel := context.WithTimeout(ctx, lookInterval)
+	defer cancel()
+	_ = r.until(ctx, func(s *core.State) bool {
+		var m core.Message
+		m, found = s.NextPending()
+		id = m.ID
+		return found
+	})
+	return id, found
 }
 
 func (r *runner) lock() (core.Lock, error) {

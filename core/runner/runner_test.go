@@ -947,3 +947,18 @@ func TestCancelledAndRetriedAtOnce(t *testing.T) {
 		expect(t, "OnError", b.said, []string(nil))
 	})
 }
+
+// TestNewsThatAreLost: a tab can die between the commit of a message and the
+// news of it, and nobody else knows that it is there.
+func TestNewsThatAreLost(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b, other := open(t, memory), open(t, memory)
+		b.store.deaf = true
+		b.run(func(context.Context, *runner.Attempt) ([]byte, error) { return nil, nil }, runner.Options{})
+		rest(time.Hour)
+		other.send("m")
+		rest(15 * time.Second)
+		expect(t, "log", words(t, memory), []string{received, started, finished})
+		b.stop()
+	})
+}
