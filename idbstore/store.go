@@ -45,6 +45,7 @@ type Store struct {
 	last     error
 	watchers map[*watcher]struct{}
 	unposted map[string][]byte // stream to the key of its last record, for other tabs
+	posting  bool              // a post was less than postDelay ago
 }
 
 var (
@@ -142,25 +143,33 @@ func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
 	}
 }
 
-// postDelay is how long news for other tabs wait for more of the same stream.
-// A post costs a fifth of an append, and only the last head matters.
+// postDelay is how long news for other tabs wait for more of the same stream,
+// behind a post. A post costs a fifth of an append, and only the last head matters.
 const postDelay = 4 * time.Millisecond
 
-// announce tells this tab about a new record at once, and the others soon.
+// announce tells this tab and the others about a new record. After a pause the
+// others hear of it before the append is acknowledged: the tab may end right
+// then, and the timers of a page in the background are slow.
 func (s *Store) announce(stream string, key []byte) {
 	s.received(key)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.unposted) == 0 {
-		time.AfterFunc(postDelay, s.post)
-	}
 	s.unposted[stream] = key
+	posting := s.posting
+	s.mu.Unlock()
+	if !posting {
+		s.post()
+	}
 }
 
+// post sends the news, and again after a while if there are more by then.
 func (s *Store) post() {
 	s.mu.Lock()
 	unposted := s.unposted
 	s.unposted = map[string][]byte{}
+	s.posting = len(unposted) > 0 && !s.closed
+	if s.posting {
+		time.AfterFunc(postDelay, s.post)
+	}
 	s.mu.Unlock()
 	for _, key := range unposted {
 		s.peers.post(key)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -160,6 +162,55 @@ func TestMissedNotices(t *testing.T) {
 	if _, err := s.Append(context.Background(), "s", 0, nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// Other tabs hear of an append that comes after a pause before it is
+// acknowledged, and of those right behind it together.
+func TestNewsForOtherTabs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		s, other := startFake(t, d, 0), startFake(t, d, 0)
+		var mu sync.Mutex
+		var heads []uint64
+		other.Watch(func(stream core.StreamInfo) {
+			mu.Lock()
+			defer mu.Unlock()
+			heads = append(heads, stream.Head)
+		})
+		add := func(expected uint64) {
+			t.Helper()
+			if _, err := s.Append(t.Context(), "s", expected, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check := func(want ...uint64) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(heads, want) {
+				t.Errorf("heard of %v, want %v", heads, want)
+			}
+		}
+		add(0)
+		check(1)
+		add(1)
+		add(2)
+		check(1)
+		time.Sleep(postDelay)
+		check(1, 3)
+		add(3)
+		check(1, 3)
+		time.Sleep(time.Second)
+		check(1, 3, 4)
+		add(4)
+		check(1, 3, 4, 5)
+		add(5)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		check(1, 3, 4, 5, 6)
+	})
 }
 
 func TestResetOverFake(t *testing.T) {
