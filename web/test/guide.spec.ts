@@ -166,6 +166,23 @@ test("a tab goes on at once where another one has crashed", async ({ launch, mod
   expect(requests(model)).toEqual({ "step 0": 1, "step 1": 1, "step 2": 2 });
 });
 
+test("a question that is asked before the page is ready waits, and is not lost", async ({ page, model }) => {
+  let arrive = (): void => undefined;
+  const arrival = new Promise<void>((resolve) => (arrive = resolve));
+  await page.route("**/*.wasm", async (route) => {
+    await arrival;
+    await route.continue();
+  });
+  await visit(page, model);
+  await page.getByRole("textbox").fill("How deep is the sea?");
+  await page.getByRole("textbox").press("Enter");
+  const asked = page.getByRole("button", { name: "Ask" }).click();
+  arrive();
+  await asked;
+  expect((await model.next()).body.messages?.[0]?.content).toContain("How deep is the sea?");
+  expect(page.url(), "no form was sent the old way").toBe(`${model.origin}/index.html`);
+});
+
 test("Cancel aborts the request, and Retry goes on behind the completed steps", async ({ page, model }) => {
   await visit(page, model);
   await ask(page, "How deep is the sea?");

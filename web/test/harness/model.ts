@@ -3,6 +3,9 @@
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
+/** How long a test waits for a request. */
+const deadline = 30_000;
+
 /** A request that waits for its answer. */
 export class Call {
   readonly path: string;
@@ -86,7 +89,15 @@ export class Model {
 
   /** The next request, in the order of their arrival; waits for it. */
   async next(): Promise<Call> {
-    return this.#arrived.shift() ?? (await new Promise<Call>((resolve) => this.#awaited.push(resolve)));
+    const arrived = this.#arrived.shift();
+    if (arrived !== undefined) return arrived;
+    return await new Promise<Call>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`the model was asked nothing in ${deadline} ms`)), deadline);
+      this.#awaited.push((call) => {
+        clearTimeout(timer);
+        resolve(call);
+      });
+    });
   }
 
   /** How many requests nobody has fetched with `next`. */
