@@ -17,9 +17,10 @@ async function work(tab: Tab, name: string): Promise<void> {
     page.stop = conversation.process(
       async ({ message, step, signal }) => {
         signal.addEventListener("abort", () => void globalThis.tell(`${who}: signal ${(signal.reason as { code?: string }).code}`));
-        await globalThis.tell(`${who}: ${message.id}`);
         return await step("wait", async () => {
-          await new Promise<void>((resolve) => (page.release = resolve));
+          const released = new Promise<void>((resolve) => (page.release = resolve));
+          await globalThis.tell(`${who}: ${message.id}`); // it can be released now
+          await released;
           return who;
         }).catch(async (error: { code?: string }) => {
           await globalThis.tell(`${who}: step ${error.code}`);

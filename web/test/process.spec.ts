@@ -143,13 +143,14 @@ test("a step that fails is tried again, up to its last attempt, unless it fails 
     conversation.process(
       async ({ message, step }) =>
         step(message.id, async ({ attempt, signal }) => {
-          await globalThis.tell(`${message.id} ${attempt}`);
+          const telling = globalThis.tell(`${message.id} ${attempt}`);
+          if (message.id === "slow") {
+            await new Promise((resolve) => signal.addEventListener("abort", resolve)); // which may come before the test was told
+            void globalThis.tell(String(signal.reason));
+          }
+          await telling;
           if (message.id === "flaky" && attempt === 3) return "done";
           if (message.id === "terminal") throw new TerminalError("never mind");
-          if (message.id === "slow") {
-            await new Promise((resolve) => signal.addEventListener("abort", resolve));
-            await globalThis.tell(String(signal.reason));
-          }
           throw new RangeError("too far");
         }, message.id === "slow" ? { timeout: 50, maxAttempts: 2 } : {}),
       { maxAttempts: 3, backoff: { initial: 1, max: 4 } },
