@@ -62,6 +62,37 @@ onEachStore(() => {
     });
   });
 
+  test("an old state knows nothing of what came later", async ({ holdfast }) => {
+    const told = await holdfast.evaluate(async (holdfast) => {
+      const c = holdfast.create("c");
+      const states: ConversationState[] = [];
+      const keep = (): number => states.push(c.state);
+      keep();
+      await c.recordStepCompleted("b", 0, "early"); // it was not received
+      keep();
+      await c.receiveMessage({ id: "a" });
+      keep();
+      await c.receiveMessage({ id: "b" });
+      keep();
+      await holdfast.delete("c");
+      await c.refresh();
+      keep();
+      await c.receiveMessage({ id: "b" });
+      keep();
+      return states.map((state) =>
+        [state.messages.map(({ id }) => id).join(), ...["a", "b"].map((id) => `${state.isReceived(id)} ${state.message(id)?.id} ${String(state.completedStep(id, 0)?.output)}`)].join("; "),
+      );
+    });
+    expect(told).toEqual([
+      "; false undefined undefined; false undefined undefined",
+      "; false undefined undefined; false undefined early",
+      "a; true a undefined; false undefined early",
+      "a,b; true a undefined; true b early",
+      "; false undefined undefined; false undefined undefined",
+      "b; false undefined undefined; true b undefined",
+    ]);
+  });
+
   test("what is read-only stays as it is", async ({ holdfast }) => {
     const kept = await holdfast.evaluate((holdfast) => {
       const c = holdfast.create("c");
