@@ -3,7 +3,7 @@ import * as check from "./check.js";
 import { HoldfastError, TerminalError } from "./errors.js";
 import { errorOf, type Instance } from "./instance.js";
 import type { Handler, Message, ProcessOptions, RunStep, StepContext, StepOptions, Streamed } from "./types.js";
-import { decodeValue, encodeValue } from "./values.js";
+import { decodeValue, encodedArray, encodeValue } from "./values.js";
 
 // The runner is in Go, see core/runner. It calls back when a function of the
 // application is to be called; what such a function throws stays here.
@@ -217,20 +217,23 @@ async function streamed(
   context: StepContext,
   emit: (part: Uint8Array) => Promise<unknown>,
 ): Promise<Uint8Array | undefined> {
-  const chunks: unknown[] = [];
   const source: unknown = await fn(context);
   if (typeof source !== "object" || source === null || !(Symbol.asyncIterator in source)) {
     throw new TerminalError("the function of a streaming step must return an async iterable, such as that of an async generator");
   }
+  const parts: Uint8Array[] = [];
+  let text: string | undefined = "";
+  let size = 0;
   for await (const chunk of source as AsyncIterable<unknown>) {
     if (context.signal.aborted) throw context.signal.reason;
     const part = encodeValue("step", "a chunk", chunk);
     if (part === undefined) throw check.refuse("step", "a chunk must not be undefined");
-    chunks.push(chunk);
+    if ((size += part.byteLength) > check.maxPayloadBytes) throw check.refuseSize("step", "the output");
+    parts.push(part);
+    text = typeof chunk === "string" && text !== undefined ? text + chunk : undefined;
     await emit(part);
   }
-  const text = chunks.every((chunk) => typeof chunk === "string");
-  return encodeValue("step", "the output", text ? chunks.join("") : chunks);
+  return text === undefined ? encodedArray(parts) : encodeValue("step", "the output", text);
 }
 
 function retryOptions(operation: string, given: Readonly<Record<"maxAttempts" | "backoff" | "timeout", unknown>>): Retry {

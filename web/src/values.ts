@@ -24,6 +24,19 @@ export function encodeValue(operation: string, what: string, value: unknown): Ui
   return bytes;
 }
 
+/** An array of values that are encoded already. */
+export function encodedArray(items: readonly Uint8Array[]): Uint8Array {
+  const header = [0xdd, items.length >>> 24, items.length >>> 16, items.length >>> 8, items.length]; // msgpack's array 32
+  const bytes = new Uint8Array(items.reduce((size, item) => size + item.byteLength, header.length));
+  bytes.set(header);
+  let at = header.length;
+  for (const item of items) {
+    bytes.set(item, at);
+    at += item.byteLength;
+  }
+  return bytes;
+}
+
 /** The inverse of {@link encodeValue}. */
 export function decodeValue(bytes: Uint8Array | null): unknown {
   if (bytes === null || bytes.byteLength === 0) return undefined;

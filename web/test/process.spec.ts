@@ -292,6 +292,60 @@ test.describe("streaming", () => {
     ]);
   });
 
+  test("a chunk is what it was when it came, though its object is used again", async ({ tab }) => {
+    await send(tab, "bytes", "snapshots", "mixed", "many");
+    await tab.evaluate(({ conversation }) => {
+      conversation.process(async ({ message: { id }, step }) =>
+        step.stream(id, async function* () {
+          const buffer = new Uint8Array(1);
+          const snapshot = { text: "" };
+          switch (id) {
+            case "bytes":
+              for (buffer[0] = 1; buffer[0] < 3; buffer[0]++) yield buffer;
+              return;
+            case "snapshots":
+              for (const token of ["once ", "upon"]) {
+                snapshot.text += token;
+                yield snapshot;
+              }
+              return;
+            case "mixed":
+              yield* ["text", null, [1], new Date(5)];
+              return;
+            default:
+              for (let i = 0; i < 70_000; i++) yield i;
+          }
+        }),
+      );
+    });
+    await become(tab, "many", "finished");
+    const results = await tab.evaluate(({ conversation }) => conversation.state.messages.map(({ result }) => result as unknown[]));
+    expect(results.slice(0, 3)).toEqual([
+      [new Uint8Array([1]), new Uint8Array([2])],
+      [{ text: "once " }, { text: "once upon" }],
+      ["text", null, [1], new Date(5)],
+    ]);
+    expect(results[3]).toEqual(Array.from({ length: 70_000 }, (_, i) => i));
+  });
+
+  test("an output that is getting too large ends the step at once", async ({ tab, told }) => {
+    await send(tab, "m");
+    await tab.evaluate(({ conversation }) => {
+      conversation.process(async ({ step }) =>
+        step.stream("write", async function* () {
+          try {
+            for (;;) yield "x".repeat(2 ** 20);
+          } finally {
+            await globalThis.tell("the generator has ended");
+          }
+        }),
+      );
+    });
+    await become(tab, "m", "failed");
+    expect(await tab.evaluate(({ conversation }) => conversation.state.message("m")?.error)).toContain("too_large: the output is larger than");
+    expect(told).toEqual(["the generator has ended"]);
+  });
+
   test("a hundred tokens a second cost about ten commits a second, and can be read after the page is gone", async ({ context, page, tab, server }) => {
     await send(tab, "m");
     await tab.evaluate(({ conversation }) => {
