@@ -95,17 +95,17 @@ func (a *Attempt) decide(event core.Event) func(*core.State) ([]core.Event, erro
 	}
 }
 
-// has reports whether the message is as event makes it: it was appended before,
-// and nobody could tell.
+// has reports whether the message is as event makes it, or beyond that: it was
+// appended before and nobody could tell, or somebody else was faster.
 func has(m *core.Message, event core.Event) bool {
 	step, open := m.OpenStep(event.Step)
+	_, completed := completedStep(m, event.Step)
 	switch event.Kind {
 	case core.KindStepStarted:
-		return open && step.Started
+		return completed || open && step.Started
 	case core.KindStepStreamed:
-		return open && event.Offset > 0 && uint64(len(step.Output)) > event.Offset
+		return completed || open && event.Offset > 0 && uint64(len(step.Output)) > event.Offset
 	case core.KindStepCompleted:
-		_, completed := completedStep(m, event.Step)
 		return completed
 	case core.KindProcessingFinished:
 		return m.Finished

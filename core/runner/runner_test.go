@@ -962,3 +962,65 @@ func TestNewsThatAreLost(t *testing.T) {
 		b.stop()
 	})
 }
+
+// TestCompletedMeanwhile: somebody else completes a step while its function is
+// at work. The log has their output, so the handler goes on with that one, as
+// it would after a crash.
+func TestCompletedMeanwhile(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b, other := open(t, memory), open(t, memory)
+		b.send("m")
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			return a.Begin("s", runner.StepOptions{}).Run(func(context.Context, runner.Call) ([]byte, error) {
+				time.Sleep(time.Second)
+				return []byte("mine"), nil
+			})
+		}, runner.Options{})
+		rest(500 * time.Millisecond)
+		if err := other.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.RecordStepCompleted(t.Context(), "m", 0, []byte("theirs")); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Minute)
+		b.stop()
+		expect(t, "result", string(b.message("m").Result), "theirs")
+	})
+}
+
+// TestResolvedWhileItStarts: the answer comes between the look at an uncertain
+// step and its start.
+func TestResolvedWhileItStarts(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		first, b, user := open(t, memory), open(t, memory), open(t, memory)
+		first.send("m")
+		calls := 0
+		pay := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			return a.Begin("pay", runner.StepOptions{SideEffect: runner.Rerun}).Run(func(ctx context.Context, c runner.Call) ([]byte, error) {
+				if calls++; calls == 1 {
+					return never(ctx, c)
+				}
+				return []byte("paid again"), nil
+			})
+		}
+		first.run(pay, runner.Options{})
+		rest(time.Second)
+		first.crash()
+		b.store.next = []func(func() (uint64, error)) (uint64, error){pass, func(append func() (uint64, error)) (uint64, error) {
+			if err := user.Refresh(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if did, err := user.ResolveStep(context.Background(), "m", 0, false); !did || err != nil {
+				t.Error(did, err)
+			}
+			return append()
+		}}
+		b.run(pay, runner.Options{})
+		rest(time.Minute)
+		b.stop()
+		expect(t, "calls", calls, 1)
+		expect(t, "log", words(t, memory), []string{received, started, "pay started", started, "pay completed", finished})
+		expect(t, "result", string(b.message("m").Result), "")
+	})
+}

@@ -78,9 +78,11 @@ func (s *Place) Run(fn Func) ([]byte, error) {
 	if output, completed, err := s.stored(); completed || err != nil {
 		return output, err
 	}
-	uncertain, completed, err := s.start()
-	if completed || err != nil {
-		output, _, _ := s.stored()
+	uncertain, err := s.start()
+	if err != nil {
+		return nil, err
+	}
+	if output, completed, err := s.stored(); completed || err != nil {
 		return output, err
 	}
 	output, err := s.retry(fn, uncertain)
@@ -89,7 +91,12 @@ func (s *Place) Run(fn Func) ([]byte, error) {
 	}
 	event := s.event(core.KindStepCompleted)
 	event.Output = output
-	return output, s.attempt.record(event)
+	if err := s.attempt.record(event); err != nil {
+		return nil, err
+	}
+	// What the log has counts: somebody else may have completed the step first.
+	output, _, err = s.stored()
+	return output, err
 }
 
 func (s *Place) event(kind core.Kind) core.Event {
@@ -123,34 +130,27 @@ func completedStep(m *core.Message, index uint32) (core.Step, bool) {
 	return m.Steps[at], true
 }
 
-// start appends that side effects begin, if the step has any. It reports
-// whether they may have happened before, and whether the step is completed after
-// all.
-func (s *Place) start() (uncertain, completed bool, err error) {
+// start appends that side effects begin, if the step has any, or what becomes of
+// those that may have happened before, which it reports.
+func (s *Place) start() (uncertain bool, err error) {
 	a, policy := s.attempt, s.options.SideEffect
 	if policy == Pure {
-		return false, false, nil
+		return false, nil
 	}
 	m := a.Message()
 	open, _ := m.OpenStep(s.index)
-	if open.Uncertain {
-		switch policy {
-		case Skip:
-			return true, true, a.record(s.event(core.KindStepCompleted))
-		case Ask:
-			err := a.runner.until(a.ctx, func(state *core.State) bool {
-				m, _ = state.Message(a.id)
-				open, _ = m.OpenStep(s.index)
-				return !open.Uncertain
-			})
-			if err != nil {
-				return true, false, err
-			}
-			_, completed = completedStep(&m, s.index)
-			return true, completed, nil
-		}
+	switch {
+	case open.Uncertain && policy == Skip:
+		return true, a.record(s.event(core.KindStepCompleted))
+	case open.Uncertain && policy == Ask:
+		return true, a.runner.until(a.ctx, func(state *core.State) bool {
+			m, _ := state.Message(a.id)
+			open, _ := m.OpenStep(s.index)
+			return !open.Uncertain
+		})
+	default:
+		return open.Uncertain, a.record(s.event(core.KindStepStarted))
 	}
-	return open.Uncertain, false, a.record(s.event(core.KindStepStarted))
 }
 
 // retry calls fn until it succeeds, or must not be called again.
