@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Follow keeps the conversation up to date with what others append, until stop
@@ -10,8 +11,8 @@ import (
 // that the head has moved beyond the expected sequence. If the store is no
 // [Watcher], Follow does nothing.
 //
-// The errors of these refreshes are dropped: whatever is wrong, the next call
-// that needs the store meets it too. After stop returns no refresh begins; one
+// A refresh that fails is made again after a while, unless it never can succeed.
+// Its error is dropped: the next call that needs the store meets it too. After stop returns no refresh begins; one
 // that is under way is cancelled and not waited for. Stopping twice does no
 // harm.
 func (c *Conversation) Follow() (stop func()) {
@@ -60,25 +61,32 @@ func (f *follower) run(ctx context.Context, c *Conversation) {
 	for {
 		select {
 		case <-f.wake:
-			f.catchUp(ctx, c)
 		case <-ctx.Done():
 			return
+		}
+		err := f.catchUp(ctx, c)
+		if err != nil && CodeOf(err).Outcome() != Permanent && pause(ctx, followAgain) == nil {
+			f.notice(StreamInfo{})
 		}
 	}
 }
 
+// followAgain is how long a refresh that failed waits to be made again.
+const followAgain = 5 * time.Second
+
 // catchUp refreshes c if it is behind. Whether it is shows only in its turn: an
 // own append under way is announced before its commit is known here.
-func (f *follower) catchUp(ctx context.Context, c *Conversation) {
-	if c.acquire(ctx) != nil {
-		return
+func (f *follower) catchUp(ctx context.Context, c *Conversation) error {
+	if err := c.acquire(ctx); err != nil {
+		return err
 	}
 	defer c.release()
 	f.mu.Lock()
 	behind := f.missed || f.head > c.ExpectedSeq()
 	f.missed = false
 	f.mu.Unlock()
-	if behind && ctx.Err() == nil {
-		_ = c.load(ctx)
+	if !behind || ctx.Err() != nil {
+		return ctx.Err()
 	}
+	return c.load(ctx)
 }

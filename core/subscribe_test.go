@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
 	"github.com/holdfast-dev/holdfast/core/memstore"
@@ -268,12 +269,12 @@ func TestFollowReadsWhenItIsBehind(t *testing.T) {
 	}
 }
 
-// TestFollowSurvivesErrors: a refresh that fails is forgotten, and the next
-// announcement is acted upon.
+// TestFollowSurvivesErrors: a refresh that fails is made again, after a while or
+// with the next announcement.
 func TestFollowSurvivesErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newWatched()
-		store.reads = []look{readable, unreadable}
+		store.reads = []look{readable, unreadable, unreadable}
 		c, other := newConversation(t, "c", store), newConversation(t, "c", store.DurableStore)
 		defer c.Follow()()
 		synctest.Wait()
@@ -282,10 +283,30 @@ func TestFollowSurvivesErrors(t *testing.T) {
 		if c.ExpectedSeq() != 0 {
 			t.Error("the script was not followed")
 		}
+		time.Sleep(time.Minute)
+		if c.ExpectedSeq() != 1 {
+			t.Errorf("at %d", c.ExpectedSeq())
+		}
 		record(t, other, started("m"))
 		synctest.Wait()
 		if c.ExpectedSeq() != 2 {
 			t.Errorf("at %d", c.ExpectedSeq())
+		}
+	})
+}
+
+// TestFollowGivesUp where no refresh can succeed any more.
+func TestFollowGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newWatched()
+		store.reads = []look{readable, func(func() ([]core.Entry, error)) ([]core.Entry, error) { return nil, core.ErrClosed }}
+		c := newConversation(t, "c", store)
+		defer c.Follow()()
+		synctest.Wait()
+		record(t, newConversation(t, "c", store.DurableStore), started("m"))
+		time.Sleep(time.Hour)
+		if c.ExpectedSeq() != 0 {
+			t.Errorf("at %d: it was read again", c.ExpectedSeq())
 		}
 	})
 }
