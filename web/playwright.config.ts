@@ -11,7 +11,7 @@ export default defineConfig<object, WorkerFixtures>({
   forbidOnly: Boolean(process.env["CI"]),
   timeout: 60_000,
   globalTimeout: 900_000,
-  expect: { timeout: 10_000 },
+  expect: { timeout: 20_000 },
   projects: [
     { name: "once", testDir: "test/once" },
     { name: "leveldb", testIgnore: "once/**", use: { backend: "leveldb" } },

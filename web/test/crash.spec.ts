@@ -133,7 +133,7 @@ test("a tab that crashes holding a transaction makes way for another one's appen
   const since = performance.now();
   await crash(dying);
   expect(await waiting, "what was not committed is gone").toEqual({ sequence: 1 });
-  expect(performance.now() - since).toBeLessThan(5_000);
+  expect(performance.now() - since, "long before a call gives up").toBeLessThan(15_000);
   expect(await append(tab, "living", 2)).toEqual({ sequence: 2 });
   expect((await log(tab)).length).toBe(3);
 });

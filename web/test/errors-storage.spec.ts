@@ -97,7 +97,7 @@ test("a transaction of another tab that never ends blocks an append, which is th
   listen(peer, complaints);
   const c = await home.evaluateHandle(async () => {
     const { open } = await import("@holdfast-dev/holdfast");
-    const c = (await open({ timeout: 1000 })).create("c");
+    const c = (await open({ timeout: 3000 })).create("c"); // enough for what nobody blocks, also on a busy machine
     await c.recordProcessingStarted("m");
     return c;
   });

@@ -62,14 +62,14 @@ for (const locks of ["Web Locks", "a lease in the store"] as const) {
 
       await work(c, "c");
       await pages[1]?.close();
-      await expect.poll(() => told.at(-1), { timeout: 20_000 }).toBe("c: m");
+      await expect.poll(() => told.at(-1)).toBe("c: m");
 
       await work(d, "d");
       const crashing = pages[2];
       if (crashing === undefined) throw new Error("no page");
       const session = await context.newCDPSession(crashing);
       session.send("Page.crash").catch(() => undefined); // nobody is left to answer
-      await expect.poll(() => told.at(-1), { timeout: 20_000 }).toBe("d: m");
+      await expect.poll(() => told.at(-1)).toBe("d: m");
       await release(d);
       await become(d, "m", "finished");
       expect(await words(d)).toEqual([received, started, "processing_stopped", started, started, started, "wait completed", finished]);
