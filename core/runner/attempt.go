@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync/atomic"
 
@@ -120,7 +119,8 @@ func has(m *core.Message, event core.Event) bool {
 
 // append updates the log, and tries again while the trouble may pass: what an
 // attempt has to say has been paid for. If that does not help, the attempt is
-// over.
+// over, and a runner whose store works may go on. Where there is no room, there
+// is none for any of them, so it goes on trying and says so.
 func (a *Attempt) append(decide func(*core.State) ([]core.Event, error)) error {
 	const tries = 5
 	// An end of the attempt while the commit is on its way must not lose it.
@@ -133,20 +133,24 @@ func (a *Attempt) append(decide func(*core.State) ([]core.Event, error)) error {
 		if err == nil || refused(err) {
 			return err
 		}
-		if passes(err) && !errors.Is(err, core.ErrCancelled) && !errors.Is(err, core.ErrLostOwnership) && n < tries {
-			if err := sleep(a.ctx, standard.wait(n)); err != nil {
+		code := core.CodeOf(err)
+		full := code == core.ErrQuotaExceeded
+		if !passes(err) || code == core.ErrCancelled || code == core.ErrLostOwnership || n >= tries && !full {
+			a.cancel(err)
+			return err
+		}
+		if n >= tries {
+			a.runner.options.OnError(err)
+		}
+		if err := sleep(a.ctx, standard.wait(n)); err != nil {
+			return err
+		}
+		if code == core.ErrOutcomeUnknown { // whether it was appended shows in the log
+			if err := a.runner.Refresh(ctx); err != nil {
+				a.cancel(err)
 				return err
 			}
-			if !errors.Is(err, core.ErrOutcomeUnknown) {
-				continue
-			}
-			// Whether it was appended shows in the log.
-			if err = a.runner.Refresh(ctx); err == nil {
-				continue
-			}
 		}
-		a.cancel(err)
-		return err
 	}
 }
 

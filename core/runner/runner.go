@@ -30,7 +30,8 @@ type Options struct {
 	// must not do so for ever. At most [core.MaxStarts]; default 10.
 	MaxStarts int
 	// OnError is told errors after which the runner goes on by itself:
-	// [core.ErrLostOwnership], and those of the store that may pass.
+	// [core.ErrLostOwnership], and those of the store that may pass. Steps that
+	// run at the same time may call it at the same time.
 	OnError func(error)
 }
 

@@ -583,6 +583,8 @@ func TestStorageTrouble(t *testing.T) {
 		_, _ = append()
 		return 0, core.ErrOutcomeUnknown
 	}
+	noRoom := []func(func() (uint64, error)) (uint64, error){refuse(core.ErrQuotaExceeded)}
+	said := func(n int, code core.Code) []string { return slices.Repeat([]string{string(code)}, n) }
 	tests := []struct {
 		name  string
 		next  []func(func() (uint64, error)) (uint64, error) // from the start of processing on
@@ -594,7 +596,11 @@ func TestStorageTrouble(t *testing.T) {
 			[]string{received, started, "s completed", finished}},
 		{"it landed, unseen", []func(func() (uint64, error)) (uint64, error){landed, landed, landed}, nil, 1,
 			[]string{received, started, "s completed", finished}},
-		{"no room for long", slices.Repeat([]func(func() (uint64, error)) (uint64, error){refuse(core.ErrQuotaExceeded)}, 12), []string{"quota_exceeded", "quota_exceeded"}, 1,
+		{"no room for long, at the start", slices.Repeat(noRoom, 7), said(3, core.ErrQuotaExceeded), 1,
+			[]string{received, started, "s completed", finished}},
+		{"no room for long, for what the step has produced", slices.Concat([]func(func() (uint64, error)) (uint64, error){pass}, slices.Repeat(noRoom, 20)),
+			said(16, core.ErrQuotaExceeded), 1, []string{received, started, "s completed", finished}},
+		{"broken for long", slices.Repeat([]func(func() (uint64, error)) (uint64, error){refuse(core.ErrStorageUnavailable)}, 12), said(2, core.ErrStorageUnavailable), 1,
 			[]string{received, started, "s completed", finished}},
 	}
 	for _, tt := range tests {
