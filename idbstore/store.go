@@ -45,7 +45,7 @@ type Store struct {
 	last     error
 	watchers map[*watcher]struct{}
 	unposted map[string][]byte // stream to the key of its last record, for other tabs
-	posting  bool              // a post was less than postDelay ago
+	posted   time.Time         // when the last post went out
 }
 
 var (
@@ -143,8 +143,8 @@ func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
 	}
 }
 
-// postDelay is how long news for other tabs wait for more of the same stream,
-// behind a post. A post costs a fifth of an append, and only the last head matters.
+// postDelay is the least time between two posts to other tabs. A post costs a
+// fifth of an append, and of a stream only the last head matters.
 const postDelay = 4 * time.Millisecond
 
 // announce tells this tab and the others about a new record. After a pause the
@@ -153,22 +153,23 @@ const postDelay = 4 * time.Millisecond
 func (s *Store) announce(stream string, key []byte) {
 	s.received(key)
 	s.mu.Lock()
+	wait := postDelay - time.Since(s.posted)
+	if wait > 0 && len(s.unposted) == 0 {
+		time.AfterFunc(wait, s.post)
+	}
 	s.unposted[stream] = key
-	posting := s.posting
 	s.mu.Unlock()
-	if !posting {
+	if wait <= 0 {
 		s.post()
 	}
 }
 
-// post sends the news, and again after a while if there are more by then.
 func (s *Store) post() {
 	s.mu.Lock()
 	unposted := s.unposted
 	s.unposted = map[string][]byte{}
-	s.posting = len(unposted) > 0 && !s.closed
-	if s.posting {
-		time.AfterFunc(postDelay, s.post)
+	if len(unposted) > 0 {
+		s.posted = time.Now()
 	}
 	s.mu.Unlock()
 	for _, key := range unposted {
