@@ -46,6 +46,7 @@ func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, p
 		return 0, err
 	}
 	s.announce(stream, key)
+	s.appended(stream, expectedSeq, end, len(value))
 	return expectedSeq, nil
 }
 

@@ -6,9 +6,10 @@
 //
 // Database version 1, for ever; all object stores are created at once:
 //
-//	records    one record per commit: a batch of consecutive events (record.go),
-//	           under the key utf8(stream) 00 be64(end), where end is the sequence
-//	           behind the batch (key.go)
+//	records    one record per commit, or of several that were merged (compact.go):
+//	           a batch of consecutive events (record.go), under the key
+//	           utf8(stream) 00 be64(end), where end is the sequence behind the
+//	           batch (key.go)
 //	values     compare-and-swap values, under utf8(key)
 //	snapshots  reserved for stored states
 //	meta       "format", "epoch" (random, 16 bytes), "created" (ms), "flushed" (ms)

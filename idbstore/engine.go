@@ -30,6 +30,9 @@ type engine interface {
 	// lock waits for a lock that it shares with the other tabs. Where there are
 	// none it returns nil.
 	lock(ctx context.Context, name string) (core.Lock, error)
+	// frozen reports whether the page is frozen: then the database does not
+	// answer, and a transaction keeps all other tabs from writing.
+	frozen() bool
 }
 
 // peers are the other tabs which have the database open.
@@ -67,6 +70,9 @@ const (
 	readWrite
 	// readWriteStrict commits with a sync to disk.
 	readWriteStrict
+	// readWriteIdle leaves the sync to the browser: for what loses nothing
+	// when a power cut undoes it.
+	readWriteIdle
 )
 
 // transaction is an IndexedDB transaction. Requests are carried out in the

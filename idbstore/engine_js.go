@@ -18,7 +18,7 @@ type jsEngine struct {
 	name    string
 	factory safejs.Value     // indexedDB
 	ranges  safejs.Value     // IDBKeyRange
-	options [3]safejs.Value  // of transaction(), by mode
+	options [4]safejs.Value  // of transaction(), by mode
 	scope   safejs.Value     // the real global object of the page or worker
 	binary  binaryValues     // bytes to JavaScript and back
 	storage *rememberedEpoch // nil where there is no localStorage
@@ -43,7 +43,7 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 			return nil, &engineError{unexpectedFailure, property + " is not defined"}
 		}
 	}
-	durability := map[mode]string{readOnly: "default", readWrite: "strict", readWriteStrict: "strict"}
+	durability := map[mode]string{readOnly: "default", readWrite: "strict", readWriteStrict: "strict", readWriteIdle: "default"}
 	if defaultDurability {
 		durability[readWrite] = "default"
 	}
@@ -55,6 +55,9 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 	e.storage = rememberEpochOf(name)
 	return e, nil
 }
+
+// frozen implements engine.
+func (e *jsEngine) frozen() bool { return e.page.frozen }
 
 // open implements engine. An open request of the version that is there waits
 // behind a blocked deletion without an event of its own; ctx ends that wait.

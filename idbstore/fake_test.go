@@ -23,11 +23,13 @@ type disk struct {
 	kept   string                       // what keepEpoch kept
 	tabs   map[*fakePeers]struct{}
 	faults []fault
+	frozen bool // whatever page has it open
 }
 
 // fault makes the next step of a name fail, in one of the ways of a browser.
 type fault struct {
 	step string // "open", "begin", "keys", "add", "commit", …
+	skip int    // how many of these steps are to pass before
 	err  *engineError
 	// landed is for commits: the data is written although the error says so.
 	landed bool
@@ -45,8 +47,32 @@ func (d *disk) fail(step string) (fault, bool) {
 		return fault{}, false
 	}
 	next := d.faults[0]
+	if next.skip > 0 {
+		d.faults[0].skip--
+		return fault{}, false
+	}
 	d.faults = d.faults[1:]
 	return next, true
+}
+
+// inject sets the faults to come, also while the store is at work.
+func (d *disk) inject(faults ...fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.faults = faults
+}
+
+// unmet returns how many faults are still to come.
+func (d *disk) unmet() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.faults)
+}
+
+func (d *disk) freeze(frozen bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frozen = frozen
 }
 
 func (d *disk) empty() {
@@ -60,6 +86,12 @@ type fakeEngine struct{ disk *disk }
 
 // lock implements engine. There are no locks outside of a browser.
 func (e *fakeEngine) lock(context.Context, string) (core.Lock, error) { return nil, nil }
+
+func (e *fakeEngine) frozen() bool {
+	e.disk.mu.Lock()
+	defer e.disk.mu.Unlock()
+	return e.disk.frozen
+}
 
 func (e *fakeEngine) open(context.Context) (database, error) {
 	if f, ok := e.disk.fail("open"); ok {
@@ -264,6 +296,9 @@ func (t *fakeTransaction) put(key, value []byte) error {
 }
 
 func (t *fakeTransaction) remove(r keyRange) error {
+	if f, ok := t.disk.fail("remove"); ok {
+		return f.err // thrown at the call
+	}
 	for _, key := range t.in(r) {
 		delete(t.data, key)
 	}

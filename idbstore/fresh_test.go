@@ -6,11 +6,20 @@ import "testing"
 
 func freshStore(t testing.TB) *Store {
 	t.Helper()
-	s := startFake(t, newDisk(), 0)
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return freshTabs(t)()
+}
+
+// freshTabs returns what opens an empty database, once more with each call.
+func freshTabs(t testing.TB) func() *Store {
+	d := newDisk()
+	return func() *Store {
+		t.Helper()
+		s := startFake(t, d, 0)
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	}
 }

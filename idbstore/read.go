@@ -38,8 +38,9 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 	}
 	offset = min(offset, core.MaxSequence) // where no stream goes
 	var entries []core.Entry
+	var small tail
 	err := s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
-		entries = nil
+		entries, small = nil, tail{}
 		next, page := offset, firstPage
 		for limit > len(entries) {
 			page = min(page, limit-len(entries)) // a record has one entry or more
@@ -60,6 +61,9 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 				fresh := r.entries[max(next, r.first)-r.first:]
 				entries = append(entries, fresh[:min(len(fresh), limit-len(entries))]...)
 				next = r.end()
+				if !r.tombstone() {
+					small = small.with(r.first, next, len(value))
+				}
 			}
 			if len(values) < page {
 				return nil
@@ -71,6 +75,7 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 	if err != nil {
 		return nil, err
 	}
+	s.seen(stream, small)
 	return entries, nil
 }
 

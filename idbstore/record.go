@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// A record holds the events of one commit:
+// A record holds the events of one commit, or of several that compaction has
+// merged:
 //
 //	byte     format version, 1
 //	byte     kind: 0 events, 1 tombstone
@@ -42,11 +43,31 @@ func encodeRecord(stream string, first uint64, now int64, payloads [][]byte) []b
 	}
 	b := recordHeader(make([]byte, 0, size), kindEvents, first, len(payloads), now)
 	for _, payload := range payloads {
-		b = append(b, 0) // taken together with the first
-		b = binary.AppendUvarint(b, uint64(len(payload)))
-		b = append(b, payload...)
+		b = appendEvent(b, 0, payload) // taken together with the first
 	}
 	return seal(stream, b)
+}
+
+// encodeEntries returns the record of entries which are in stream already, with
+// the timestamps they have.
+func encodeEntries(stream string, entries []core.Entry) []byte {
+	size := recordOverhead
+	for _, entry := range entries {
+		size += payloadOverhead + len(entry.Payload)
+	}
+	now := entries[0].Timestamp
+	b := recordHeader(make([]byte, 0, size), kindEvents, entries[0].Sequence, len(entries), now)
+	for _, entry := range entries {
+		b = appendEvent(b, entry.Timestamp-now, entry.Payload)
+		now = entry.Timestamp
+	}
+	return seal(stream, b)
+}
+
+func appendEvent(b []byte, later int64, payload []byte) []byte {
+	b = binary.AppendVarint(b, later)
+	b = binary.AppendUvarint(b, uint64(len(payload)))
+	return append(b, payload...)
 }
 
 // encodeTombstone returns the record which says that stream was deleted when

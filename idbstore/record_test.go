@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -23,6 +24,24 @@ var goldenRecords = []struct {
 	{"one event", "chat", 0, 1_700_000_000_000, [][]byte{[]byte("hi")}, "0100000180d095ffbc3100026869f4dc9176"},
 	{"three events", "chat", 300, 1, [][]byte{{}, {0xff}, []byte("abc")}, "0100ac02030100000001ff000361626368f38303"},
 	{"tombstone", "é", 7, 1_700_000_000_000, nil, "0101070180d095ffbc313ba411fc"},
+}
+
+// What compaction writes is read by every release that reads version 1.
+func TestMergedRecordGolden(t *testing.T) {
+	const golden = "0100ac020380d095ffbc310001610a01621300557e3375"
+	entries := []core.Entry{
+		{Stream: "chat", Sequence: 300, Timestamp: 1_700_000_000_000, Payload: []byte("a")},
+		{Stream: "chat", Sequence: 301, Timestamp: 1_700_000_000_005, Payload: []byte("b")},
+		{Stream: "chat", Sequence: 302, Timestamp: 1_699_999_999_995, Payload: []byte{}}, // the clock was set back
+	}
+	encoded := encodeEntries("chat", entries)
+	if got := hex.EncodeToString(encoded); got != golden {
+		t.Errorf("encoded to %s, the format is %s", got, golden)
+	}
+	r, err := decodeRecord("chat", encoded)
+	if err != nil || r.first != 300 || !reflect.DeepEqual(r.entries, entries) {
+		t.Errorf("decoded to %+v, %v", r, err)
+	}
 }
 
 func TestRecordGolden(t *testing.T) {

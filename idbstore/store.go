@@ -33,6 +33,8 @@ type Store struct {
 	engine  engine
 	timeout time.Duration
 	peers   peers
+	life    context.Context // ends with Close: what nobody waits for need not finish
+	end     context.CancelFunc
 
 	connecting chan struct{} // held while the connection is looked at or opened
 	db         database      // nil if it is to be opened; guarded by connecting
@@ -46,6 +48,8 @@ type Store struct {
 	watchers map[*watcher]struct{}
 	unposted map[string][]byte // stream to the key of its last record, for other tabs
 	posted   time.Time         // when the last post went out
+
+	compaction compaction
 }
 
 var (
@@ -68,7 +72,9 @@ func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error)
 		connecting: make(chan struct{}, 1),
 		watchers:   map[*watcher]struct{}{},
 		unposted:   map[string][]byte{},
+		compaction: compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	ctx, cancel := s.withDeadline(ctx)
 	defer cancel()
 	if err := s.retry(func() error { _, err := s.connect(ctx); return err }); err != nil {
@@ -106,6 +112,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	clear(s.watchers)
 	s.mu.Unlock()
+	s.end()
 	s.calls.Wait()
 	if !closed {
 		s.post()
@@ -191,6 +198,9 @@ func (s *Store) missed() {
 		s.drop(s.db)
 		<-s.connecting
 		s.notify(core.StreamInfo{})
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.arm() // a compaction may have come due meanwhile
 	}()
 }
 

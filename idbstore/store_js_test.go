@@ -57,6 +57,16 @@ func freshStore(t testing.TB) *Store {
 	return closing(t, open(t, freshDatabase(t), Options{}))
 }
 
+// freshTabs returns what opens an empty database, once more with each call.
+func freshTabs(t testing.TB) func() *Store {
+	t.Helper()
+	name := freshDatabase(t)
+	return func() *Store {
+		t.Helper()
+		return closing(t, open(t, name, Options{}))
+	}
+}
+
 func closing(t testing.TB, s *Store) *Store {
 	t.Helper()
 	t.Cleanup(func() {

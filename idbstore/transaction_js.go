@@ -31,7 +31,7 @@ type settler interface {
 	fail(error)
 }
 
-var modeNames = [3]string{readOnly: "readonly", readWrite: "readwrite", readWriteStrict: "readwrite"}
+var modeNames = [4]string{readOnly: "readonly", readWrite: "readwrite", readWriteStrict: "readwrite", readWriteIdle: "readwrite"}
 
 func (d *jsDatabase) begin(m mode, store string) (transaction, error) {
 	tx, err := d.db.Call("transaction", store, modeNames[m], d.engine.options[m])

@@ -1,0 +1,271 @@
+package idbstore
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// Every append makes a record, and many small records are slow to read. So
+// when nothing else is to be done they are merged, which no reader can tell: a
+// merged record holds the same events with the same timestamps, under the key
+// of the last record that went into it. The last key of a stream therefore
+// stays, and with it what appends check.
+const (
+	compactDue   = 64                     // small records of a stream that are worth a compaction
+	compactQuiet = 200 * time.Millisecond // without an append, then it begins
+	overdue      = 4                      // times compactDue, then it does not wait for quiet
+	compactPage  = 128                    // records that one transaction takes at most
+	compactBytes = 2 << 20                // that it takes, if they are as large as those before
+	smallRecord  = 16 << 10               // and smaller ones are merged
+	largeRecord  = 64 << 10               // and larger ones are not even read along
+	mergedRecord = 256 << 10              // bytes of a merged record, at most
+)
+
+// compaction is what a store knows of records that could be merged. Only due
+// and quiet are not guarded by the store's mu.
+type compaction struct {
+	due   int
+	quiet time.Duration
+
+	tails map[string]tail // by stream
+	armed bool            // the timer runs, or a compaction
+	busy  bool            // something was appended since the timer was set
+}
+
+// tail is a part of a stream, near its end, with small records in it. The zero
+// tail is none.
+type tail struct {
+	from  uint64 // where the first record begins
+	end   uint64 // where the last one ends
+	small int    // how many there are at least; others may have appended too
+}
+
+// with returns t and the record behind it. A large one ends the tail, and the
+// next begins behind it: a transaction that others wait for should be short.
+func (t tail) with(first, end uint64, size int) tail {
+	switch {
+	case size > largeRecord:
+		return tail{}
+	case t.end == 0:
+		t.from = first
+	}
+	t.end = end
+	if size <= smallRecord {
+		t.small++
+	}
+	return t
+}
+
+// appended notes a record of this store's own.
+func (s *Store) appended(stream string, first, end uint64, size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &s.compaction
+	c.busy = true
+	s.noteTail(stream, c.tails[stream].with(first, end, size))
+}
+
+// seen notes what a read has come across: records of earlier lives of the page,
+// and of other tabs. A few are not worth counting, since they may be counted
+// already.
+func (s *Store) seen(stream string, t tail) {
+	if t.small < s.compaction.due {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.compaction.tails[stream]; known.from <= t.from && t.from <= known.end {
+		t = tail{from: known.from, end: max(known.end, t.end), small: known.small + t.small}
+	}
+	s.noteTail(stream, t)
+}
+
+// noteTail keeps t, and sets the timer if it is due. The caller holds mu.
+func (s *Store) noteTail(stream string, t tail) {
+	c := &s.compaction
+	if t.end == 0 {
+		delete(c.tails, stream)
+		return
+	}
+	c.tails[stream] = t
+	if t.small >= c.due {
+		s.arm()
+	}
+}
+
+// arm sets the timer. The caller holds mu.
+func (s *Store) arm() {
+	if !s.compaction.armed && !s.closed {
+		s.compaction.armed = true
+		time.AfterFunc(s.compaction.quiet, s.rest)
+	}
+}
+
+// rest compacts what is due, unless there was an append a moment ago. It runs
+// on a goroutine of its own.
+func (s *Store) rest() {
+	due := s.restful()
+	for stream, t := range due {
+		// Whatever goes wrong, nothing has changed; LastError has what matters.
+		_ = s.compact(s.life, stream, t)
+	}
+	if due == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.compaction.armed = false
+	for _, t := range s.compaction.tails {
+		if t.small >= s.compaction.due {
+			s.arm()
+		}
+	}
+}
+
+// restful takes what is to be compacted now; nil if this is not the moment. A
+// frozen page begins nothing: its transactions would hold up all other tabs. It
+// looks again when it thaws.
+func (s *Store) restful() map[string]tail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &s.compaction
+	if s.closed || s.engine.frozen() {
+		c.armed = false
+		return nil
+	}
+	due, late := map[string]tail{}, false
+	for stream, t := range c.tails {
+		if t.small >= c.due {
+			due[stream] = t
+			late = late || t.small >= overdue*c.due
+		}
+	}
+	if c.busy && !late {
+		c.busy = false
+		time.AfterFunc(c.quiet, s.rest)
+		return nil
+	}
+	for stream := range due {
+		delete(c.tails, stream) // what is appended from now on is another tail
+	}
+	return due
+}
+
+// compact merges the records of stream within t, a page in each transaction.
+// Appends and other tabs get their turn in between.
+func (s *Store) compact(ctx context.Context, stream string, t tail) error {
+	for page := compactPage; t.from < t.end && !s.engine.frozen(); {
+		var p merging
+		err := s.run(ctx, "compact", stream, readWriteIdle, recordsStore, func(ctx context.Context, tx transaction) error {
+			p = merging{stream: stream, next: t.from}
+			return p.merge(ctx, tx, keyRange{recordKey(stream, t.from+1), recordKey(stream, t.end)}, page, s.compaction.due/2)
+		})
+		if err != nil || p.records < page {
+			return err
+		}
+		t.from = p.next
+		page = min(max(p.records*compactBytes/p.bytes, 2), compactPage)
+	}
+	return nil
+}
+
+// merging is one transaction of a compaction.
+type merging struct {
+	stream  string
+	records int    // that were read
+	bytes   int    // their size
+	next    uint64 // the sequence behind them
+	groups  []group
+}
+
+// group is what becomes one record.
+type group struct {
+	lower, upper []byte // the keys of its first and its last record
+	records      int
+	bytes        int
+	entries      []core.Entry
+}
+
+// merge merges what lies in r, at most page records, if that makes them fewer
+// by least. Anything that a read would refuse is an error, and then nothing is
+// changed: damage stays where it is, for everybody to see.
+func (m *merging) merge(ctx context.Context, tx transaction, r keyRange, page, least int) error {
+	askedKeys, askedValues := tx.keys(r, page), tx.values(r, page)
+	keys, err := askedKeys.wait(ctx)
+	if err != nil {
+		return err
+	}
+	values, err := askedValues.wait(ctx)
+	if err != nil {
+		return err
+	}
+	for i, key := range keys {
+		if i >= len(values) {
+			return corruptKey(m.stream)
+		}
+		if err := m.take(key, values[i]); err != nil {
+			return err
+		}
+	}
+	fewer := 0
+	for _, g := range m.groups {
+		fewer += g.records - 1
+	}
+	if fewer < max(least, 1) {
+		return nil // another tab has been here
+	}
+	for _, g := range m.groups {
+		if g.records == 1 {
+			continue
+		}
+		// Both keys were read in this transaction, so no other record lies between.
+		if err := tx.remove(keyRange{g.lower, g.upper}); err != nil {
+			return err
+		}
+		if err := tx.add(g.upper, encodeEntries(m.stream, g.entries)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take adds a record to the last group, or to a new one if it does not fit.
+func (m *merging) take(key, value []byte) error {
+	name, end, deleted, ok := parseKey(key)
+	if !ok || name != m.stream {
+		return corruptKey(m.stream)
+	}
+	r, err := decodeRecord(m.stream, value)
+	if err != nil {
+		return err
+	}
+	if err := follows(r, m.next, m.records == 0); err != nil {
+		return err
+	}
+	if r.end() != end || r.tombstone() != deleted {
+		return corruptKey(m.stream)
+	}
+	m.records, m.bytes, m.next = m.records+1, m.bytes+len(value), end
+	if len(value) > smallRecord || deleted || !r.datable() {
+		m.groups = append(m.groups, group{bytes: mergedRecord, records: 1}) // nothing fits behind it
+		return nil
+	}
+	n := len(m.groups) - 1
+	if n < 0 || m.groups[n].bytes+len(value) > mergedRecord {
+		m.groups = append(m.groups, group{lower: key})
+		n++
+	}
+	g := &m.groups[n]
+	g.upper, g.records, g.bytes = key, g.records+1, g.bytes+len(value)
+	g.entries = append(g.entries, r.entries...)
+	return nil
+}
+
+// datable reports whether the time of r can begin a record. Only damage with a
+// right checksum has another.
+func (r record) datable() bool {
+	return uint64(r.entries[0].Timestamp) <= math.MaxInt64/2
+}
