@@ -157,8 +157,10 @@ func (c *Conversation) append(ctx context.Context, group []*entry) {
 	expected := c.ExpectedSeq()
 	payloads := make([][]byte, len(group))
 	events := make([]LoggedEvent, len(group))
+	size := 0
 	for i, e := range group {
 		payloads[i] = e.payload
+		size += len(e.payload)
 		e.sequence = expected + uint64(i)
 		events[i] = LoggedEvent{Sequence: e.sequence, Event: e.event}
 	}
@@ -169,6 +171,8 @@ func (c *Conversation) append(ctx context.Context, group []*entry) {
 		return
 	}
 	c.advance(false, expected+uint64(len(group)), events)
+	c.snapshots.count(len(group), size)
+	c.snapshotWhenQuiet()
 }
 
 // advance makes events, which are in the log up to the sequence next, part of

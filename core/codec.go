@@ -207,6 +207,12 @@ func (w *eventWriter) write(count int, e Event) error {
 	return err
 }
 
+// What follows writes one element. It cannot fail, because the writer cannot.
+
+func (w *eventWriter) array(n int)   { _ = w.enc.EncodeArrayLen(n) }
+func (w *eventWriter) uint(n uint64) { _ = w.enc.EncodeUint(n) }
+func (w *eventWriter) text(s string) { _ = w.enc.EncodeString(s) }
+
 // bytes writes b, not through the encoder, which would move it to the heap.
 func (w *eventWriter) bytes(b []byte) error {
 	err := w.enc.EncodeBytesLen(len(b))
@@ -264,7 +270,7 @@ var readers = sync.Pool{New: func() any {
 }}
 
 func (r *eventReader) read() (Event, error) {
-	count := r.arrayLen()
+	count := r.arrayLen("the event")
 	number := r.uint("the kind", math.MaxUint64)
 	if r.defect != "" {
 		return Event{}, errMalformed(r.defect)
@@ -354,9 +360,9 @@ func (r *eventReader) peek() byte {
 	return code
 }
 
-// arrayLen reads the head of the event. An array of 16 elements and more has a
-// longer head: no event of this release, but perhaps one of a later one.
-func (r *eventReader) arrayLen() int {
+// arrayLen reads the head of an array. One of 16 elements and more has a longer
+// head: no event of this release, but perhaps one of a later one.
+func (r *eventReader) arrayLen(what string) int {
 	least := 0
 	switch code := r.peek(); {
 	case msgpcode.IsFixedArray(code):
@@ -365,12 +371,13 @@ func (r *eventReader) arrayLen() int {
 	case code == msgpcode.Array32:
 		least = 1 << 16
 	default:
-		r.refuse("the event", " is not an array")
+		r.refuse(what, " is not an array")
 		return 0
 	}
 	count, err := r.dec.DecodeArrayLen()
 	if err != nil || count < least || count > r.src.Len() {
-		r.refuse("the event", " has a wrong number of fields")
+		r.refuse(what, " has a wrong number of elements")
+		return 0
 	}
 	return count
 }

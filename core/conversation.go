@@ -38,6 +38,7 @@ type Conversation struct {
 	last     seen
 
 	subscribers subscribers
+	snapshots   snapshots
 }
 
 // seen is what the conversation saw at the sequence before the expected one;

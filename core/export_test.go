@@ -1,6 +1,10 @@
 package core
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+)
 
 // ReadBatch is the number of entries that a replay reads at a time.
 const ReadBatch = readBatch
@@ -12,3 +16,22 @@ func (c *Conversation) Write(ctx context.Context, payloads ...[]byte) error {
 
 // GroupBytes bounds the events that are appended together.
 const GroupBytes = groupBytes
+
+// SnapshotEvents is how many events are replayed without a snapshot.
+const SnapshotEvents = snapshotEvents
+
+// EncodeSnapshot returns the snapshot of a state.
+func EncodeSnapshot(stream string, sequence uint64, last EventID, s *State) []byte {
+	return encodeSnapshot(stream, sequence, last, s)
+}
+
+// DecodeSnapshot is the inverse of EncodeSnapshot.
+func DecodeSnapshot(stream string, b []byte) (sequence uint64, last EventID, s *State, err error) {
+	found, err := decodeSnapshot(stream, b)
+	return found.sequence, found.last, found.state, err
+}
+
+// SealSnapshot gives content the checksum that makes it worth decoding.
+func SealSnapshot(stream string, content []byte) []byte {
+	return binary.LittleEndian.AppendUint32(bytes.Clone(content), snapshotSum(stream, content))
+}

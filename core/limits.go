@@ -83,3 +83,23 @@ func CheckLimit(stream string, limit int) error {
 	}
 	return nil
 }
+
+// CheckSnapshot validates the arguments of [Snapshotter].SaveSnapshot: the name,
+// a sequence with something before it, and 1 to [MaxPayloadBytes] bytes.
+func CheckSnapshot(stream string, sequence uint64, snapshot []byte) error {
+	const op = "save snapshot"
+	if err := CheckName(op, stream); err != nil {
+		return err
+	}
+	switch {
+	case sequence == 0 || sequence > MaxSequence:
+		return &Error{Code: ErrOutOfRange, Op: op, Stream: stream,
+			Detail: fmt.Sprintf("there is no log up to sequence %d; it goes from 1 to 2^53-1", sequence)}
+	case len(snapshot) == 0:
+		return &Error{Code: ErrInvalidArgument, Op: op, Stream: stream, Detail: "a snapshot must not be empty"}
+	case len(snapshot) > MaxPayloadBytes:
+		return &Error{Code: ErrTooLarge, Op: op, Stream: stream,
+			Detail: fmt.Sprintf("the snapshot has %d bytes, the limit is %d", len(snapshot), MaxPayloadBytes)}
+	}
+	return nil
+}

@@ -20,8 +20,11 @@ type LoggedEvent struct {
 	Event     Event
 }
 
-// Recover returns a conversation with the state that its log has: it replays
-// the log from the beginning. Of an absent log it is the same as [New].
+// Recover returns a conversation with the state that its log has. Of an absent
+// log it is the same as [New]. It replays the log from the beginning, or from
+// behind a snapshot if the store is a [Snapshotter] and has one: the state is the
+// same, but damage before it is only seen by [Conversation.Events]. A snapshot
+// that is damaged, of another release or not of this log is as good as none.
 //
 // Errors are those of the store; [ErrCorrupt] and [ErrUnsupportedVersion] for
 // an event that cannot be decoded, with its sequence; [ErrGap] if sequences are
@@ -32,9 +35,17 @@ func Recover(ctx context.Context, id string, store DurableStore) (*Conversation,
 		return nil, err
 	}
 	c := conversation(id, store, NewState())
-	if err := c.load(ctx); err != nil {
+	restored := c.restore(ctx)
+	err := c.load(ctx)
+	if restored && errors.Is(err, ErrStoreReset) {
+		// The snapshot is not of this log, or goes further.
+		c = conversation(id, store, NewState())
+		err = c.load(ctx)
+	}
+	if err != nil {
 		return nil, c.fail(op, err)
 	}
+	c.snapshotWhenQuiet()
 	return c, nil
 }
 
@@ -103,11 +114,23 @@ func (c *Conversation) load(ctx context.Context) error {
 			offset = events[len(events)-1].Sequence + 1
 			behind, reset := behindTombstone(events)
 			c.advance(reset, offset, behind)
+			if reset {
+				c.snapshots.saved(0) // it was of what is gone
+			}
+			c.snapshots.count(len(behind), sizeOf(entries))
 		}
 		if len(entries) < readBatch {
 			return nil
 		}
 	}
+}
+
+func sizeOf(entries []Entry) int {
+	size := 0
+	for _, entry := range entries {
+		size += len(entry.Payload)
+	}
+	return size
 }
 
 // behindTombstone returns the events behind the last tombstone, and whether

@@ -92,6 +92,8 @@ func (s *State) Apply(e Event) {
 	s.apply(e)
 }
 
+// apply is what snapshots are the result of: with any change of it,
+// snapshotVersion is to be raised.
 func (s *State) apply(e Event) {
 	m := s.messages[e.MessageID]
 	if m == nil {

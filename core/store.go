@@ -102,6 +102,23 @@ type Watcher interface {
 	Watch(fn func(StreamInfo)) (stop func())
 }
 
+// Snapshotter is implemented by stores that can keep one snapshot for each
+// stream: bytes that save a replay. Nobody depends on it: a store may lose a
+// snapshot or keep an older one, and whoever reads it checks that it is whole and of
+// this stream.
+type Snapshotter interface {
+	// SaveSnapshot keeps snapshot, in place of the one before, as what the
+	// entries of stream before sequence amount to. If the last of these is not
+	// there, because stream was deleted or is shorter, nothing is kept, and that
+	// is no error. Nil does not promise durability. An append never waits for
+	// it. Errors are those of [CheckSnapshot] and of an unusable store.
+	SaveSnapshot(ctx context.Context, stream string, sequence uint64, snapshot []byte) error
+
+	// ReadSnapshot returns what was saved last, nil if there is nothing.
+	// [DurableStore.Delete] deletes it with the stream, in one step.
+	ReadSnapshot(ctx context.Context, stream string) ([]byte, error)
+}
+
 // Locker is implemented by stores that have locks of their own. A lock decides
 // who works, not what is true: the log has the last word, so a lock that is
 // taken away from somebody who does not notice does no harm. Of other stores,

@@ -104,7 +104,7 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 		return err
 	}
 	var tombstone []byte // its key; nil if there was nothing to delete
-	err := s.update(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
+	err := s.update(ctx, op, stream, recordsAndSnapshots, func(ctx context.Context, tx transaction) error {
 		tombstone = nil
 		head, deleted, err := lastRecord(ctx, tx, stream)
 		if err != nil || head == 0 || deleted {
@@ -114,6 +114,13 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 			return &core.Error{Code: core.ErrOutOfRange, Detail: fmt.Sprintf("there is no sequence behind %d for the tombstone", head)}
 		}
 		if err := tx.remove(recordsEndingFrom(stream, 0)); err != nil {
+			return err
+		}
+		snapshots, err := tx.in(snapshotsStore)
+		if err != nil {
+			return err
+		}
+		if err := removeKey(snapshots, stream); err != nil {
 			return err
 		}
 		tombstone = tombstoneKey(stream, head+1)

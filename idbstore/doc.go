@@ -11,7 +11,7 @@
 //	           utf8(stream) 00 be64(end), where end is the sequence behind the
 //	           batch (key.go)
 //	values     compare-and-swap values, under utf8(key)
-//	snapshots  reserved for stored states
+//	snapshots  what a stream amounts to, which saves a replay, under utf8(stream)
 //	meta       "format", "epoch" (random, 16 bytes), "created" (ms), "flushed" (ms)
 //
 // Because records are keyed by their end, the range from key(stream, offset+1)

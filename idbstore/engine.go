@@ -12,6 +12,9 @@ const (
 	valuesStore    = "values"
 	snapshotsStore = "snapshots"
 	metaStore      = "meta"
+	// recordsAndSnapshots is for a transaction over two of them. Its requests go
+	// to the first, unless [transaction.in] says otherwise.
+	recordsAndSnapshots = recordsStore + " " + snapshotsStore
 )
 
 // engine is the set of IndexedDB steps that the store is made of. Its only real
@@ -44,8 +47,9 @@ type peers interface {
 
 // database is one connection.
 type database interface {
-	// begin starts a transaction over one object store. An error is an
-	// [*engineError], and nothing was started.
+	// begin starts a transaction over one object store, or over several whose
+	// names are separated by spaces. An error is an [*engineError], and nothing
+	// was started.
 	begin(mode mode, store string) (transaction, error)
 	// lost reports whether the browser has closed the connection.
 	lost() bool
@@ -94,6 +98,8 @@ type transaction interface {
 	put(key, value []byte) error
 	// remove deletes a range.
 	remove(r keyRange) error
+	// in returns the same transaction for requests to another of its stores.
+	in(store string) (transaction, error)
 
 	// commit asks for the commit. No request may follow.
 	commit() error

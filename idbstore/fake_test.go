@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -35,6 +36,8 @@ type fault struct {
 	landed bool
 	// silent is for commits: nothing is ever heard of it.
 	silent bool
+	// then is for commits that succeed: it happens before the caller goes on.
+	then func()
 }
 
 func newDisk() *disk { return &disk{tabs: map[*fakePeers]struct{}{}} }
@@ -176,34 +179,49 @@ func (d *fakeDatabase) close() {
 	d.gone = true
 }
 
-func (d *fakeDatabase) begin(m mode, store string) (transaction, error) {
+func (d *fakeDatabase) begin(m mode, stores string) (transaction, error) {
 	if f, ok := d.disk.fail("begin"); ok {
 		return nil, f.err
 	}
 	if d.lost() {
 		return nil, &engineError{"InvalidStateError", "the connection is closing"}
 	}
-	t := &fakeTransaction{disk: d.disk, store: store, end: make(chan struct{})}
+	t := &fakeTransaction{fakeOutcome: &fakeOutcome{disk: d.disk, stores: map[string]map[string][]byte{}, end: make(chan struct{})}}
 	if m != readOnly {
 		d.disk.writing.Lock()
 		t.release = d.disk.writing.Unlock
 	}
 	d.disk.mu.Lock()
 	defer d.disk.mu.Unlock()
-	t.data = maps.Clone(d.disk.stores[store])
-	return t, nil
+	for _, name := range strings.Fields(stores) {
+		t.stores[name] = maps.Clone(d.disk.stores[name])
+	}
+	return t.in(strings.Fields(stores)[0])
 }
 
 // fakeTransaction works on a copy, which its commit puts in place.
 type fakeTransaction struct {
+	*fakeOutcome
+	data map[string][]byte // of the store that requests go to
+}
+
+// fakeOutcome is what requests to all stores of a transaction share.
+type fakeOutcome struct {
 	disk    *disk
-	store   string
-	data    map[string][]byte
+	stores  map[string]map[string][]byte
 	release func()
 	once    sync.Once
 	end     chan struct{}
 	err     error
 	failed  error // a request has failed, and the transaction will abort
+}
+
+func (t *fakeTransaction) in(store string) (transaction, error) {
+	data, ok := t.stores[store]
+	if !ok {
+		return nil, &engineError{"NotFoundError", store}
+	}
+	return &fakeTransaction{t.fakeOutcome, data}, nil
 }
 
 func (t *fakeTransaction) finish(err error) {
@@ -223,7 +241,7 @@ func (t *fakeTransaction) request(step string) error {
 	return t.failed
 }
 
-func (t *fakeTransaction) in(r keyRange) []string {
+func (t *fakeTransaction) within(r keyRange) []string {
 	var keys []string
 	for key := range t.data {
 		if key >= string(r.lower) && key <= string(r.upper) {
@@ -249,7 +267,7 @@ func (a fakeAnswer[T]) wait(ctx context.Context) (T, error) {
 
 func (t *fakeTransaction) keys(r keyRange, limit int) answer[[][]byte] {
 	var keys [][]byte
-	for _, key := range t.in(r) {
+	for _, key := range t.within(r) {
 		if len(keys) < limit {
 			keys = append(keys, []byte(key))
 		}
@@ -259,7 +277,7 @@ func (t *fakeTransaction) keys(r keyRange, limit int) answer[[][]byte] {
 
 func (t *fakeTransaction) values(r keyRange, limit int) answer[[][]byte] {
 	var values [][]byte
-	for _, key := range t.in(r) {
+	for _, key := range t.within(r) {
 		if len(values) < limit {
 			values = append(values, bytes.Clone(t.data[key]))
 		}
@@ -269,7 +287,7 @@ func (t *fakeTransaction) values(r keyRange, limit int) answer[[][]byte] {
 
 func (t *fakeTransaction) last(r keyRange) answer[[]byte] {
 	err := t.request("last")
-	if keys := t.in(r); len(keys) > 0 {
+	if keys := t.within(r); len(keys) > 0 {
 		return fakeAnswer[[]byte]{[]byte(keys[len(keys)-1]), err}
 	}
 	return fakeAnswer[[]byte]{nil, err}
@@ -299,7 +317,7 @@ func (t *fakeTransaction) remove(r keyRange) error {
 	if f, ok := t.disk.fail("remove"); ok {
 		return f.err // thrown at the call
 	}
-	for _, key := range t.in(r) {
+	for _, key := range t.within(r) {
 		delete(t.data, key)
 	}
 	return nil
@@ -307,6 +325,10 @@ func (t *fakeTransaction) remove(r keyRange) error {
 
 func (t *fakeTransaction) commit() error {
 	f, failing := t.disk.fail("commit")
+	if f.then != nil {
+		failing = false
+		defer f.then()
+	}
 	switch {
 	case t.failed != nil:
 		t.finish(t.failed)
@@ -314,7 +336,7 @@ func (t *fakeTransaction) commit() error {
 	case !failing || f.landed:
 		t.disk.mu.Lock()
 		if t.disk.stores != nil {
-			t.disk.stores[t.store] = t.data
+			maps.Copy(t.disk.stores, t.stores)
 		}
 		t.disk.mu.Unlock()
 	}

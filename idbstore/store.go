@@ -24,8 +24,8 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Store is a [core.DurableStore] in IndexedDB, and a [core.Watcher] and
-// [core.Locker] across tabs. It opens its connection again when the browser has closed it, and it
+// Store is a [core.DurableStore] and [core.Snapshotter] in IndexedDB, and a
+// [core.Watcher] and [core.Locker] across tabs. It opens its connection again when the browser has closed it, and it
 // never falls back to memory. If it then finds another, emptied database in
 // place of its own, every call gives [core.ErrStoreReset], and what is left to
 // do is to open a new Store.
@@ -56,6 +56,7 @@ var (
 	_ core.DurableStore = (*Store)(nil)
 	_ core.Watcher      = (*Store)(nil)
 	_ core.Locker       = (*Store)(nil)
+	_ core.Snapshotter  = (*Store)(nil)
 )
 
 // watcher is one call of Watch; its address is its identity.

@@ -2,11 +2,12 @@ package idbstore
 
 import (
 	"context"
+	"strings"
 
 	"github.com/hack-pad/safejs"
 )
 
-// jsTransaction is a transaction over one object store. When it has ended, its
+// jsTransaction is a transaction. When it has ended, its
 // handlers serve another one: making a function that JavaScript can call costs
 // more than a request.
 type jsTransaction struct {
@@ -14,7 +15,6 @@ type jsTransaction struct {
 	handlers listeners // of this struct, not of one transaction
 
 	tx      safejs.Value
-	store   safejs.Value
 	waiting []settler // requests that have not been answered, oldest first
 	end     *transactionEnd
 }
@@ -33,8 +33,13 @@ type settler interface {
 
 var modeNames = [4]string{readOnly: "readonly", readWrite: "readwrite", readWriteStrict: "readwrite", readWriteIdle: "readwrite"}
 
-func (d *jsDatabase) begin(m mode, store string) (transaction, error) {
-	tx, err := d.db.Call("transaction", store, modeNames[m], d.engine.options[m])
+func (d *jsDatabase) begin(m mode, stores string) (transaction, error) {
+	store, others, several := strings.Cut(stores, " ")
+	var scope any = store
+	if several {
+		scope = []any{store, others}
+	}
+	tx, err := d.db.Call("transaction", scope, modeNames[m], d.engine.options[m])
 	if err != nil {
 		return nil, failureOf(err)
 	}
@@ -46,13 +51,13 @@ func (d *jsDatabase) begin(m mode, store string) (transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.tx, t.store, t.end = tx, objectStore, &transactionEnd{done: make(chan struct{})}
+	t.tx, t.end = tx, &transactionEnd{done: make(chan struct{})}
 	for _, property := range []string{"oncomplete", "onabort"} {
 		if err := tx.Set(property, t.handlers.fn(property)); err != nil {
 			return nil, failureOf(err)
 		}
 	}
-	return &jsTransactionRef{t, t.end}, nil
+	return &jsTransactionRef{t, t.end, objectStore}, nil
 }
 
 // transaction returns an idle jsTransaction, or a new one.
@@ -90,7 +95,7 @@ func (t *jsTransaction) finish(err error) {
 	}
 	t.end.err = err
 	close(t.end.done)
-	t.tx, t.store, t.end = safejs.Undefined(), safejs.Undefined(), nil
+	t.tx, t.end = safejs.Undefined(), nil
 	t.waiting = t.waiting[:0]
 	if t.db.gone {
 		t.handlers.release()
@@ -102,8 +107,20 @@ func (t *jsTransaction) finish(err error) {
 // jsTransactionRef is one transaction in the eyes of its user. When it has
 // ended, it no longer touches the jsTransaction, which may serve another one.
 type jsTransactionRef struct {
-	t   *jsTransaction
-	end *transactionEnd
+	t     *jsTransaction
+	end   *transactionEnd
+	store safejs.Value
+}
+
+func (r *jsTransactionRef) in(store string) (transaction, error) {
+	if r.over() {
+		return nil, errOver
+	}
+	objectStore, err := r.t.tx.Call("objectStore", store)
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	return &jsTransactionRef{r.t, r.end, objectStore}, nil
 }
 
 func (r *jsTransactionRef) over() bool { return r.t.end != r.end }
@@ -115,7 +132,7 @@ func (r *jsTransactionRef) call(due settler, method string, args ...any) (safejs
 	if r.over() {
 		return safejs.Value{}, errOver
 	}
-	request, err := r.t.store.Call(method, args...)
+	request, err := r.store.Call(method, args...)
 	if err != nil {
 		return safejs.Value{}, failureOf(err)
 	}

@@ -46,11 +46,17 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, oldValue, newVal
 		case stored != oldValue:
 			return &core.CursorRegressionError{Key: key, Stored: stored, Attempted: oldValue}
 		case newValue == 0:
-			return tx.remove(keyRange{name, name})
+			return removeKey(tx, key)
 		default:
 			return tx.put(name, encodeValue(key, newValue))
 		}
 	})
+}
+
+// removeKey removes what is stored under a name, if anything is.
+func removeKey(tx transaction, name string) error {
+	key := []byte(name)
+	return tx.remove(keyRange{key, key})
 }
 
 // ReadValue implements [core.DurableStore].

@@ -21,6 +21,7 @@ import (
 var (
 	_ core.DurableStore = (*Store)(nil)
 	_ core.Watcher      = (*Store)(nil)
+	_ core.Snapshotter  = (*Store)(nil)
 )
 
 // Store is one handle on a memory. [New] and [Store.Share] make one; the zero
@@ -37,6 +38,8 @@ type memory struct {
 	streams map[string][]core.Entry // never empty; only the first may be a tombstone
 	values  map[string]uint64       // never 0
 	watches map[*watch]struct{}
+
+	snapshots map[string][]byte
 }
 
 // New returns a handle on a new, empty memory.
@@ -45,6 +48,8 @@ func New() *Store {
 		streams: make(map[string][]core.Entry),
 		values:  make(map[string]uint64),
 		watches: make(map[*watch]struct{}),
+
+		snapshots: make(map[string][]byte),
 	}}
 }
 
@@ -209,6 +214,7 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 			Timestamp: time.Now().UnixMilli(),
 			Tombstone: true,
 		}}
+		delete(m.snapshots, stream)
 		moved = core.StreamInfo{Name: stream, Head: m.head(stream)}
 		return nil
 	})

@@ -1,5 +1,6 @@
 // Package storetest checks that a store keeps the contract of
-// [core.DurableStore] and, where it implements it, of [core.Watcher].
+// [core.DurableStore] and, where it implements them, of [core.Watcher] and
+// [core.Snapshotter].
 //
 // Every store runs the whole suite, natively or in a browser. The suite
 // therefore opens no files, never sleeps, and needs one thread only:
@@ -46,6 +47,7 @@ func Run(t *testing.T, newStorage func(t testing.TB) Storage) {
 var chapters = [][]story{
 	appendStories, conflictStories, readStories, payloadStories, nameStories,
 	valueStories, deleteStories, raceStories, lifeStories, watchStories, randomStories,
+	snapshotStories, historyStories,
 }
 
 // story is one promise of the contract and the test of it.

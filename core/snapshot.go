@@ -1,0 +1,144 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A snapshot is worth it when it saves a replay of some length, and is written
+// when nobody waits.
+const (
+	// snapshotEvents is how many events are replayed without one. That many
+	// take a few milliseconds.
+	snapshotEvents = 512
+	// snapshotShare is which part of the last snapshot, one in so many, the
+	// events since then must amount to. All snapshots that are ever written of
+	// a log are thus no more than three times as large as the log.
+	snapshotShare = 2
+	// snapshotQuiet is how long there was no append when one is written, and
+	// snapshotWaits how often that is waited for.
+	snapshotQuiet = time.Second
+	snapshotWaits = 10
+)
+
+// snapshots decides when a conversation saves one. The zero value has none.
+type snapshots struct {
+	mu     sync.Mutex
+	events int  // that came into the state since the last one
+	bytes  int  // their payloads
+	size   int  // of the last one
+	armed  bool // the timer runs, or the snapshot is being saved
+	busy   bool // something was appended since the timer was set
+	waits  int
+}
+
+// count notes events that came into the state.
+func (s *snapshots) count(events, bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events += events
+	s.bytes += bytes
+}
+
+// saved notes a snapshot, or that none can be made now.
+func (s *snapshots) saved(size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events, s.bytes, s.size = 0, 0, size
+}
+
+// arm sets the timer if a snapshot is due. Only who appends or recovers calls
+// it: a conversation that just follows leaves the snapshots to the others.
+func (s *snapshots) arm(fire func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = true
+	if !s.armed && s.events >= snapshotEvents && s.bytes >= s.size/snapshotShare {
+		s.armed, s.waits = true, 0
+		time.AfterFunc(snapshotQuiet, fire)
+	}
+}
+
+// postpone sets the timer again if this is not the moment.
+func (s *snapshots) postpone(fire func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.busy || s.waits == snapshotWaits {
+		return false
+	}
+	s.busy = false
+	s.waits++
+	time.AfterFunc(snapshotQuiet, fire)
+	return true
+}
+
+func (s *snapshots) disarm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.armed = false
+}
+
+// snapshotWhenQuiet saves a snapshot later, if one is due.
+func (c *Conversation) snapshotWhenQuiet() {
+	if _, ok := c.store.(Snapshotter); ok {
+		c.snapshots.arm(c.snapshotNow)
+	}
+}
+
+// snapshotNow is called by the timer, on a goroutine of its own. A snapshot
+// that cannot be saved is missed by nobody; after as many events again there
+// will be another one.
+func (c *Conversation) snapshotNow() {
+	if !c.snapshots.postpone(c.snapshotNow) {
+		_ = c.SaveSnapshot(context.Background())
+		c.snapshots.disarm()
+	}
+}
+
+// SaveSnapshot saves the state if the store is a [Snapshotter], so that the next
+// [Recover] has less to replay. This happens by itself now and then, when
+// nothing was appended for a second; call it where you know a better moment.
+// Appends do not wait for it. If there is nothing to be saved, or if the state
+// is larger than [MaxPayloadBytes], it does nothing. Errors are those of the store.
+func (c *Conversation) SaveSnapshot(ctx context.Context) error {
+	store, ok := c.store.(Snapshotter)
+	if !ok {
+		return nil
+	}
+	var b []byte
+	c.mu.RLock()
+	sequence, last := c.expected, c.last
+	if sequence > 0 && !last.tombstone {
+		b = encodeSnapshot(c.id, sequence, last.id, c.state)
+	}
+	c.mu.RUnlock()
+	c.snapshots.saved(len(b))
+	if b == nil {
+		return nil
+	}
+	if err := store.SaveSnapshot(ctx, c.id, sequence, b); err != nil {
+		return c.fail("save snapshot", err)
+	}
+	return nil
+}
+
+// restore puts c where the snapshot of the store says, and reports whether
+// there is one that can be read. Whether it is one of this log, load finds out.
+func (c *Conversation) restore(ctx context.Context) bool {
+	store, ok := c.store.(Snapshotter)
+	if !ok {
+		return false
+	}
+	b, err := store.ReadSnapshot(ctx, c.id)
+	if err != nil || b == nil {
+		return false
+	}
+	s, err := decodeSnapshot(c.id, b)
+	if err != nil {
+		return false
+	}
+	c.state, c.expected, c.last = s.state, s.sequence, seen{id: s.last}
+	c.snapshots.saved(len(b))
+	return true
+}

@@ -1,0 +1,400 @@
+package core
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"slices"
+	"unicode/utf8"
+)
+
+// This file knows the bytes of a snapshot, which is a state and what it is the
+// state of. The parts are written and read as those of an event are:
+//
+//	[1, sequence, id of the last event, messages]
+//	then zeros, as many as paddingOf tells
+//	le32 CRC-32C of: the stream's name, 00, all bytes before
+//
+// The messages received come first, in order of arrival, then the others,
+// by id. Each is
+//
+//	[id, flags, received at, body, error, runner, result, starts, steps, open steps]
+//
+// where the starts are one bin of all their ids, a step is [index, name, output],
+// and an open step [index, name, flags, output].
+//
+// snapshotVersion is to be raised with any change of this, and with any change
+// of what State.Apply makes of events. Snapshots of another version are left
+// aside, and the log is replayed.
+const snapshotVersion = 1
+
+// The flags of a message. A body and a result may be absent or empty.
+const (
+	flagReceived = 1 << iota
+	flagInProgress
+	flagFinished
+	flagErrored
+	flagFailed
+	flagCancelled
+	flagBody
+	flagResult
+	messageFlags = 1<<iota - 1
+)
+
+// The flags of an open step. Before it streams it has no output.
+const (
+	flagStarted = 1 << iota
+	flagUncertain
+	flagOutput
+	openFlags = 1<<iota - 1
+)
+
+// What decoding allocates at most, besides the bytes that it shares with the
+// snapshot: for a message, its place in the map and in the order, and for a
+// step. A text and an id take twice their length at most.
+const (
+	messageCost = 320
+	stepCost    = 64
+	openCost    = 80
+)
+
+// paddingOf returns how many zeros stand behind content of a size, so that
+// decoding allocates no more than 64 KiB + 2 x input. Half of the former is
+// left for what does not depend on the input. Only many messages and steps with
+// little in them need any.
+func paddingOf(content, cost int) int { return max((cost-32<<10+1)/2-content, 0) }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func snapshotSum(stream string, b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(append([]byte(stream), 0), castagnoli), castagnoli, b)
+}
+
+// encodeSnapshot returns the snapshot of s, which is the state of stream before
+// sequence, where last is the id of the last event. A state that does not fit
+// into [MaxPayloadBytes] has none: nil.
+func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := slices.Clone(s.order)
+	for _, m := range s.messages {
+		if !m.Received {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all[len(s.order):], func(a, b *Message) int { return cmp.Compare(a.ID, b.ID) })
+	size, cost := 64, 0
+	for _, m := range all {
+		n, c := m.snapshotSize()
+		size, cost = size+n, cost+c
+	}
+	if size = max(size, paddingOf(0, cost)) + crc32.Size; size > MaxPayloadBytes {
+		return nil
+	}
+
+	w := writers.Get().(*eventWriter)
+	w.out = make([]byte, 0, size)
+	w.array(4)
+	w.uint(snapshotVersion)
+	w.uint(sequence)
+	_ = w.bytes(last[:])
+	w.array(len(all))
+	for _, m := range all {
+		w.message(m)
+	}
+	out := w.out
+	w.out = nil
+	writers.Put(w)
+	out = append(out, make([]byte, paddingOf(len(out), cost))...)
+	return binary.LittleEndian.AppendUint32(out, snapshotSum(stream, out))
+}
+
+// snapshotSize returns how many bytes m takes at most, and what it costs to
+// decode.
+func (m *Message) snapshotSize() (size, cost int) {
+	texts := len(m.ID) + len(m.Error) + len(m.Starts)*len(EventID{})
+	cost = messageCost + stepCost*len(m.Steps) + openCost*len(m.Open)
+	size = 64 + len(m.Body) + len(m.Result)
+	for _, step := range m.Steps {
+		texts += len(step.Name)
+		size += 16 + len(step.Output)
+	}
+	for _, step := range m.Open {
+		texts += len(step.Name)
+		size += 16 + len(step.Output)
+	}
+	return size + texts, cost + 2*texts
+}
+
+func (w *eventWriter) message(m *Message) {
+	w.array(10)
+	w.text(m.ID)
+	w.flags(m.Received, m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled, m.Body != nil, m.Result != nil)
+	w.uint(m.ReceivedAt)
+	_ = w.bytes(m.Body)
+	w.text(m.Error)
+	if (m.Runner == RunnerID{}) {
+		_ = w.bytes(nil)
+	} else {
+		_ = w.bytes(m.Runner[:])
+	}
+	_ = w.bytes(m.Result)
+	_ = w.enc.EncodeBytesLen(len(m.Starts) * len(EventID{}))
+	for _, start := range m.Starts {
+		w.out = append(w.out, start[:]...)
+	}
+	w.array(len(m.Steps))
+	for _, step := range m.Steps {
+		w.array(3)
+		w.uint(uint64(step.Index))
+		w.text(step.Name)
+		_ = w.bytes(step.Output)
+	}
+	w.array(len(m.Open))
+	for _, step := range m.Open {
+		w.array(4)
+		w.uint(uint64(step.Index))
+		w.text(step.Name)
+		w.flags(step.Started, step.Uncertain, step.Output != nil)
+		_ = w.bytes(step.Output)
+	}
+}
+
+func (w *eventWriter) flags(all ...bool) {
+	flags := uint64(0)
+	for i, on := range all {
+		if on {
+			flags |= 1 << i
+		}
+	}
+	w.uint(flags)
+}
+
+// snapshot is a decoded snapshot.
+type snapshot struct {
+	sequence uint64
+	last     EventID
+	state    *State
+}
+
+// decodeSnapshot returns the snapshot of stream whose bytes are b. It accepts
+// exactly what encodeSnapshot writes, and shares b with the state, so b must
+// not change afterwards. Like [DecodeEvent] it may be given bytes from anywhere.
+func decodeSnapshot(stream string, b []byte) (snapshot, error) {
+	size := len(b) - crc32.Size
+	if size < 0 || len(b) > MaxPayloadBytes {
+		return snapshot{}, errSnapshot("it has a wrong size")
+	}
+	if binary.LittleEndian.Uint32(b[size:]) != snapshotSum(stream, b[:size]) {
+		return snapshot{}, errSnapshot("its checksum is wrong")
+	}
+	r := readers.Get().(*eventReader)
+	r.in = b[:size:size]
+	r.src.Reset(r.in)
+	s, err := (&snapshotReader{eventReader: r, left: 32<<10 + 2*size}).read()
+	r.in, r.defect = nil, ""
+	r.src.Reset(nil) // the pool must not keep b
+	readers.Put(r)
+	return s, err
+}
+
+func errSnapshot(detail string) error {
+	return &Error{Code: ErrCorrupt, Op: "decode snapshot", Detail: "the snapshot is damaged: " + detail}
+}
+
+// snapshotReader is an eventReader that keeps to what it may allocate.
+type snapshotReader struct {
+	*eventReader
+	left int
+	cost int
+}
+
+func (r *snapshotReader) read() (snapshot, error) {
+	count := r.arrayLen("the snapshot")
+	version := r.uint("the version", math.MaxUint64)
+	if r.defect == "" && version != snapshotVersion {
+		return snapshot{}, &Error{Code: ErrUnsupportedVersion, Op: "decode snapshot",
+			Detail: fmt.Sprintf("the snapshot has version %d, this release reads %d", version, snapshotVersion)}
+	}
+	if count != 4 {
+		r.refuse("the snapshot", " has a wrong number of elements")
+	}
+	var s snapshot
+	s.sequence = r.uint("the sequence", MaxSequence)
+	r.id("the last event's id", s.last[:])
+	s.state = r.state()
+	content := len(r.in) - r.src.Len()
+	rest := r.in[content:]
+	if len(rest) != paddingOf(content, r.cost) || len(bytes.Trim(rest, "\x00")) > 0 {
+		r.refuse("the snapshot", " is followed by other bytes")
+	}
+	if s.sequence == 0 {
+		r.refuse("the sequence", " is zero")
+	}
+	if r.defect != "" {
+		return snapshot{}, errSnapshot(r.defect)
+	}
+	return s, nil
+}
+
+// spend is asked before anything is allocated whose size the input tells.
+func (r *snapshotReader) spend(cost int) bool {
+	r.cost += cost
+	r.left -= cost
+	if r.left < 0 {
+		r.refuse("the snapshot", " is too short for what it claims to hold")
+	}
+	return r.defect == ""
+}
+
+func (r *snapshotReader) state() *State {
+	s := NewState()
+	count := r.arrayLen("the messages")
+	if !r.spend(count * messageCost) {
+		return s
+	}
+	s.messages = make(map[string]*Message, count)
+	s.order = make([]*Message, 0, count)
+	previous := "" // of those that were not received
+	for range count {
+		m := r.message()
+		if r.defect != "" {
+			return s
+		}
+		_, known := s.messages[m.ID]
+		switch {
+		case known, m.Received && previous != "", !m.Received && m.ID <= previous:
+			r.refuse("a message", " stands in the wrong place")
+		case m.Received:
+			m.Position = len(s.order)
+			s.order = append(s.order, m)
+		default:
+			previous = m.ID
+		}
+		s.messages[m.ID] = m
+	}
+	return s
+}
+
+func (r *snapshotReader) message() *Message {
+	r.head("a message", 10)
+	m := &Message{ID: r.name("a message id"), Position: -1}
+	flags := r.uint("the flags", messageFlags)
+	on := func(flag uint64) bool { return flags&flag != 0 }
+	m.Received, m.InProgress, m.Finished = on(flagReceived), on(flagInProgress), on(flagFinished)
+	m.Errored, m.Failed, m.Cancelled = on(flagErrored), on(flagFailed), on(flagCancelled)
+	m.ReceivedAt = r.uint("the time of receipt", MaxSequence)
+	m.Body = r.optional("the body", on(flagBody))
+	m.Error = r.text("the error text")
+	if runner := r.bytes("the runner's id", false); len(runner) > 0 {
+		if copy(m.Runner[:], runner); len(runner) != len(m.Runner) || m.Runner == (RunnerID{}) {
+			r.refuse("the runner's id", " is none")
+		}
+	}
+	m.Result = r.optional("the result", on(flagResult))
+	m.Starts = r.starts()
+	m.Steps = r.steps()
+	m.Open = r.open()
+	return m
+}
+
+// head reads the head of an array of n elements.
+func (r *snapshotReader) head(what string, n int) {
+	if r.arrayLen(what) != n {
+		r.refuse(what, " has a wrong number of elements")
+	}
+}
+
+// optional reads bytes that are nil unless they are present.
+func (r *snapshotReader) optional(what string, present bool) []byte {
+	b := r.bytes(what, false)
+	if present {
+		return b
+	}
+	if len(b) > 0 {
+		r.refuse(what, " is there, and is said to be absent")
+	}
+	return nil
+}
+
+// text reads a text, and pays for it.
+func (r *snapshotReader) text(what string) string {
+	b := r.bytes(what, true)
+	if !utf8.Valid(b) {
+		r.refuse(what, " is not valid UTF-8")
+	}
+	if !r.spend(2 * len(b)) {
+		return ""
+	}
+	return string(b)
+}
+
+func (r *snapshotReader) name(what string) string {
+	name := r.text(what)
+	if err := CheckName("decode snapshot", name); err != nil {
+		r.refuse(what, ": "+detailOf(err))
+	}
+	return name
+}
+
+func (r *snapshotReader) starts() []EventID {
+	b := r.bytes("the starts", false)
+	n := len(b) / len(EventID{})
+	if len(b)%len(EventID{}) != 0 || n > MaxStarts {
+		r.refuse("the starts", " are not a list of ids")
+	}
+	if n == 0 || !r.spend(2*len(b)) {
+		return nil
+	}
+	starts := make([]EventID, n)
+	for i := range starts {
+		copy(starts[i][:], b[i*len(EventID{}):])
+	}
+	return starts
+}
+
+func (r *snapshotReader) steps() []Step {
+	count := r.arrayLen("the steps")
+	if count == 0 || !r.spend(count*stepCost) {
+		return nil
+	}
+	steps := make([]Step, count)
+	for i := range steps {
+		step := &steps[i]
+		r.head("a step", 3)
+		step.Index = uint32(r.uint("the step index", math.MaxUint32))
+		step.Name = r.text("the step's name")
+		if CheckPrefix("decode snapshot", step.Name) != nil { // it may be empty
+			r.refuse("the step's name", " is none")
+		}
+		step.Output = r.bytes("the output", false)
+		if i > 0 && step.Index <= steps[i-1].Index {
+			r.refuse("a step", " stands in the wrong place")
+		}
+	}
+	return steps
+}
+
+func (r *snapshotReader) open() []OpenStep {
+	count := r.arrayLen("the open steps")
+	if count == 0 || !r.spend(count*openCost) {
+		return nil
+	}
+	steps := make([]OpenStep, count)
+	for i := range steps {
+		step := &steps[i]
+		r.head("an open step", 4)
+		step.Index = uint32(r.uint("the step index", math.MaxUint32))
+		step.Name = r.name("the step's name")
+		flags := r.uint("the flags", openFlags)
+		step.Started, step.Uncertain = flags&flagStarted != 0, flags&flagUncertain != 0
+		step.Output = r.optional("the partial output", flags&flagOutput != 0)
+		if i > 0 && step.Index <= steps[i-1].Index {
+			r.refuse("an open step", " stands in the wrong place")
+		}
+	}
+	return steps
+}

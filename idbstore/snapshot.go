@@ -1,0 +1,75 @@
+package idbstore
+
+import (
+	"context"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// SaveSnapshot implements [core.Snapshotter]. It writes in a transaction over
+// nothing but snapshots, so that no append has to wait for it, and therefore
+// looks for the stream afterwards: a deletion in between has not found the
+// snapshot. A frozen page saves none.
+func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64, snapshot []byte) error {
+	const op = "save snapshot"
+	if err := core.CheckSnapshot(stream, sequence, snapshot); err != nil {
+		return err
+	}
+	if s.engine.frozen() {
+		return &core.Error{Code: core.ErrCancelled, Op: op, Stream: stream, Detail: "the page is frozen, and nothing was written"}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)() // Close need not wait for what is done again some day
+	there, err := s.contains(ctx, op, stream, sequence)
+	if err != nil || !there {
+		return err
+	}
+	err = s.run(ctx, op, stream, readWriteIdle, snapshotsStore, func(_ context.Context, tx transaction) error {
+		return tx.put([]byte(stream), snapshot)
+	})
+	if err != nil {
+		return err
+	}
+	if there, err := s.contains(ctx, op, stream, sequence); err != nil || there {
+		return err
+	}
+	return s.run(ctx, op, stream, readWriteIdle, snapshotsStore, func(_ context.Context, tx transaction) error {
+		return removeKey(tx, stream)
+	})
+}
+
+// contains reports whether stream has an event right before sequence. Behind a
+// deletion the tombstone is the first record that ends there or later.
+func (s *Store) contains(ctx context.Context, op, stream string, sequence uint64) (there bool, err error) {
+	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
+		keys, err := tx.keys(recordsEndingFrom(stream, sequence), 1).wait(ctx)
+		there = false
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		_, _, deleted, ok := parseKey(keys[0])
+		if !ok {
+			return corruptKey(stream)
+		}
+		there = !deleted
+		return nil
+	})
+	return there, err
+}
+
+// ReadSnapshot implements [core.Snapshotter].
+func (s *Store) ReadSnapshot(ctx context.Context, stream string) (snapshot []byte, err error) {
+	const op = "read snapshot"
+	if err := core.CheckName(op, stream); err != nil {
+		return nil, err
+	}
+	err = s.view(ctx, op, stream, snapshotsStore, func(ctx context.Context, tx transaction) error {
+		snapshot, err = tx.get([]byte(stream)).wait(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return snapshot, nil
+}
