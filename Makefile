@@ -68,9 +68,8 @@ lint: build $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticch
 build: $(DIST)/build.json $(DIST)/index.js $(DIST)/THIRD_PARTY_LICENSES.txt ## build the WebAssembly and the TypeScript into web/dist
 
 .PHONY: bench
-bench: build ## run the benchmarks, natively and in Chromium
-	go test -vet=off -run='^$$' -bench=. -benchmem ./...
-	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=bench
+bench: build .build/bench/empty.wasm ## measure Holdfast beside others in Chromium; takes BENCH_BACKEND, BENCH_DURABILITY, BENCH_ROUNDS (in percent), BENCH_ONLY
+	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=bench $(BENCH_BACKEND:%=--project=%)
 
 .PHONY: size
 size: build ## print the bytes that a visitor downloads, and fail over the budget
@@ -97,6 +96,12 @@ $(DIST)/holdfast.wasm: $(GO_SOURCES) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
 	$(WASM) $(SMALL) go build -trimpath -gcflags=all=-l -ldflags="-s -w" -o .build/holdfast.wasm ./wasm
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/.build/holdfast.wasm)
 	@mkdir -p $(DIST) && mv .build/holdfast.wasm $@
+
+# Built like holdfast.wasm, to compare the start of an instance with.
+.build/bench/empty.wasm: $(wildcard .tools/empty/*.go .tools/strip/*.go) $(TOOLCHAIN)
+	@mkdir -p $(@D)
+	cd .tools && $(WASM) $(SMALL) go build -trimpath -gcflags=all=-l -ldflags="-s -w" -o $(CURDIR)/$@ ./empty
+	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/$@)
 
 $(DIST)/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-license.txt web/src/go.d.ts $(TOOLCHAIN)
 	@mkdir -p $(DIST)

@@ -1,14 +1,14 @@
 import { defineConfig } from "@playwright/test";
 import base from "../playwright.config.js";
 
-// One benchmark at a time, on each backend.
+// One benchmark at a time. `--project` chooses the backend.
 export default defineConfig(base, {
   testDir: ".",
   testMatch: "*.bench.ts",
   outputDir: "../test-results",
-  globalSetup: "../test/harness/setup.ts",
+  globalSetup: "./setup.ts",
   workers: 1,
-  timeout: 300_000,
+  timeout: 1_800_000,
   globalTimeout: 0,
   projects: [
     { name: "leveldb", use: { backend: "leveldb" } },

@@ -1,0 +1,76 @@
+// Figures that are not measured in rounds of one page: starts, sizes, memory, crossings.
+import type { BrowserContext } from "@playwright/test";
+import { modules, size } from "./bundle.js";
+import { caveats } from "./competition.js";
+import { onFreshPage, openBench, startCold } from "./pages.js";
+import type { Durability } from "./peers/peer.js";
+import { counted, held, instances, starts } from "./plan.js";
+import type { Participant } from "./report.js";
+import { row, type Row, type Series } from "./results.js";
+
+/** From the navigation to the first acknowledged append, in a page that has nothing but one peer; nothing is cached. And what it fetches for that. */
+export async function coldStarts(context: BrowserContext, all: readonly Participant[], durability: Durability): Promise<Row[]> {
+  const caveat = caveats(all, durability);
+  const runners = all.flatMap(({ name }, i) => {
+    const module = modules[i];
+    return module === undefined ? [] : [{ name, module, values: [] as number[], bytes: [] as number[], remark: caveat(name) }];
+  });
+  for (let round = -1; round < starts; round++) {
+    for (const runner of runners) {
+      try {
+        const { ms, fetched } = await onFreshPage(context, (page, server) => startCold(page, server, runner.module, durability));
+        if (round < 0) runner.bytes.push(size(fetched) / 1000);
+        else runner.values.push(ms);
+      } catch (error) {
+        runner.remark = error instanceof Error ? error.message : String(error);
+      }
+    }
+  }
+  return [
+    row("start: cold page to first append", "ms", runners),
+    row(
+      "download of that page, brotli",
+      "KB",
+      runners.map(({ name, bytes }) => ({ name, values: bytes })),
+      "",
+    ),
+  ];
+}
+
+export async function instanceStarts(context: BrowserContext): Promise<Row[]> {
+  const found = await onFreshPage(context, async (page, server) => {
+    await openBench(page, server);
+    return await page.evaluate((rounds) => bench.instanceStarts(rounds, "/dist/holdfast.wasm", "/bench/empty.wasm"), instances);
+  });
+  const empty = "empty Go program";
+  const series = [
+    { name: "Holdfast", values: found.holdfast },
+    { name: empty, values: found.empty },
+  ];
+  return [row("instance start, compiled before", "ms", series, empty)];
+}
+
+export async function memory(context: BrowserContext): Promise<Row[]> {
+  const { events, appends } = held;
+  const found = await onFreshPage(context, async (page, server) => {
+    await openBench(page, server);
+    return await page.evaluate(([before, more]) => bench.memory(before, more), [events, appends] as const);
+  });
+  const single = (workload: string, value: number): Row => row(workload, "MB", [{ name: "Holdfast", values: [value] }], "");
+  return [
+    single(`WebAssembly memory after recovering ${events.toLocaleString("en-US")} events`, found.recovered),
+    single(`its growth over ${appends.toLocaleString("en-US")} further appends`, found.appended - found.recovered),
+  ];
+}
+
+/** Counts of one append: their sum, and the frequent ones by name. */
+export async function crossings(context: BrowserContext): Promise<Row[]> {
+  const found = await onFreshPage(context, async (page, server) => {
+    await openBench(page, server);
+    return await page.evaluate((appends) => bench.crossings(appends), counted);
+  });
+  const sum = Object.values(found).reduce((a, b) => a + b, 0);
+  const named = Object.entries(found).filter(([, count]) => count >= 0.01);
+  const series = [["Holdfast", sum] as const, ...named].map(([name, count]): Series => ({ name, values: [count] }));
+  return [row("crossings between Go and JavaScript in one awaited append", "calls", series, "")];
+}

@@ -1,0 +1,58 @@
+// Measures Holdfast beside others who do the same job: on a fresh profile, all in one page, in alternating rounds.
+// BENCH_ROUNDS=20 makes 20 % of the rounds, BENCH_DURABILITY=strict is one durability, BENCH_ONLY=append some workloads.
+import type { BrowserContext } from "@playwright/test";
+import { test } from "../test/harness/test.js";
+import { drawChart } from "./chart.js";
+import { competition } from "./competition.js";
+import { coldStarts, crossings, instanceStarts, memory } from "./figures.js";
+import { onFreshPage, openBench } from "./pages.js";
+import type { Durability } from "./peers/peer.js";
+import { complete, durabilities, isWanted, reading, scale, writing } from "./plan.js";
+import { type Participant, participants, readme, table } from "./report.js";
+import { keep, machine, type Row } from "./results.js";
+
+for (const durability of durabilities) {
+  test(durability, async ({ backend, launch }) => {
+    const running = await launch();
+    const chromium = running.browser.version();
+    const all = await onFreshPage(running.context, async (page, server) => {
+      await openBench(page, server);
+      return await page.evaluate(() => bench.peers);
+    });
+    console.log(`\nChromium ${chromium}, ${backend}, durability ${durability}, ${machine()}\n${participants(all)}`);
+
+    const rows: Row[] = [];
+    for (const [workload, measure] of workloads(running.context, all, durability)) {
+      if (!isWanted(workload)) continue;
+      try {
+        const found = await measure();
+        rows.push(...found);
+        for (const row of found) console.log(`\n${table(row)}`);
+      } catch (error) {
+        console.log(`\n${workload}: failed: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    if (!complete) return;
+    const date = new Date().toISOString().slice(0, 10);
+    const runs = keep({ backend, durability, chromium, machine: machine(), date, scale, rows });
+    drawChart(runs);
+    console.log(`\nFor the README:\n\n${readme(runs)}\n`);
+  });
+}
+
+type Workload = readonly [name: string, measure: () => Promise<readonly Row[]>];
+
+function workloads(context: BrowserContext, all: readonly Participant[], durability: Durability): readonly Workload[] {
+  const compete = competition(context, all, durability);
+  const written = writing.map((discipline): Workload => [discipline.workload, () => compete(discipline)]);
+  const starts: Workload = ["start and download", () => coldStarts(context, all, durability)];
+  if (durability === "strict") return [...written, starts];
+  return [
+    ...written,
+    starts,
+    ...reading.map((discipline): Workload => [discipline.workload, () => compete(discipline)]),
+    ["instance start", () => instanceStarts(context)],
+    ["memory", () => memory(context)],
+    ["crossings", () => crossings(context)],
+  ];
+}

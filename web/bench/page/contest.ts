@@ -1,0 +1,124 @@
+// Lets contestants do the same work in alternating rounds, in one page.
+import type { Durability, Log, Peer } from "../peers/peer.js";
+
+export interface Contestant {
+  readonly name: string;
+  readonly peer: Peer;
+  /** How its logs are written that a workload needs. Default: in batches. */
+  readonly written?: "one by one" | "in bursts";
+}
+
+/** What a round has measured, by the name of the measure, in the workload's unit. */
+export type Measures = Readonly<Record<string, number>>;
+
+export interface Contest {
+  readonly rounds: number;
+  /** Rounds before those that count. */
+  readonly warmUp: number;
+  /** What a contestant is not asked to do for long: who needs more has fewer rounds, or none. */
+  readonly secondsToPrepare: number;
+  readonly secondsOfRounds: number;
+  readonly prepare?: (log: Log, contestant: Contestant, proceed: Proceed) => Promise<void>;
+  readonly round: (log: Log, round: number) => Promise<Measures>;
+}
+
+/** Throws when the time to prepare is over. */
+export type Proceed = () => void;
+
+/** What became of a contestant. */
+export interface Result {
+  readonly name: string;
+  /** One for each round; in the first place that of the first round that counts, so that rounds of several can be compared. */
+  readonly rounds: Measures[];
+  /** Why it has fewer rounds than others, or none. */
+  problem?: string;
+}
+
+const secondsForOne = 120;
+
+export async function hold(contest: Contest, contestants: readonly Contestant[], durability: Durability): Promise<Result[]> {
+  const entered: Entrant[] = [];
+  for (const contestant of contestants) {
+    const entrant = new Entrant(contestant);
+    await entrant.enter(contest, durability);
+    entered.push(entrant);
+  }
+  for (let round = -contest.warmUp; round < contest.rounds; round++) {
+    // Each is first as often as last, and follows each of its two neighbours as often.
+    const from = (round + contest.warmUp) % entered.length;
+    const turn = [...entered.slice(from), ...entered.slice(0, from)];
+    for (const entrant of round % 2 === 0 ? turn : turn.toReversed()) await entrant.play(contest, round);
+  }
+  for (const entrant of entered) await entrant.leave();
+  return entered.map((entrant) => entrant.result);
+}
+
+class Entrant {
+  readonly result: Result;
+  readonly #contestant: Contestant;
+  #log: Log | undefined;
+  #spent = 0;
+  #out = false;
+
+  constructor(contestant: Contestant) {
+    this.#contestant = contestant;
+    this.result = { name: contestant.name, rounds: [] };
+  }
+
+  async enter(contest: Contest, durability: Durability): Promise<void> {
+    await this.#try(async () => {
+      const log = await this.#contestant.peer.open(`bench ${this.result.name}`, durability);
+      this.#log = log;
+      const end = performance.now() + 1000 * contest.secondsToPrepare;
+      await contest.prepare?.(log, this.#contestant, () => {
+        if (performance.now() > end) throw new Error(`not prepared within ${contest.secondsToPrepare} s`);
+      });
+      console.debug(`${this.result.name}: prepared in ${Math.round(performance.now() - end + 1000 * contest.secondsToPrepare)} ms`);
+    });
+  }
+
+  async play(contest: Contest, round: number): Promise<void> {
+    const log = this.#log;
+    if (log === undefined || this.#out) return;
+    if (this.#spent > 1000 * contest.secondsOfRounds) {
+      this.#out = true;
+      this.result.problem = `${this.result.rounds.length} of ${contest.rounds} rounds, it took ${contest.secondsOfRounds} s for them`;
+      return;
+    }
+    await this.#try(async () => {
+      const start = performance.now();
+      const measures = await contest.round(log, round);
+      this.#spent += performance.now() - start;
+      console.debug(`${this.result.name}: round ${round} took ${Math.round(performance.now() - start)} ms`); // BENCH_VERBOSE shows it
+      if (round >= 0) this.result.rounds.push(measures);
+    });
+  }
+
+  async leave(): Promise<void> {
+    await this.#try(async () => await this.#log?.close());
+  }
+
+  /** A failure ends it for this contestant, and for nobody else. */
+  async #try(work: () => Promise<void>): Promise<void> {
+    try {
+      await within(work());
+    } catch (error) {
+      this.#out = true;
+      this.result.problem ??= error instanceof Error ? error.message : String(error);
+    }
+  }
+}
+
+async function within(work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    await Promise.race([
+      work,
+      new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`no answer within ${secondsForOne} s`)), 1000 * secondsForOne);
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,34 @@
+// What runs in the page of the benchmarks. Node calls it by `globalThis.bench`.
+import { peers } from "../peers/all.js";
+import type { Durability, Peer } from "../peers/peer.js";
+import { agentMessage } from "../workloads/agent.js";
+import { atSequence, batch, burst, oneByOne } from "../workloads/append.js";
+import { crossings } from "../workloads/crossings.js";
+import { instanceStarts } from "../workloads/instance.js";
+import { memory } from "../workloads/memory.js";
+import { recover } from "../workloads/recover.js";
+import { type Contestant, hold, type Result } from "./contest.js";
+
+const contests = { agentMessage, atSequence, batch, burst, oneByOne, recover };
+
+/** One workload: its function, and what that is given. */
+export type Task = { [Name in keyof typeof contests]: { readonly contest: Name; readonly given: Parameters<(typeof contests)[Name]> } }[keyof typeof contests];
+
+export const bench = {
+  peers: peers.map(({ name, check, strict, note }) => ({ name, check, strict, note })),
+  /** Holds a contest of all those peers that are named. `variants` enters Holdfast once for each way of writing logs. */
+  contest(task: Task, names: readonly string[], variants: boolean, durability: Durability): Promise<Result[]> {
+    const make = contests[task.contest] as (...given: readonly unknown[]) => ReturnType<typeof oneByOne>;
+    return hold(make(...task.given), peers.filter(({ name }) => names.includes(name)).flatMap((peer) => contestants(peer, variants)), durability);
+  },
+  crossings,
+  instanceStarts,
+  memory,
+};
+
+function contestants(peer: Peer, variants: boolean): readonly Contestant[] {
+  if (!variants || peer.name !== "Holdfast") return [{ name: peer.name, peer }];
+  return (["one by one", "in bursts"] as const).map((written) => ({ name: `Holdfast, ${written}`, peer, written }));
+}
+
+export type Bench = typeof bench;

@@ -1,0 +1,79 @@
+// Holdfast, through its public API.
+import { type Conversation, type Holdfast, open } from "@holdfast-dev/holdfast";
+import type { AgentEvent, Log, Peer } from "./peer.js";
+
+export const holdfast: Peer = {
+  name: "Holdfast",
+  check: "expected sequence",
+  strict: true,
+  note: "",
+  open: async (database, durability) => new HoldfastLog(await open({ database, durability })),
+};
+
+class HoldfastLog implements Log {
+  readonly #holdfast: Holdfast;
+  readonly #conversations = new Map<string, Conversation>();
+  readonly #agents = new Map<string, Agent>();
+
+  constructor(opened: Holdfast) {
+    this.#holdfast = opened;
+  }
+
+  async append(stream: string, _expected: number, event: AgentEvent): Promise<void> {
+    await this.#record(stream, event);
+  }
+
+  async batch(stream: string, _expected: number, events: readonly AgentEvent[]): Promise<void> {
+    await Promise.all(events.map((event) => this.#record(stream, event)));
+  }
+
+  #record(stream: string, { message, step, output }: AgentEvent): Promise<number> {
+    return this.#conversation(stream).recordStepCompleted(message, step, output);
+  }
+
+  #conversation(stream: string): Conversation {
+    let conversation = this.#conversations.get(stream);
+    if (conversation === undefined) this.#conversations.set(stream, (conversation = this.#holdfast.create(stream)));
+    return conversation;
+  }
+
+  async recover(stream: string): Promise<number> {
+    return (await this.#holdfast.recover(stream)).expectedSeq;
+  }
+
+  answer(stream: string, message: string): Promise<void> {
+    let agent = this.#agents.get(stream);
+    if (agent === undefined) this.#agents.set(stream, (agent = new Agent(this.#conversation(stream))));
+    return agent.answer(message);
+  }
+
+  async close(): Promise<void> {
+    for (const agent of this.#agents.values()) await agent.stop();
+    await this.#holdfast.close();
+  }
+}
+
+/** Answers each message of a conversation in six steps, through the runner. */
+class Agent {
+  readonly #conversation: Conversation;
+  readonly stop: () => Promise<void>;
+
+  constructor(conversation: Conversation) {
+    this.#conversation = conversation;
+    this.stop = conversation.process(async ({ step }) => {
+      for (let i = 0; i < 6; i++) await step(`step ${i}`, () => "x".repeat(80));
+    });
+  }
+
+  answer(id: string): Promise<void> {
+    const conversation = this.#conversation;
+    return new Promise((resolve, reject) => {
+      const unsubscribe = conversation.subscribe(() => {
+        if (!conversation.state.isFullyProcessed(id)) return;
+        unsubscribe();
+        resolve();
+      });
+      conversation.send({ id, body: "how deep is the sea?" }).catch(reject);
+    });
+  }
+}

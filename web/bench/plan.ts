@@ -1,0 +1,88 @@
+// What is measured, and how often. The environment makes it shorter, longer, or only a part of it.
+import type { Task } from "./page/page.js";
+import type { Durability } from "./peers/peer.js";
+
+/** A row of the tables that several peers compete for. */
+export interface Discipline {
+  readonly workload: string;
+  readonly unit: string;
+  readonly task: Task;
+  /** Whether Holdfast competes once for each way in which its log was written. */
+  readonly variants?: boolean;
+  /** Peers that do not take part, and why. */
+  readonly without?: Readonly<Record<string, string>>;
+}
+
+/** How many rounds a workload has, as a part of what it has by default. */
+export const scale: number = number("BENCH_ROUNDS", 100) / 100;
+const rounds = (normally: number): number => Math.max(1, Math.round(normally * scale));
+
+export const durabilities: readonly Durability[] = list("BENCH_DURABILITY", ["strict", "default"]);
+
+/** Only workloads whose name contains this. */
+const wanted = process.env["BENCH_ONLY"] ?? "";
+
+/** Whether all workloads are measured: only then do the results replace those of the last run. */
+export const complete: boolean = wanted === "";
+
+export function isWanted(workload: string): boolean {
+  return workload.includes(wanted);
+}
+
+export const starts: number = rounds(7);
+export const instances: number = rounds(15);
+/** Of the workload `memory`. */
+export const held = { events: 50_000, appends: 100_000 } as const;
+export const counted = 200;
+
+const many = "filling its log takes minutes";
+
+/** Writing. */
+export const writing: readonly Discipline[] = [
+  { workload: "append one by one", unit: "ms", task: { contest: "oneByOne", given: [rounds(15)] } },
+  { workload: "agent message, 6 steps", unit: "ms", task: { contest: "agentMessage", given: [rounds(10)] } },
+  { workload: "burst of 1,000 calls", unit: "ms", task: { contest: "burst", given: [rounds(3), 1_000] } },
+  {
+    workload: "burst of 10,000 calls",
+    unit: "ms",
+    task: { contest: "burst", given: [rounds(2), 10_000] },
+    without: Object.fromEntries(["idb", "Dexie", "RxDB", "PouchDB", "y-indexeddb", "SQLite on OPFS"].map((name) => [name, "as the burst of 1,000, in ten times the time"])),
+  },
+  { workload: "batch of 10,000 events", unit: "ms", task: { contest: "batch", given: [rounds(3), 10_000] } },
+];
+
+/** Does not depend on the durability: the logs are written with the default one, which is faster. */
+export const reading: readonly Discipline[] = [
+  {
+    workload: "append at sequence",
+    unit: "ms",
+    task: { contest: "atSequence", given: [rounds(10), [100, 100_000]] },
+    without: { RxDB: many, PouchDB: many, "y-indexeddb": many },
+  },
+  recovery(1_000, 10),
+  recovery(10_000, 7),
+  recovery(50_000, 5),
+];
+
+function recovery(length: number, normally: number): Discipline {
+  return {
+    workload: `recover ${length.toLocaleString("en-US")} events`,
+    unit: "ms",
+    task: { contest: "recover", given: [rounds(normally), length] },
+    variants: true,
+  };
+}
+
+function number(variable: string, otherwise: number): number {
+  const value = Number(process.env[variable] ?? otherwise);
+  if (!(value > 0)) throw new Error(`${variable} must be a number of more than 0`);
+  return value;
+}
+
+function list<T extends string>(variable: string, all: readonly T[]): readonly T[] {
+  const given = process.env[variable];
+  if (given === undefined) return all;
+  const found = all.find((one) => one === given);
+  if (found === undefined) throw new Error(`${variable} must be one of ${all.join(", ")}`);
+  return [found];
+}

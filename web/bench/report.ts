@@ -1,0 +1,66 @@
+// What the benchmarks print: a table for each workload, then the figures for the README.
+import type { Check } from "./peers/peer.js";
+import { type Entry, floorName, type Row, type Run } from "./results.js";
+import type { Spread } from "./statistics.js";
+
+export interface Participant {
+  readonly name: string;
+  readonly check: Check;
+  readonly strict: boolean;
+  readonly note: string;
+}
+
+export function participants(all: readonly Participant[]): string {
+  return [
+    "Each does the same job: append an event if the log is as long as expected, acknowledge it after the commit, read the log back.",
+    ...all.filter(({ note }) => note !== "").map(({ name, check, strict, note }) => `  ${name}: refuses by ${check}${strict ? "" : "; DEFAULT durability in every table"}; ${note}`),
+    `Values are medians, with quartiles. Ratios are to "${floorName}" in the same round, and again medians with quartiles.`,
+  ].join("\n");
+}
+
+export function table({ workload, unit, base, entries }: Row): string {
+  const name = Math.max(...entries.map((entry) => entry.name.length));
+  const lines = entries.map((entry) => {
+    const cells = [entry.name.padEnd(name), cell(entry.value, unit).padEnd(34), base === "" ? "" : cell(entry.ratio, "x").padEnd(28)];
+    return `  ${cells.join("  ")}${entry.rounds > 1 ? ` n=${entry.rounds}` : ""}${entry.remark === undefined ? "" : `  (${entry.remark})`}`;
+  });
+  return [`${workload}${base === "" ? "" : `, x ${base}`}`, ...lines].join("\n");
+}
+
+function cell(value: Spread | undefined, unit: string): string {
+  if (value === undefined) return "-";
+  const range = value.low === value.high ? "" : ` (${digits(value.low)} to ${digits(value.high)})`;
+  return `${digits(value.median)} ${unit}${range}`;
+}
+
+/** Three digits. */
+export function digits(value: number): string {
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en-US");
+  return value === 0 ? "0" : value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
+}
+
+/** The figures of the README, as it has them: Holdfast, on each backend. */
+export function readme(runs: readonly Run[]): string {
+  const backends = [...new Set(runs.map(({ backend }) => backend))];
+  const lines = new Map<string, Map<string, string>>();
+  for (const { backend, durability, rows } of runs) {
+    for (const { workload, unit, base, entries } of rows) {
+      for (const entry of entries) {
+        if (!entry.name.startsWith("Holdfast") || entry.value === undefined) continue;
+        const title = `${workload}${entry.name.slice("Holdfast".length)}, ${durability}`;
+        const columns = lines.get(title) ?? new Map<string, string>();
+        columns.set(backend, figure(entry, unit, base));
+        lines.set(title, columns);
+      }
+    }
+  }
+  return [
+    `| | ${backends.join(" | ")} |`,
+    `|---|${"---|".repeat(backends.length)}`,
+    ...[...lines].map(([title, columns]) => `| ${title} | ${backends.map((backend) => columns.get(backend) ?? "").join(" | ")} |`),
+  ].join("\n");
+}
+
+function figure({ value, ratio }: Entry, unit: string, base: string): string {
+  return `${digits(value?.median ?? Number.NaN)} ${unit}${ratio === undefined ? "" : `, ${ratio.median.toFixed(2)} x ${base}`}`;
+}

@@ -1,0 +1,75 @@
+// Appends to one log: one by one, many at once, and far behind its beginning.
+import type { Contest } from "../page/contest.js";
+import { eventAt } from "../peers/peer.js";
+import { fill, timed } from "./log.js";
+
+/** Each is acknowledged before the next begins. */
+export function oneByOne(rounds: number): Contest {
+  const appends = 20;
+  return {
+    rounds,
+    warmUp: 2,
+    secondsToPrepare: 10,
+    secondsOfRounds: 20,
+    async round(log, round) {
+      const from = (round + 2) * appends;
+      const ms = await timed(async () => {
+        for (let i = from; i < from + appends; i++) await log.append("log", i, eventAt(i));
+      });
+      return { "": ms / appends };
+    },
+  };
+}
+
+/** Nobody waits for the one before, as when an answer is logged while it streams in. */
+export function burst(rounds: number, calls: number): Contest {
+  return {
+    rounds,
+    warmUp: 0,
+    secondsToPrepare: 10,
+    secondsOfRounds: 6,
+    async round(log, round) {
+      const events = Array.from({ length: calls }, (_, i) => eventAt(i));
+      return { "": await timed(() => Promise.all(events.map((event, i) => log.append(`burst ${round}`, i, event)))) };
+    },
+  };
+}
+
+/** The same events given at once, for libraries that have a way for that. */
+export function batch(rounds: number, calls: number): Contest {
+  return {
+    rounds,
+    warmUp: 1,
+    secondsToPrepare: 10,
+    secondsOfRounds: 6,
+    async round(log, round) {
+      const events = Array.from({ length: calls }, (_, i) => eventAt(i));
+      return { "": await timed(() => log.batch(`batch ${round}`, 0, events)) };
+    },
+  };
+}
+
+/** Whether an append costs more behind a long log. */
+export function atSequence(rounds: number, places: readonly number[]): Contest {
+  const appends = 10;
+  return {
+    rounds,
+    warmUp: 1,
+    secondsToPrepare: 20,
+    secondsOfRounds: 10,
+    async prepare(log, contestant, proceed) {
+      for (const place of places) await fill(log, `log ${place}`, place, contestant.written, proceed);
+    },
+    async round(log, round) {
+      const measures: Record<string, number> = {};
+      for (const place of places) {
+        const from = place + (round + 1) * appends;
+        const ms = await timed(async () => {
+          for (let i = from; i < from + appends; i++) await log.append(`log ${place}`, i, eventAt(i));
+        });
+        measures[place.toLocaleString("en-US")] = ms / appends;
+      }
+      return measures;
+    },
+  };
+}

@@ -1,0 +1,47 @@
+// Reads a log back and builds the state, and looks at how long the page could not react meanwhile.
+import type { Contest } from "../page/contest.js";
+import { fill, timed } from "./log.js";
+
+export const longestTask = "longest task";
+
+export function recover(rounds: number, length: number): Contest {
+  return {
+    rounds,
+    warmUp: 1,
+    secondsToPrepare: Math.max(15, length / 400),
+    secondsOfRounds: 8,
+    prepare: (log, contestant, proceed) => fill(log, "log", length, contestant.written, proceed),
+    async round(log) {
+      const tasks = new Tasks();
+      let found = 0;
+      const ms = await timed(async () => {
+        found = await log.recover("log");
+      });
+      if (found !== length) throw new Error(`recovered ${found} events of ${length}`);
+      return { "": ms, [longestTask]: await tasks.longest() };
+    },
+  };
+}
+
+/** Tasks of the main thread of more than 50 ms, as the browser reports them (Long Tasks API). */
+class Tasks {
+  #longest = 0;
+  readonly #observer = new PerformanceObserver((list) => this.#see(list.getEntries()));
+
+  constructor() {
+    this.#observer.observe({ type: "longtask" });
+  }
+
+  #see(entries: PerformanceEntryList): void {
+    for (const { duration } of entries) this.#longest = Math.max(this.#longest, duration);
+  }
+
+  /** 0 if none was reported. */
+  async longest(): Promise<number> {
+    // A task is reported when it has ended, and this one is part of it.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    this.#see(this.#observer.takeRecords());
+    this.#observer.disconnect();
+    return this.#longest;
+  }
+}
