@@ -22,6 +22,7 @@ for (const durability of durabilities) {
     console.log(`\nChromium ${chromium}, ${backend}, durability ${durability}, ${machine()}\n${participants(all)}`);
 
     const rows: Row[] = [];
+    let failed = false;
     for (const [workload, measure] of workloads(running.context, all, durability)) {
       if (!isWanted(workload)) continue;
       try {
@@ -29,10 +30,11 @@ for (const durability of durabilities) {
         rows.push(...found);
         for (const row of found) console.log(`\n${table(row)}`);
       } catch (error) {
+        failed = true;
         console.log(`\n${workload}: failed: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
-    if (!complete) return;
+    if (!complete || failed) return; // the results of the last whole run stay
     const date = new Date().toISOString().slice(0, 10);
     const runs = keep({ backend, durability, chromium, machine: machine(), date, scale, rows });
     drawChart(runs);

@@ -56,12 +56,12 @@ export const reading: readonly Discipline[] = [
   {
     workload: "append at sequence",
     unit: "ms",
-    task: { contest: "atSequence", given: [rounds(10), [100, 100_000]] },
+    task: { contest: "atSequence", given: [rounds(7), [100, 100_000]] },
     without: { RxDB: many, PouchDB: many, "y-indexeddb": many },
   },
   recovery(1_000, 10),
   recovery(10_000, 7),
-  recovery(50_000, 5),
+  recovery(50_000, 3),
 ];
 
 function recovery(length: number, normally: number): Discipline {

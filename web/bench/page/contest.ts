@@ -34,6 +34,7 @@ export interface Result {
   problem?: string;
 }
 
+/** For a round, or to open or close. */
 const secondsForOne = 120;
 
 export async function hold(contest: Contest, contestants: readonly Contestant[], durability: Durability): Promise<Result[]> {
@@ -66,7 +67,7 @@ class Entrant {
   }
 
   async enter(contest: Contest, durability: Durability): Promise<void> {
-    await this.#try(async () => {
+    await this.#try(contest.secondsToPrepare + secondsForOne, async () => {
       const log = await this.#contestant.peer.open(`bench ${this.result.name}`, durability);
       this.#log = log;
       const end = performance.now() + 1000 * contest.secondsToPrepare;
@@ -82,26 +83,26 @@ class Entrant {
     if (log === undefined || this.#out) return;
     if (this.#spent > 1000 * contest.secondsOfRounds) {
       this.#out = true;
-      this.result.problem = `${this.result.rounds.length} of ${contest.rounds} rounds, it took ${contest.secondsOfRounds} s for them`;
+      this.result.problem = `${this.result.rounds.length} of ${contest.rounds} rounds, which took more than ${contest.secondsOfRounds} s`;
       return;
     }
-    await this.#try(async () => {
+    await this.#try(secondsForOne, async () => {
       const start = performance.now();
       const measures = await contest.round(log, round);
-      this.#spent += performance.now() - start;
+      if (round >= 0) this.#spent += performance.now() - start;
       console.debug(`${this.result.name}: round ${round} took ${Math.round(performance.now() - start)} ms`); // BENCH_VERBOSE shows it
       if (round >= 0) this.result.rounds.push(measures);
     });
   }
 
   async leave(): Promise<void> {
-    await this.#try(async () => await this.#log?.close());
+    await this.#try(secondsForOne, async () => await this.#log?.close());
   }
 
   /** A failure ends it for this contestant, and for nobody else. */
-  async #try(work: () => Promise<void>): Promise<void> {
+  async #try(seconds: number, work: () => Promise<void>): Promise<void> {
     try {
-      await within(work());
+      await within(seconds, work());
     } catch (error) {
       this.#out = true;
       this.result.problem ??= error instanceof Error ? error.message : String(error);
@@ -109,13 +110,13 @@ class Entrant {
   }
 }
 
-async function within(work: Promise<void>): Promise<void> {
+async function within(seconds: number, work: Promise<void>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     await Promise.race([
       work,
       new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer within ${secondsForOne} s`)), 1000 * secondsForOne);
+        timer = setTimeout(() => reject(new Error(`no answer within ${seconds} s`)), 1000 * seconds);
       }),
     ]);
   } finally {

@@ -32,7 +32,8 @@ export function watchInstances(count: boolean): Seen[] {
     if (!(mem instanceof WebAssembly.Memory)) return instance;
     seen.push({ memory: mem, crossings });
     const exports = Object.fromEntries(Object.entries(instance.exports).map(([name, value]) => [name, counted(`go: ${name}`, value)]));
-    return { exports };
+    // wasm_exec.js insists on an instance; its exports cannot be replaced, but hidden.
+    return Object.create(instance, { exports: { value: exports } }) as WebAssembly.Instance;
   };
   WebAssembly.instantiate = watching as typeof WebAssembly.instantiate;
   return seen;

@@ -1,5 +1,5 @@
 // RxDB on the storage that comes with it for free, which is Dexie.
-import { createRxDatabase, type RxCollection, type RxDatabase, type RxJsonSchema } from "rxdb/plugins/core";
+import { createRxDatabase, normalizeMangoQuery, prepareQuery, type RxCollection, type RxDatabase, type RxJsonSchema } from "rxdb/plugins/core";
 import { getRxStorageDexie } from "rxdb/plugins/storage-dexie";
 import { addFields, type Fields, fields, place } from "./documents.js";
 import { type AgentEvent, type Log, Messages, type Peer } from "./peer.js";
@@ -56,25 +56,12 @@ class RxLog implements Log {
   }
 
   async recover(stream: string): Promise<number> {
-    // What it has read before it keeps in memory. A selector of its own each time makes it read.
-    const documents = await this.#events.storageInstance.query({
-      query: {
-        selector: { place: { $gt: place(stream, 0), $lt: `${stream}0` } },
-        sort: [{ place: "asc" }],
-        skip: 0,
-      },
-      queryPlan: {
-        index: ["place"],
-        startKeys: [place(stream, 0)],
-        endKeys: [`${stream}0`],
-        inclusiveStart: false,
-        inclusiveEnd: false,
-        sortSatisfiedByIndex: true,
-        selectorSatisfiedByIndex: true,
-      },
-    });
+    // Its collections keep in memory what they have read; the storage below has to read. Sorted by the primary key.
+    const { storageInstance } = this.#events;
+    const query = normalizeMangoQuery(storageInstance.schema, { selector: { place: { $gt: place(stream, 0), $lt: `${stream}0` } } });
+    const { documents } = await storageInstance.query(prepareQuery(storageInstance.schema, query));
     const state = new Messages();
-    for (const document of documents.documents) addFields(state, document);
+    for (const document of documents) addFields(state, document);
     return state.count;
   }
 

@@ -55,7 +55,7 @@ export function atSequence(rounds: number, places: readonly number[]): Contest {
   return {
     rounds,
     warmUp: 1,
-    secondsToPrepare: 20,
+    secondsToPrepare: 40,
     secondsOfRounds: 10,
     async prepare(log, contestant, proceed) {
       for (const place of places) await fill(log, `log ${place}`, place, contestant.written, proceed);
