@@ -1,8 +1,6 @@
 package core
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -80,12 +78,16 @@ func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []by
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	all := slices.Clone(s.order)
-	for _, m := range s.messages {
+	var others []string
+	for id, m := range s.messages {
 		if !m.Received {
-			all = append(all, m)
+			others = append(others, id)
 		}
 	}
-	slices.SortFunc(all[len(s.order):], func(a, b *Message) int { return cmp.Compare(a.ID, b.ID) })
+	slices.Sort(others)
+	for _, id := range others {
+		all = append(all, s.messages[id])
+	}
 	size, cost := 64, 0
 	for _, m := range all {
 		n, c := m.snapshotSize()
@@ -227,8 +229,9 @@ func (r *snapshotReader) read() (snapshot, error) {
 	r.id("the last event's id", s.last[:])
 	s.state = r.state()
 	content := len(r.in) - r.src.Len()
-	rest := r.in[content:]
-	if len(rest) != paddingOf(content, r.cost) || len(bytes.Trim(rest, "\x00")) > 0 {
+	padding := r.in[content:]
+	other := func(b byte) bool { return b != 0 }
+	if len(padding) != paddingOf(content, r.cost) || slices.ContainsFunc(padding, other) {
 		r.refuse("the snapshot", " is followed by other bytes")
 	}
 	if s.sequence == 0 {

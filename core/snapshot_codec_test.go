@@ -239,6 +239,28 @@ func TestSnapshotsOfManySmallThings(t *testing.T) {
 	}
 }
 
+// TestSnapshotPadding is as long as it has to be, and zero.
+func TestSnapshotPadding(t *testing.T) {
+	state := core.NewState()
+	for i := range 1000 {
+		state.Apply(received(fmt.Sprint(i), 1, "x"))
+	}
+	b := core.EncodeSnapshot("chat", 300, testID, state)
+	content := b[:len(b)-4]
+	if content[len(content)-1] != 0 || content[len(content)-1000] != 0 {
+		t.Fatal("it is not padded")
+	}
+	other := bytes.Clone(content)
+	other[len(other)-500] = 1
+	for name, content := range map[string][]byte{
+		"one less": content[:len(content)-1], "one more": append(bytes.Clone(content), 0), "not zero": other,
+	} {
+		if _, _, _, err := core.DecodeSnapshot("chat", core.SealSnapshot("chat", content)); !errors.Is(err, core.ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestSnapshotLimit: a state has a snapshot up to 8 MiB, or none.
 func TestSnapshotLimit(t *testing.T) {
 	state := core.NewState()

@@ -18,9 +18,10 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64
 	if s.engine.frozen() {
 		return &core.Error{Code: core.ErrCancelled, Op: op, Stream: stream, Detail: "the page is frozen, and nothing was written"}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)() // Close need not wait for what is done again some day
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// Close need not wait for what is done again some day.
+	defer context.AfterFunc(s.life, func() { cancel(core.ErrClosed) })()
 	there, err := s.contains(ctx, op, stream, sequence)
 	if err != nil || !there {
 		return err

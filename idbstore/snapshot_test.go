@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -141,4 +143,27 @@ func TestSnapshotFaults(t *testing.T) {
 	if c, err := core.Recover(t.Context(), "s", s); err != nil || !c.State().IsInProgress("m") || d.unmet() > 0 {
 		t.Errorf("recover: %v, %d faults were not met", err, d.unmet())
 	}
+}
+
+// Close ends a save that waits for another tab, and does not wait itself.
+func TestCloseEndsASave(t *testing.T) {
+	idleStory(t, func(t *testing.T, d *disk, s *Store) {
+		fill(t, s, "s", 1)
+		d.inject(fault{step: "commit", silent: true})
+		saved := make(chan error, 1)
+		go func() { saved <- s.SaveSnapshot(t.Context(), "s", 2, []byte("x")) }()
+		synctest.Wait()
+		at := time.Now()
+		if err := s.Close(); err != nil || time.Since(at) > 0 {
+			t.Errorf("closed after %v, %v", time.Since(at), err)
+		}
+		if err := <-saved; !errors.Is(err, core.ErrOutcomeUnknown) || !errors.Is(err, core.ErrClosed) {
+			t.Errorf("save: %v", err)
+		}
+		for range 20 { // whichever of the two it notices first
+			if err := s.SaveSnapshot(t.Context(), "s", 2, []byte("x")); core.CodeOf(err) != core.ErrClosed {
+				t.Errorf("save after close: %v", err)
+			}
+		}
+	})
 }

@@ -34,7 +34,7 @@ type Store struct {
 	timeout time.Duration
 	peers   peers
 	life    context.Context // ends with Close: what nobody waits for need not finish
-	end     context.CancelFunc
+	end     context.CancelCauseFunc
 
 	connecting chan struct{} // held while the connection is looked at or opened
 	db         database      // nil if it is to be opened; guarded by connecting
@@ -75,7 +75,7 @@ func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error)
 		unposted:   map[string][]byte{},
 		compaction: compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
 	}
-	s.life, s.end = context.WithCancel(context.Background())
+	s.life, s.end = context.WithCancelCause(context.Background())
 	ctx, cancel := s.withDeadline(ctx)
 	defer cancel()
 	if err := s.retry(func() error { _, err := s.connect(ctx); return err }); err != nil {
@@ -113,7 +113,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	clear(s.watchers)
 	s.mu.Unlock()
-	s.end()
+	s.end(core.ErrClosed)
 	s.calls.Wait()
 	if !closed {
 		s.post()
