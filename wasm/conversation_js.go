@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 
 	"github.com/hack-pad/safejs"
 
@@ -178,12 +179,14 @@ func (b *bridge) forget(id int) {
 	delete(b.conversations, id)
 }
 
+var uint8Array = sync.OnceValues(func() (safejs.Value, error) { return safejs.Global().Get("Uint8Array") })
+
 // bytesToJS copies bytes into a new Uint8Array.
 func bytesToJS(data []byte, err error) (safejs.Value, error) {
 	if err != nil {
 		return safejs.Value{}, err
 	}
-	class, err := safejs.Global().Get("Uint8Array")
+	class, err := uint8Array()
 	if err != nil {
 		return safejs.Value{}, err
 	}
