@@ -46,7 +46,7 @@ export const writing: readonly Discipline[] = [
     workload: "burst of 10,000 calls",
     unit: "ms",
     task: { contest: "burst", given: [rounds(2), 10_000] },
-    without: Object.fromEntries(["idb", "Dexie", "RxDB", "PouchDB", "y-indexeddb", "SQLite on OPFS"].map((name) => [name, "as the burst of 1,000, in ten times the time"])),
+    without: Object.fromEntries(["idb", "Dexie", "RxDB", "PouchDB", "y-indexeddb", "SQLite on OPFS"].map((name) => [name, "see the burst of 1,000"])),
   },
   { workload: "batch of 10,000 events", unit: "ms", task: { contest: "batch", given: [rounds(3), 10_000] } },
 ];

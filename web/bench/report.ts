@@ -10,10 +10,17 @@ export interface Participant {
   readonly note: string;
 }
 
+/** What users would think of too, and why it is not measured. */
+const absent: Readonly<Record<string, string>> = {
+  "@coji/durably":
+    "runs jobs of steps on SQLite and has no append to a log; in a browser it is given SQLocal, which needs a cross-origin isolated page (COOP/COEP), and this one is not. SQLite stands for it",
+};
+
 export function participants(all: readonly Participant[]): string {
   return [
     "Each does the same job: append an event if the log is as long as expected, acknowledge it after the commit, read the log back.",
     ...all.filter(({ note }) => note !== "").map(({ name, check, strict, note }) => `  ${name}: refuses by ${check}${strict ? "" : "; DEFAULT durability in every table"}; ${note}`),
+    ...Object.entries(absent).map(([name, why]) => `  Not among them: ${name}: ${why}`),
     `Values are medians, with quartiles. Ratios are to "${floorName}" in the same round, and again medians with quartiles.`,
   ].join("\n");
 }

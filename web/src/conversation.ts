@@ -80,7 +80,7 @@ class LiveConversation implements Conversation {
     this.#registry = registry;
     this.#handle = opened.handle;
     this.#expectedSeq = opened.expectedSeq;
-    this.#state = State.of(opened.state);
+    this.#state = State.empty.after(opened.state, false);
     this.snapshot = () => this.#state;
   }
 

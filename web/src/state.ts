@@ -1,4 +1,5 @@
 import { decode } from "@msgpack/msgpack";
+import { Table } from "./table.js";
 import type { ConversationState, Message, OpenStep, Step } from "./types.js";
 import { decodeValue, decodeValues } from "./values.js";
 
@@ -28,30 +29,30 @@ const finished = 2;
 const failed = 8;
 const cancelled = 16;
 
-/** What `read` makes of bytes, from when it is first looked at. */
-class Lazy<T> {
-  #bytes: Uint8Array | null;
-  readonly #read: (bytes: Uint8Array | null) => T;
-  #decoded: { readonly value: T } | undefined;
+/** What `read` makes of a source, from when it is first looked at. */
+class Lazy<S, T> {
+  #source: S | undefined;
+  readonly #read: (source: S) => T;
+  #made: { readonly value: T } | undefined;
 
-  constructor(bytes: Uint8Array | null, read: (bytes: Uint8Array | null) => T) {
-    this.#bytes = bytes;
+  constructor(source: S, read: (source: S) => T) {
+    this.#source = source;
     this.#read = read;
   }
 
   get value(): T {
-    if (this.#decoded === undefined) {
-      this.#decoded = { value: this.#read(this.#bytes) };
-      this.#bytes = null;
+    if (this.#made === undefined) {
+      this.#made = { value: this.#read(this.#source as S) };
+      this.#source = undefined;
     }
-    return this.#decoded.value;
+    return this.#made.value;
   }
 }
 
 class StoredStep implements Step {
   readonly index: number;
   readonly name: string | undefined;
-  readonly #output: Lazy<unknown>;
+  readonly #output: Lazy<Uint8Array | null, unknown>;
 
   constructor(index: number, name: string, output: Uint8Array | null) {
     this.index = index;
@@ -73,7 +74,7 @@ class StoredOpenStep implements OpenStep {
   readonly index: number;
   readonly name: string;
   readonly uncertain: boolean;
-  readonly #chunks: Lazy<readonly unknown[]>;
+  readonly #chunks: Lazy<Uint8Array | null, readonly unknown[]>;
 
   constructor(index: number, name: string, uncertain: boolean, output: Uint8Array | null) {
     this.index = index;
@@ -103,8 +104,8 @@ class StoredMessage implements Message {
   /** Place in order of arrival; -1 if only later events of it are in the log. */
   readonly position: number;
   readonly #flags: number;
-  readonly #body: Lazy<unknown>;
-  readonly #result: Lazy<unknown>;
+  readonly #body: Lazy<Uint8Array | null, unknown>;
+  readonly #result: Lazy<Uint8Array | null, unknown>;
 
   constructor([position, id, flags, receivedAt, body, error, steps, open, result, starts]: Row) {
     this.position = position;
@@ -153,56 +154,62 @@ class StoredMessage implements Message {
   }
 }
 
-/** An immutable state. `after` makes the next one. */
+/** An immutable state. `after` makes the next one, which shares with it what has not changed: a long log makes it no slower. */
 export class State implements ConversationState {
-  readonly messages: readonly StoredMessage[];
-  /**
-   * The places of the messages, by id. The states of a log share it: a message keeps its place for ever, and a state has
-   * those that are within its messages. A copy for each state would make appends slower as messages become more.
-   */
+  /** Where each message is in `#table`. Shared by all states that follow one another: it only grows. */
   readonly #places: Map<string, number>;
-  /** Messages that were never received, but named by other events. */
-  readonly #others: Map<string, StoredMessage>;
+  readonly #table: Table<StoredMessage>;
+  readonly #ordered: Lazy<Table<StoredMessage>, readonly Message[]>;
 
-  private constructor(messages: readonly StoredMessage[], places: Map<string, number>, others: Map<string, StoredMessage>) {
-    this.messages = Object.freeze(messages);
+  private constructor(places: Map<string, number>, table: Table<StoredMessage>) {
     this.#places = places;
-    this.#others = others;
+    this.#table = table;
+    this.#ordered = new Lazy(table, inOrder);
     Object.freeze(this);
   }
 
-  /** The state of a log in which these messages are all there is. */
-  static of(rows: Uint8Array): State {
-    return new State([], new Map(), new Map()).after(rows, true);
+  static readonly empty: State = new State(new Map(), Table.empty());
+
+  get messages(): readonly Message[] {
+    return this.#ordered.value;
   }
 
-  /** The state in which the messages of `rows` have changed; after a reset, they are all there is. Call it once: see `#places`. */
+  toJSON(): { readonly messages: readonly Message[] } {
+    return { messages: this.messages };
+  }
+
+  /** The state in which the messages of `rows` have changed; of an empty one after a reset. */
   after(rows: Uint8Array, reset: boolean): State {
     const changed = (decode(rows) as readonly Row[]).map((row) => new StoredMessage(row));
-    changed.sort((a, b) => a.position - b.position); // an array with holes is slow, for good
-    const messages = reset ? [] : [...this.messages]; // V8 takes much longer for the slice() of a frozen array
-    const places = reset ? new Map<string, number>() : this.#places;
-    let others: Map<string, StoredMessage> = reset ? new Map() : this.#others;
-    if (changed.some(({ id, position }) => position < 0 || others.has(id))) others = new Map(others);
-    for (const message of changed) {
-      if (message.position < 0) {
-        others.set(message.id, message);
-      } else {
-        others.delete(message.id);
-        places.set(message.id, message.position);
-        messages[message.position] = message;
-      }
-    }
-    return new State(messages, places, others);
+    const before = reset ? State.empty : this;
+    const places = before.#ownPlaces();
+    const table = before.#table.after(
+      changed.map((message) => {
+        const place = places.get(message.id) ?? places.size;
+        places.set(message.id, place);
+        return [place, message];
+      }),
+    );
+    return new State(places, table);
   }
 
-  message(id: string): StoredMessage | undefined {
-    return this.messages[this.#places.get(id) ?? -1];
+  /** The places, to be added to. They are shared unless another state has followed this one before. */
+  #ownPlaces(): Map<string, number> {
+    const { size } = this.#table;
+    if (size > 0 && this.#places.size === size) return this.#places;
+    return new Map(this.#table.items().map(({ id }, place) => [id, place]));
   }
 
-  /** The message, received or not. */
+  /** What is known of a message, also if it was never received. */
   #known(id: string): StoredMessage | undefined {
-    return this.message(id) ?? this.#others.get(id);
+    const place = this.#places.get(id);
+    const found = place === undefined ? undefined : this.#table.at(place);
+    return found?.id === id ? found : undefined; // a later state may have put it there
+  }
+
+  message(id: string): Message | undefined {
+    const found = this.#known(id);
+    return found !== undefined && found.position >= 0 ? found : undefined;
   }
 
   isReceived(id: string): boolean {
@@ -228,4 +235,11 @@ export class State implements ConversationState {
   error(id: string): string | undefined {
     return this.#known(id)?.error;
   }
+}
+
+/** Those which were received, in order of arrival. */
+function inOrder(table: Table<StoredMessage>): readonly Message[] {
+  const messages: Message[] = [];
+  for (const message of table.items()) if (message.position >= 0) messages[message.position] = message;
+  return Object.freeze(messages);
 }
