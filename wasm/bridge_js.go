@@ -24,6 +24,7 @@ type bridge struct {
 	conversations map[int]*handle
 	lastHandle    int
 	runners       map[int]context.CancelCauseFunc // by the host's number
+	workers       workers
 	attempts      answers[*attempt]
 	calls         answers[*call]
 }
@@ -36,14 +37,14 @@ func (b *bridge) background(work func(context.Context, arguments) (any, error)) 
 			return nil
 		}
 		done := args[len(args)-1]
-		go func() {
+		b.workers.run(func() {
 			value, err := guarded(func() (any, error) { return work(context.Background(), args[:len(args)-1]) })
 			if err != nil {
 				_, _ = done.Invoke(failure(err)) // the host's callback does not throw
 				return
 			}
 			_, _ = done.Invoke(safejs.Undefined(), value)
-		}()
+		})
 		return nil
 	}
 }

@@ -36,7 +36,7 @@ export function drawChart(runs: readonly Run[]): void {
   });
   const [width, total] = [columns * panel.width, Math.ceil(found.length / columns) * height + 22];
   const { chromium, date } = first.run;
-  const foot = `Times of the hand-written floor, logarithmic; shorter and to the left is faster. Chromium ${chromium}, ${backend} backend, ${date}.`;
+  const foot = `Times of the hand-written floor, logarithmic; to the left is faster. * see the remark in the table. Chromium ${chromium}, ${backend} backend, ${date}.`;
   writeFileSync(
     file,
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${total}" font-family="system-ui, sans-serif" font-size="12" role="img">
@@ -67,7 +67,7 @@ function drawPanel({ workload, entries }: Row, durability: Durability): string {
 }
 
 function drawEntry({ name, ratio, remark }: Entry, y: number): string {
-  const label = `<text x="12" y="${y + 10}">${escaped(name)}</text>`;
+  const label = `<text x="12" y="${y + 10}">${escaped(name)}${remark === undefined || ratio === undefined ? "" : " *"}</text>`;
   if (ratio === undefined) return `${label}<text class="quiet" x="${place(1) + 6}" y="${y + 10}">${remark === undefined ? "-" : "not run"}</text>`;
   const [one, end] = [place(1), place(ratio.median)];
   const kind = name.startsWith("Holdfast") ? "ours" : "bar";
