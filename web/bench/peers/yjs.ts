@@ -12,9 +12,14 @@ export const yjs: Peer = {
   open: (name) => Promise.resolve(new YLog(name)),
 };
 
+interface Stored {
+  readonly doc: Doc;
+  readonly store: IndexeddbPersistence;
+}
+
 class YLog implements Log {
   readonly #name: string;
-  readonly #open = new Map<string, { readonly doc: Doc; readonly stored: IndexeddbPersistence }>();
+  readonly #open = new Map<string, Promise<Stored>>();
 
   constructor(name: string) {
     this.#name = name;
@@ -25,36 +30,33 @@ class YLog implements Log {
   }
 
   async batch(stream: string, _expected: number, events: readonly AgentEvent[]): Promise<void> {
-    const { doc, stored } = this.#open.get(stream) ?? (await this.#load(stream));
+    let opened = this.#open.get(stream);
+    if (opened === undefined) this.#open.set(stream, (opened = this.#load(stream)));
+    const { doc, store } = await opened;
     doc.getArray<Fields>("events").push(events.map(fields));
-    await stored.get("written"); // it began after the write, and so is answered after its commit
+    await store.get("written"); // it began after the write, and so is answered after its commit
   }
 
   async recover(stream: string): Promise<number> {
-    const { doc, stored } = await this.#read(stream);
+    const { doc, store } = await this.#load(stream);
     const state = new Messages();
     doc.getArray<Fields>("events").forEach((event) => addFields(state, event));
-    await stored.destroy();
+    await store.destroy();
     doc.destroy();
     return state.count;
   }
 
-  async #load(stream: string): Promise<{ readonly doc: Doc; readonly stored: IndexeddbPersistence }> {
-    const loaded = await this.#read(stream);
-    this.#open.set(stream, loaded);
-    return loaded;
-  }
-
-  async #read(stream: string): Promise<{ readonly doc: Doc; readonly stored: IndexeddbPersistence }> {
+  async #load(stream: string): Promise<Stored> {
     const doc = new Doc();
-    const stored = new IndexeddbPersistence(`${this.#name}/${stream}`, doc);
-    await stored.whenSynced;
-    return { doc, stored };
+    const store = new IndexeddbPersistence(`${this.#name}/${stream}`, doc);
+    await store.whenSynced;
+    return { doc, store };
   }
 
   async close(): Promise<void> {
-    for (const { doc, stored } of this.#open.values()) {
-      await stored.destroy();
+    for (const opened of this.#open.values()) {
+      const { doc, store } = await opened;
+      await store.destroy();
       doc.destroy();
     }
   }
