@@ -25,7 +25,7 @@ func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, p
 	value := encodeRecord(stream, expectedSeq, time.Now().UnixMilli(), payloads)
 	heads := recordsEndingFrom(stream, expectedSeq)
 
-	err := s.update(ctx, "append", stream, recordsStore, func(ctx context.Context, tx transaction) error {
+	stepwise := func(ctx context.Context, tx transaction) error {
 		found := tx.keys(heads, 2)
 		if err := tx.add(key, value); err != nil {
 			return err
@@ -38,6 +38,12 @@ func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, p
 			return errHeadMoved
 		}
 		return nil
+	}
+	err := s.connected(ctx, "append", stream, func(ctx context.Context, db database) error {
+		if a, ok := db.(appender); ok && a.canAppend() {
+			return appendAtOnce(ctx, a, heads, expectedSeq, key, value)
+		}
+		return s.attempt(ctx, db, readWrite, recordsStore, stepwise)
 	})
 	if errors.Is(err, core.ErrSequenceConflict) {
 		return 0, s.conflict(ctx, stream, expectedSeq)
@@ -48,6 +54,33 @@ func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, p
 	s.announce(stream, key)
 	s.appended(stream, expectedSeq, end, len(value))
 	return expectedSeq, nil
+}
+
+// appendAtOnce is attempt for an append that a database carries out in one step.
+func appendAtOnce(ctx context.Context, a appender, heads keyRange, expected uint64, key, value []byte) error {
+	tx, err := a.appendRecord(heads, expected == 0, key, value)
+	if err != nil {
+		return err
+	}
+	err = tx.wait(ctx)
+	var failure *engineError
+	switch {
+	case err == nil, errors.Is(err, errHeadMoved):
+		return err
+	case errors.As(err, &failure):
+		if tx.commitFailed() && !failure.definite() {
+			return unknownOutcome(err)
+		}
+		return err
+	case tx.abort():
+		return unknownOutcome(err)
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
+	defer cancel()
+	if tx.wait(grace) == nil {
+		return unknownOutcome(err) // the browser committed before the abort
+	}
+	return err
 }
 
 // headIs reports whether the keys at and behind plain, which is the key of a

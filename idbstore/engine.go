@@ -59,6 +59,28 @@ type database interface {
 	identity() identity
 }
 
+// appender is implemented by a database that can carry out an append in one
+// step.
+type appender interface {
+	// canAppend reports whether it really can.
+	canAppend() bool
+	// appendRecord starts a transaction that adds value at key if the keys of heads
+	// say that the head is as expected, see headIs, and aborts it otherwise. An
+	// error is an [*engineError], and nothing was started.
+	appendRecord(heads keyRange, first bool, key, value []byte) (appending, error)
+}
+
+// appending is the transaction of an append.
+type appending interface {
+	// wait is that of transaction; errHeadMoved when it has aborted for that.
+	wait(ctx context.Context) error
+	// commitFailed reports, of one that has ended with an [*engineError], whether
+	// the commit had been asked for.
+	commitFailed() bool
+	// abort undoes it unless the commit was asked for before, and reports whether it was.
+	abort() (committing bool)
+}
+
 // identity tells one database from its successor of the same name.
 type identity struct {
 	format int

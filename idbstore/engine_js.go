@@ -23,6 +23,9 @@ type jsEngine struct {
 	binary  binaryValues     // bytes to JavaScript and back
 	storage *rememberedEpoch // nil where there is no localStorage
 	page    lifecycle
+
+	appender    *jsAppender  // nil where the page offers none
+	recordsName safejs.Value // recordsStore as a JavaScript string
 }
 
 func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
@@ -53,7 +56,11 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 		}
 	}
 	e.storage = rememberEpochOf(name)
-	return e, nil
+	if e.appender, err = newJSAppender(); err != nil {
+		return nil, failureOf(err)
+	}
+	e.recordsName, err = safejs.ValueOf(recordsStore)
+	return e, failureOf(err)
 }
 
 // frozen implements engine.
@@ -219,6 +226,8 @@ func (d *jsDatabase) identify(ctx context.Context) error {
 }
 
 func (d *jsDatabase) identity() identity { return d.id }
+
+func (d *jsDatabase) canAppend() bool { return d.engine.appender != nil }
 
 func (d *jsDatabase) lost() bool { return d.gone }
 

@@ -79,6 +79,9 @@ func (p *jsPeers) close() {
 	}
 	p.handlers.release()
 	p.page.release()
+	if p.engine.appender != nil {
+		p.engine.appender.close()
+	}
 }
 
 // rememberedEpoch keeps the epoch of a database in localStorage, so that a page

@@ -40,6 +40,14 @@ func (s *Store) update(ctx context.Context, op, stream, store string, fn func(co
 }
 
 func (s *Store) run(ctx context.Context, op, stream string, m mode, store string, fn func(context.Context, transaction) error) error {
+	return s.connected(ctx, op, stream, func(ctx context.Context, db database) error {
+		return s.attempt(ctx, db, m, store, fn)
+	})
+}
+
+// connected runs attempt with a connection, and again with another one as long
+// as it fails for want of a working one and nothing can have been written.
+func (s *Store) connected(ctx context.Context, op, stream string, attempt func(context.Context, database) error) error {
 	if ctx.Err() != nil {
 		return s.fail(op, stream, context.Cause(ctx))
 	}
@@ -54,7 +62,7 @@ func (s *Store) run(ctx context.Context, op, stream string, m mode, store string
 		if err != nil {
 			return err
 		}
-		err = s.attempt(ctx, db, m, store, fn)
+		err = attempt(ctx, db)
 		if connectionFailed(err) {
 			s.abandon(ctx, db)
 		}

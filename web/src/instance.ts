@@ -1,3 +1,4 @@
+import { Appender } from "./appender.js";
 import type { Bridge, Done, Failure, Result } from "./bridge.js";
 import { type ErrorDetails, HoldfastError, SequenceConflictError } from "./errors.js";
 import { defineGo, type Go } from "./go.js";
@@ -39,7 +40,7 @@ export class Instance {
 
   /** Starts the program. */
   static async start(module: WebAssembly.Module): Promise<Instance> {
-    const host: Host = {};
+    const host: Host = { holdfastAppender: new Appender() };
     const go = new (defineGo(overlay(host), console_))();
     const instance = new Instance(go);
     host.holdfast = (bridge) => {
@@ -173,6 +174,7 @@ export function errorOf(failure: Failure): HoldfastError {
 }
 
 interface Host {
+  readonly holdfastAppender: Appender;
   holdfast?: (bridge: Bridge) => void;
 }
 

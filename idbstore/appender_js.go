@@ -1,0 +1,163 @@
+package idbstore
+
+import (
+	"context"
+
+	"github.com/hack-pad/safejs"
+)
+
+// jsAppender carries out the transaction of an append in JavaScript, where the
+// page offers that as the global object holdfastAppender; web/src/appender.ts
+// is what the package of this repository offers. It is the same transaction
+// with the same checks as [Store.Append] makes step by step elsewhere, in three
+// crossings in place of forty.
+type jsAppender struct {
+	append, abort safejs.Value // functions
+	buffer        safejs.Value // a Uint8Array
+	size          int          // of the buffer
+	ended         safejs.Func
+	appending     map[int]*jsAppending
+	last          int
+	closed        bool
+}
+
+// What the appender says of an append that has ended.
+const (
+	appendCommitted = iota
+	appendHeadMoved
+	appendFailed
+	appendCommitFailed // behind the call of commit
+)
+
+// newJSAppender returns nil where there is no appender.
+func newJSAppender() (*jsAppender, error) {
+	offered, err := safejs.Global().Get("holdfastAppender")
+	if err != nil || offered.IsUndefined() {
+		return nil, err
+	}
+	a := &jsAppender{appending: map[int]*jsAppending{}}
+	for name, fn := range map[string]*safejs.Value{"append": &a.append, "abort": &a.abort} {
+		if *fn, err = offered.Get(name); err != nil {
+			return nil, err
+		}
+	}
+	a.ended, err = safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
+		a.end(args)
+		return nil
+	})
+	return a, err
+}
+
+func (a *jsAppender) end(args []safejs.Value) {
+	id, err := args[0].Int()
+	one := a.appending[id]
+	if err != nil || one == nil {
+		return
+	}
+	state, err := args[1].Int()
+	switch {
+	case err != nil:
+		one.err = failureOf(err)
+	case state == appendHeadMoved:
+		one.err = errHeadMoved
+	case state != appendCommitted:
+		one.committing = state == appendCommitFailed
+		one.err = exceptionOf(args[2:])
+	}
+	close(one.done)
+	delete(a.appending, id)
+	if a.closed {
+		a.close()
+	}
+}
+
+// close lets go of the function that JavaScript calls, once nothing is under way.
+func (a *jsAppender) close() {
+	a.closed = true
+	if len(a.appending) == 0 {
+		a.ended.Release()
+	}
+}
+
+// exceptionOf reads the name and the message of an exception; without them the
+// transaction was aborted.
+func exceptionOf(args []safejs.Value) error {
+	e := &engineError{"AbortError", "the transaction was aborted"}
+	for i, to := range []*string{&e.name, &e.message} {
+		if i < len(args) && args[i].Type() == safejs.TypeString {
+			if text, err := args[i].String(); err == nil {
+				*to = text
+			}
+		}
+	}
+	return e
+}
+
+// appendRecord implements appender.
+func (d *jsDatabase) appendRecord(heads keyRange, first bool, key, value []byte) (appending, error) {
+	a := d.engine.appender
+	one := &jsAppending{appender: a, id: a.last + 1, done: make(chan struct{})}
+	a.last = one.id
+	bytes := make([]byte, 0, 3*len(key)+len(value)+1)
+	var ends [4]int
+	for i, part := range [][]byte{heads.lower, heads.upper, key, value} {
+		bytes = append(bytes, part...)
+		ends[i] = len(bytes)
+	}
+	if err := a.fill(d.engine.binary, bytes); err != nil {
+		return nil, err
+	}
+	a.appending[one.id] = one
+	_, err := a.append.Invoke(one.id, d.db, d.engine.recordsName, d.engine.options[readWrite], first, a.buffer, ends[0], ends[1], ends[2], ends[3], a.ended)
+	if err != nil {
+		delete(a.appending, one.id)
+		return nil, failureOf(err)
+	}
+	return one, nil
+}
+
+// maxBuffer is the largest buffer that is kept.
+const maxBuffer = 64 << 10
+
+// fill puts bytes at the beginning of the buffer. The appender copies what it
+// wants to keep, so one buffer serves all appends.
+func (a *jsAppender) fill(binary binaryValues, bytes []byte) (err error) {
+	if len(bytes) > a.size || a.size > maxBuffer {
+		a.size = max(4<<10, len(bytes))
+		if a.buffer, err = binary.array.New(a.size); err != nil {
+			a.size = 0
+			return failureOf(err)
+		}
+	}
+	_, err = safejs.CopyBytesToJS(a.buffer, bytes)
+	return failureOf(err)
+}
+
+// jsAppending is an append under way.
+type jsAppending struct {
+	appender   *jsAppender
+	id         int
+	done       chan struct{}
+	err        error
+	committing bool // it failed behind the call of commit
+}
+
+func (o *jsAppending) wait(ctx context.Context) error {
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (o *jsAppending) commitFailed() bool { return o.committing }
+
+func (o *jsAppending) abort() (committing bool) {
+	answer, err := o.appender.abort.Invoke(o.id)
+	if err != nil {
+		return true // nobody can tell
+	}
+	committing, err = answer.Bool()
+	return committing || err != nil
+}
