@@ -16,10 +16,16 @@ const absent: Readonly<Record<string, string>> = {
     "runs jobs of steps on SQLite and has no append to a log; in a browser it is given SQLocal, which needs a cross-origin isolated page (COOP/COEP), and this one is not. SQLite stands for it",
 };
 
+const checks: Readonly<Record<Check, string>> = {
+  "expected sequence": "checks the expected sequence in the transaction that writes",
+  "place taken": "refuses a place that is taken, and does not notice a hole",
+  none: "checks nothing",
+};
+
 export function participants(all: readonly Participant[]): string {
   return [
     "Each does the same job: append an event if the log is as long as expected, acknowledge it after the commit, read the log back.",
-    ...all.filter(({ note }) => note !== "").map(({ name, check, strict, note }) => `  ${name}: refuses by ${check}${strict ? "" : "; DEFAULT durability in every table"}; ${note}`),
+    ...all.filter(({ note }) => note !== "").map(({ name, check, strict, note }) => `  ${name}: ${checks[check]}${strict ? "" : ", DEFAULT durability in every table"}; ${note}`),
     ...Object.entries(absent).map(([name, why]) => `  Not among them: ${name}: ${why}`),
     `Values are medians, with quartiles. Ratios are to "${floorName}" in the same round, and again medians with quartiles.`,
   ].join("\n");

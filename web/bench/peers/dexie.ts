@@ -10,7 +10,7 @@ export const dexie: Peer = {
   name: "Dexie",
   check: "expected sequence",
   strict: true,
-  note: "4.4.2; the head is checked in its transaction, the option chromeTransactionDurability gives the durability",
+  note: "4.4.2; the option chromeTransactionDurability gives the durability",
   async open(name, durability) {
     const database = new Dexie(name, { chromeTransactionDurability: durability });
     database.version(1).stores({ events: "" });

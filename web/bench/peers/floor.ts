@@ -6,7 +6,7 @@ export const floor: Peer = {
   name: "by hand",
   check: "expected sequence",
   strict: true,
-  note: "the floor: one row for each event, the head is checked in the transaction that writes, nothing else",
+  note: "the floor; one row for each event, one round trip, nothing else",
   open: async (name, durability) => new Floor(await database(name), durability),
 };
 

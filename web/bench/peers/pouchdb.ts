@@ -7,7 +7,7 @@ export const pouchdb: Peer = {
   name: "PouchDB",
   check: "place taken",
   strict: false,
-  note: "9.0.0, adapter idb; puts refuse a taken id, nothing notices a hole; has no option for strict durability",
+  note: "9.0.0, adapter idb; has no option for strict durability",
   open: (name) => Promise.resolve(new PouchLog(new PouchDB<Fields>(name, { auto_compaction: false, revs_limit: 1 }))),
 };
 

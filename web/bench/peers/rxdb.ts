@@ -24,7 +24,7 @@ export const rxdb: Peer = {
   name: "RxDB",
   check: "place taken",
   strict: true,
-  note: "17.6.0 on its Dexie storage; inserts refuse a taken id, nothing notices a hole; gathers inserts by itself",
+  note: "17.6.0 on its Dexie storage; gathers inserts by itself",
   async open(name, durability) {
     const database = await createRxDatabase({
       name,

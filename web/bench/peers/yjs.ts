@@ -8,7 +8,7 @@ export const yjs: Peer = {
   name: "y-indexeddb",
   check: "none",
   strict: false,
-  note: "9.0.12 with yjs 13.6.33; merges whatever comes, checks nothing; does not tell when it has stored, so a read behind the write tells; has no option for strict durability",
+  note: "9.0.12 with yjs 13.6.33; merges whatever comes; does not tell when it has stored, so a read behind the write tells; has no option for strict durability",
   open: (name) => Promise.resolve(new YLog(name)),
 };
 
