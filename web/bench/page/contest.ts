@@ -4,7 +4,10 @@ import type { Durability, Log, Peer } from "../peers/peer.js";
 export interface Contestant {
   readonly name: string;
   readonly peer: Peer;
-  /** How its logs are written that a workload needs. Default: in batches. */
+  /**
+   * How its logs are written that a workload needs. Default: in batches. Another variant, such as a log with a snapshot, is a value here and in
+   * `variants` of page.ts, and what `fill` does for it: it then has a row in each table about reading.
+   */
   readonly written?: "one by one" | "in bursts";
 }
 

@@ -16,19 +16,22 @@ export type Task = { [Name in keyof typeof contests]: { readonly contest: Name; 
 
 export const bench = {
   peers: peers.map(({ name, check, strict, note }) => ({ name, check, strict, note })),
-  /** Holds a contest of all those peers that are named. `variants` enters Holdfast once for each way of writing logs. */
-  contest(task: Task, names: readonly string[], variants: boolean, durability: Durability): Promise<Result[]> {
+  /** Holds a contest of all those peers that are named. With `each`, Holdfast enters once for each way of writing logs. */
+  contest(task: Task, names: readonly string[], each: boolean, durability: Durability): Promise<Result[]> {
     const make = contests[task.contest] as (...given: readonly unknown[]) => ReturnType<typeof oneByOne>;
-    return hold(make(...task.given), peers.filter(({ name }) => names.includes(name)).flatMap((peer) => contestants(peer, variants)), durability);
+    return hold(make(...task.given), peers.filter(({ name }) => names.includes(name)).flatMap((peer) => contestants(peer, each)), durability);
   },
   crossings,
   instanceStarts,
   memory,
 };
 
-function contestants(peer: Peer, variants: boolean): readonly Contestant[] {
-  if (!variants || peer.name !== "Holdfast") return [{ name: peer.name, peer }];
-  return (["one by one", "in bursts"] as const).map((written) => ({ name: `Holdfast, ${written}`, peer, written }));
+/** The ways in which a log of Holdfast can have been written, which matters to who reads it. */
+const variants = ["one by one", "in bursts"] as const;
+
+function contestants(peer: Peer, each: boolean): readonly Contestant[] {
+  if (!each || peer.name !== "Holdfast") return [{ name: peer.name, peer }];
+  return variants.map((written) => ({ name: `Holdfast, ${written}`, peer, written }));
 }
 
 export type Bench = typeof bench;
