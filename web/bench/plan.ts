@@ -35,7 +35,7 @@ export const instances: number = rounds(15);
 export const held = { events: 50_000, appends: 100_000 } as const;
 export const counted = 200;
 
-const many = "filling its log takes minutes";
+const slow = "its log takes too long to fill";
 
 /** Writing. */
 export const writing: readonly Discipline[] = [
@@ -57,7 +57,7 @@ export const reading: readonly Discipline[] = [
     workload: "append at sequence",
     unit: "ms",
     task: { contest: "atSequence", given: [rounds(7), [100, 100_000]] },
-    without: { RxDB: many, PouchDB: many, "y-indexeddb": many },
+    without: { RxDB: slow, PouchDB: slow },
   },
   recovery(1_000, 10),
   recovery(10_000, 7),

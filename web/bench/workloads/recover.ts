@@ -2,7 +2,7 @@
 import type { Contest } from "../page/contest.js";
 import { fill, timed } from "./log.js";
 
-export const longestTask = "longest task";
+const longestTask = "longest task, 0 if none is over 50 ms";
 
 export function recover(rounds: number, length: number): Contest {
   return {
