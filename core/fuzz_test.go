@@ -3,7 +3,6 @@ package core_test
 import (
 	"bytes"
 	"errors"
-	"runtime"
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -27,13 +26,9 @@ func FuzzDecodeEvent(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		input := bytes.Clone(b)
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		e, err := core.DecodeEvent(b)
-		runtime.ReadMemStats(&after)
-		if used, bound := after.TotalAlloc-before.TotalAlloc, uint64(64<<10+2*len(b)); used > bound {
-			t.Errorf("%d bytes allocated for %d, the bound is %d", used, len(b), bound)
-		}
+		var e core.Event
+		var err error
+		boundMemory(t, b, func() { e, err = core.DecodeEvent(b) })
 		if !bytes.Equal(b, input) {
 			t.Error("the input was changed")
 		}
