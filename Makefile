@@ -17,6 +17,8 @@ BIN   := .build/bin
 DIST  := web/dist
 WASM  := GOOS=js GOARCH=wasm
 NPM   := web/node_modules/.package-lock.json
+# What Holdfast is measured beside. Only benchmarks and their types need it.
+PEERS := web/bench/node_modules/.package-lock.json
 VULN  ?= optional
 
 .PHONY: help
@@ -54,7 +56,7 @@ crash: build ## kill Chromium again and again while tabs append, and while an ag
 
 # The linter knows the package, as the tests do, by what is in dist.
 .PHONY: lint
-lint: build $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, known vulnerabilities, types and TypeScript rules
+lint: build $(PEERS) $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, known vulnerabilities, types and TypeScript rules
 	@test -z "$$(gofmt -l core idbstore wasm .tools | tee /dev/stderr)" || { echo "run gofmt -w on these" >&2; exit 1; }
 	go vet ./...
 	$(WASM) go vet ./...
@@ -68,7 +70,7 @@ lint: build $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticch
 build: $(DIST)/build.json $(DIST)/index.js $(DIST)/THIRD_PARTY_LICENSES.txt ## build the WebAssembly and the TypeScript into web/dist
 
 .PHONY: bench
-bench: build .build/bench/empty.wasm ## measure Holdfast beside others in Chromium; takes BENCH_BACKEND, BENCH_DURABILITY, BENCH_ROUNDS (in percent), BENCH_ONLY
+bench: build $(PEERS) .build/bench/empty.wasm ## measure Holdfast beside others in Chromium; takes BENCH_BACKEND, BENCH_DURABILITY, BENCH_ROUNDS (in percent), BENCH_ONLY
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=bench $(BENCH_BACKEND:%=--project=%)
 
 .PHONY: size
@@ -77,7 +79,7 @@ size: build ## print the bytes that a visitor downloads, and fail over the budge
 
 .PHONY: clean
 clean: ## remove everything that was generated
-	rm -rf .build $(DIST) web/node_modules web/test-results
+	rm -rf .build $(DIST) web/node_modules web/bench/node_modules web/test-results
 
 # A new toolchain makes everything that it made before out of date.
 TOOLCHAIN := .build/$(GO_VERSION)
@@ -121,9 +123,9 @@ $(DIST)/index.js: web/src $(wildcard web/src/*.ts) web/tsconfig.json $(NPM)
 	cd web && npx tsc
 	@touch $@
 
-$(NPM): web/package.json web/package-lock.json
+$(NPM) $(PEERS): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm not found: install Node.js 20.19 or later" >&2; exit 1; }
-	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(BIN)/staticcheck $(BIN)/govulncheck $(BIN)/wasmbrowsertest: .tools/go.mod .tools/go.sum $(TOOLCHAIN)

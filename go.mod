@@ -2,7 +2,10 @@ module github.com/holdfast-dev/holdfast
 
 go 1.26
 
-ignore ./web/node_modules
+ignore (
+	./web/bench/node_modules
+	./web/node_modules
+)
 
 require (
 	github.com/hack-pad/safejs v0.1.0
