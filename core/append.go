@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -65,10 +67,15 @@ type queue struct {
 	entries []*entry
 }
 
-func (q *queue) add(e *entry) {
+// add puts entries in the queue; nil is none.
+func (q *queue) add(entries []*entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.entries = append(q.entries, e)
+	for _, e := range entries {
+		if e != nil {
+			q.entries = append(q.entries, e)
+		}
+	}
 }
 
 // remove takes e out, unless a group has been made of it already.
@@ -102,48 +109,89 @@ func (q *queue) group() []*entry {
 	return group
 }
 
-// record appends one event. While an append is under way, later ones queue;
-// whoever then gets the turn first appends all of them as one group.
-func (c *Conversation) record(ctx context.Context, op string, event Event) (uint64, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, c.fail(op, err)
+// record appends one event.
+func (c *Conversation) record(ctx context.Context, event Event) (uint64, error) {
+	r := c.RecordAll(ctx, []Event{event})[0]
+	return r.Sequence, r.Err
+}
+
+// Recorded is what became of an event.
+type Recorded struct {
+	Sequence uint64 // its place in the log, unless Err is set
+	Err      error
+}
+
+// RecordAll appends events in their order, as if each were recorded by a call of
+// its own and none waited for another: it returns what became of each. While an
+// append is under way, later ones queue; whoever then gets the turn first
+// appends all of them as one group. Ids are given here; bodies and outputs are
+// copied.
+func (c *Conversation) RecordAll(ctx context.Context, events []Event) []Recorded {
+	recorded := make([]Recorded, len(events))
+	entries := make([]*entry, len(events))
+	for i, event := range events {
+		err := ctx.Err()
+		if err == nil {
+			entries[i], err = newEntry(event)
+		}
+		if err != nil {
+			recorded[i].Err = c.fail(recordOp(event.Kind), err)
+		}
 	}
-	e, err := newEntry(event)
-	if err != nil {
-		return 0, c.fail(op, err)
+	c.queue.add(entries)
+	for i, e := range slices.Backward(entries) { // with the last all are settled
+		if e == nil {
+			continue
+		}
+		if err := c.settled(ctx, e); err != nil {
+			recorded[i].Err = c.fail(recordOp(events[i].Kind), err)
+		} else {
+			recorded[i].Sequence = e.sequence
+		}
 	}
-	c.queue.add(e)
+	return recorded
+}
+
+// recordOp names the operation, such as "record step completed".
+func recordOp(kind Kind) string {
+	if kind == KindErrorOccurred {
+		return "record error"
+	}
+	return "record " + strings.ReplaceAll(kind.String(), "_", " ")
+}
+
+// settled waits until it is known what became of e, which is in the queue, and
+// does the appending itself if nobody else does.
+func (c *Conversation) settled(ctx context.Context, e *entry) error {
 	for !e.isDone() {
 		select {
 		case c.turn <- struct{}{}:
-			c.appendGroup(ctx, e)
+			c.appendGroups(ctx, e)
 		case <-e.done:
 		case <-ctx.Done():
 			if c.queue.remove(e) {
-				return 0, c.fail(op, ctx.Err())
+				return ctx.Err()
 			}
 			<-e.done // what becomes of the group is the answer, not that we stopped waiting
 		}
 	}
-	if e.err != nil {
-		return 0, c.fail(op, e.err)
-	}
-	return e.sequence, nil
+	return e.err
 }
 
-// appendGroup appends the next group and gives up the turn, which the caller
-// has. It does nothing if somebody else has meanwhile appended e. The end of
-// ctx stops the write only if nobody else takes part in it.
-func (c *Conversation) appendGroup(ctx context.Context, e *entry) {
+// appendGroups appends group by group, up to that of e, and gives up the turn,
+// which the caller has. In between nobody else gets it: what was called behind e
+// comes behind it. The end of ctx stops a write only if nobody else takes part in
+// it.
+func (c *Conversation) appendGroups(ctx context.Context, e *entry) {
 	defer c.release()
-	if e.isDone() {
-		return
+	for !e.isDone() {
+		group := c.queue.group()
+		write := ctx
+		if len(group) != 1 || group[0] != e {
+			write = context.WithoutCancel(ctx)
+		}
+		c.append(write, group)
 	}
-	group := c.queue.group()
-	if len(group) != 1 || group[0] != e {
-		ctx = context.WithoutCancel(ctx)
-	}
-	c.append(ctx, group)
 }
 
 // append writes a group at the expected sequence, and makes it part of the

@@ -167,35 +167,30 @@ func (c *Conversation) ReceiveMessage(ctx context.Context, messageID string, rec
 // since the Unix epoch, at most [MaxSequence]. A nil body keeps the message
 // itself out of the log. The body is copied.
 func (c *Conversation) RecordMessageReceived(ctx context.Context, messageID string, receivedAt uint64, body []byte) (uint64, error) {
-	return c.record(ctx, "record message received",
-		Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body})
+	return c.record(ctx, Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body})
 }
 
 // RecordProcessingStarted appends that processing of a message started, and
 // returns the assigned sequence.
 func (c *Conversation) RecordProcessingStarted(ctx context.Context, messageID string) (uint64, error) {
-	return c.record(ctx, "record processing started",
-		Event{Kind: KindProcessingStarted, MessageID: messageID})
+	return c.record(ctx, Event{Kind: KindProcessingStarted, MessageID: messageID})
 }
 
 // RecordStepCompleted appends that a step succeeded with an output, and returns
 // the assigned sequence. Steps may be recorded in any order and again; the last
 // output of an index counts. The output is copied.
 func (c *Conversation) RecordStepCompleted(ctx context.Context, messageID string, step uint32, output []byte) (uint64, error) {
-	return c.record(ctx, "record step completed",
-		Event{Kind: KindStepCompleted, MessageID: messageID, Step: step, Output: output})
+	return c.record(ctx, Event{Kind: KindStepCompleted, MessageID: messageID, Step: step, Output: output})
 }
 
 // RecordProcessingFinished appends that a message is done, and returns the
 // assigned sequence.
 func (c *Conversation) RecordProcessingFinished(ctx context.Context, messageID string) (uint64, error) {
-	return c.record(ctx, "record processing finished",
-		Event{Kind: KindProcessingFinished, MessageID: messageID})
+	return c.record(ctx, Event{Kind: KindProcessingFinished, MessageID: messageID})
 }
 
 // RecordError appends that processing of a message failed, and returns the
 // assigned sequence. text must be valid UTF-8.
 func (c *Conversation) RecordError(ctx context.Context, messageID string, text string) (uint64, error) {
-	return c.record(ctx, "record error",
-		Event{Kind: KindErrorOccurred, MessageID: messageID, Error: text})
+	return c.record(ctx, Event{Kind: KindErrorOccurred, MessageID: messageID, Error: text})
 }

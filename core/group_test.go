@@ -236,3 +236,57 @@ func TestADeliverySeesWhatWasRecordedBefore(t *testing.T) {
 		}
 	})
 }
+
+// TestRecordAll: events that are given together go together, as far as they fit
+// into a group, behind what was called before; one that can never be stored
+// fails for itself.
+func TestRecordAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newGated()
+		c := newConversation(t, "c", store)
+		before := begin(t.Context(), c, 0, nil)
+		recorded := make(chan []core.Recorded, 1)
+		go func() {
+			recorded <- c.RecordAll(t.Context(), []core.Event{
+				received("m", 1, "body"),
+				received("", 1, "of nobody"),
+				completed("m", 1, "output"),
+				{Kind: core.KindStepCompleted, MessageID: "m", Step: 2, Output: make([]byte, 300<<10)},
+				failed("m", "text"),
+			})
+		}()
+		synctest.Wait()
+		after := begin(t.Context(), c, 3, nil)
+		for range 3 {
+			store.gate <- nil
+			synctest.Wait()
+		}
+		store.gate <- core.ErrQuotaExceeded
+		got := <-recorded
+		for i, want := range []uint64{1, 0, 2, 3} {
+			if i == 1 {
+				if !errors.Is(got[i].Err, core.ErrInvalidArgument) {
+					t.Errorf("of nobody: %v", got[i].Err)
+				}
+			} else if got[i] != (core.Recorded{Sequence: want}) {
+				t.Errorf("event %d: %v, want sequence %d", i, got[i], want)
+			}
+		}
+		var failure *core.Error
+		if !errors.As(got[4].Err, &failure) || failure.Code != core.ErrQuotaExceeded || failure.Op != "record error" {
+			t.Errorf("the last: %v", got[4].Err)
+		}
+		if one := <-before; one != (answer{sequence: 0}) {
+			t.Errorf("before: %v", one)
+		}
+		if one := <-after; !errors.Is(one.err, core.ErrQuotaExceeded) {
+			t.Errorf("after: %v", one)
+		}
+		if groups := store.groups(); !slices.Equal(groups, []int{1, 2, 1, 2}) {
+			t.Errorf("groups of %v", groups)
+		}
+		if all := c.RecordAll(t.Context(), nil); len(all) != 0 {
+			t.Errorf("of nothing: %v", all)
+		}
+	})
+}

@@ -123,6 +123,38 @@ func (b *bridge) record(ctx context.Context, args arguments) (any, error) {
 
 func sequence(at uint64, err error) (any, error) { return at, err }
 
+// recordAll appends events, see decodeEvents, and returns what became of them
+// as runs: in turn, how many, and the sequence of the first or what is wrong with
+// all of them.
+func (b *bridge) recordAll(ctx context.Context, args arguments) (any, error) {
+	h, err := b.conversation(args)
+	if err != nil {
+		return nil, err
+	}
+	data, err := args.bytes(1)
+	if err != nil {
+		return nil, err
+	}
+	events, err := decodeEvents(data)
+	if err != nil {
+		return nil, err
+	}
+	var runs []any
+	recorded := h.RecordAll(ctx, events)
+	for i := 0; i < len(recorded); {
+		n, first := 1, recorded[i]
+		for first.Err == nil && i+n < len(recorded) && recorded[i+n] == (core.Recorded{Sequence: first.Sequence + uint64(n)}) {
+			n++
+		}
+		if i += n; first.Err != nil {
+			runs = append(runs, n, failure(first.Err))
+		} else {
+			runs = append(runs, n, first.Sequence)
+		}
+	}
+	return runs, nil
+}
+
 func (b *bridge) refresh(ctx context.Context, args arguments) (any, error) {
 	h, err := b.conversation(args)
 	if err != nil {

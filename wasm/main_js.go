@@ -25,6 +25,7 @@ func main() {
 		"recover":       b.background(b.recover),
 		"receive":       b.background(b.receive),
 		"record":        b.background(b.record),
+		"recordAll":     b.background(b.recordAll),
 		"refresh":       b.background(b.refresh),
 		"events":        b.background(b.events),
 		"send":          b.background(b.send),

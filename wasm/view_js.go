@@ -92,6 +92,54 @@ func encodeEvents(events []core.LoggedEvent) ([]byte, error) {
 	})
 }
 
+// decodeEvents is for recordAll: it reads [kind, messageId, number, bytes, text] for each
+// event. The number is the time of receipt or the step, the bytes are the body or
+// the output, the text is the error. The host is trusted with its form.
+func decodeEvents(data []byte) ([]core.Event, error) {
+	d := msgpack.NewDecoder(bytes.NewReader(data))
+	n, err := d.DecodeArrayLen()
+	if err != nil {
+		return nil, err
+	}
+	events := make([]core.Event, n)
+	for i := range events {
+		if err := decodeEvent(d, &events[i]); err != nil {
+			return nil, err
+		}
+	}
+	return events, nil
+}
+
+func decodeEvent(d *msgpack.Decoder, e *core.Event) error {
+	if _, err := d.DecodeArrayLen(); err != nil {
+		return err
+	}
+	kind, err := d.DecodeUint8()
+	if err != nil {
+		return err
+	}
+	e.Kind = core.Kind(kind)
+	if e.MessageID, err = d.DecodeString(); err != nil {
+		return err
+	}
+	number, err := d.DecodeUint64()
+	if err != nil {
+		return err
+	}
+	data, err := d.DecodeBytes()
+	if err != nil {
+		return err
+	}
+	switch e.Kind {
+	case core.KindMessageReceived:
+		e.ReceivedAt, e.Body = number, data
+	case core.KindStepCompleted:
+		e.Step, e.Output = uint32(number), data
+	}
+	e.Error, err = d.DecodeString()
+	return err
+}
+
 // encode writes an array of n items.
 func encode(n int, item func(*encoder, int)) ([]byte, error) {
 	var b bytes.Buffer

@@ -52,6 +52,11 @@ export interface Bridge {
   receive(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, done: Done<number>): void;
   /** `number` is the time of receipt or the step, `data` the body, the output, or the text of an error. */
   record(handle: number, kind: EventKind, id: string, number: number, data: Uint8Array | string | undefined, done: Done<number>): void;
+  /**
+   * Records events, given as a msgpack array of `[kind, id, number, data, text]` each. The value has what became of them as runs: in turn, how
+   * many, and the sequence of the first or what is wrong with them.
+   */
+  recordAll(handle: number, events: Uint8Array, done: Done<readonly (number | Failure)[]>): void;
   /** The value tells whether something was appended, as with the next three. */
   send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, done: Done<boolean>): void;
   cancel(handle: number, id: string, done: Done<boolean>): void;

@@ -1,3 +1,4 @@
+import { Batch, type Draft } from "./batch.js";
 import { type Bridge, type Done, type EventKind, eventKinds as kinds, type Opened } from "./bridge.js";
 import * as check from "./check.js";
 import { decodeEvents } from "./events.js";
@@ -74,6 +75,8 @@ class LiveConversation implements Conversation {
   #state: State;
   #expectedSeq: number;
   #notifying = false;
+  /** The last one, which takes more until it is sent. */
+  #batch: Batch | undefined;
 
   constructor(registry: Registry, id: string, opened: Opened) {
     this.id = id;
@@ -124,8 +127,15 @@ class LiveConversation implements Conversation {
     return this.#record(kinds.errorOccurred, id, 0, check.text("recordError", "error", error));
   }
 
+  /** Appends go together that are called within a task: a call of its own for each would cost more than the event. */
   #record(kind: EventKind, id: string, number = 0, data?: Uint8Array | string): Promise<number> {
-    return this.#call((bridge, done) => bridge.record(this.#handle, kind, id, number, data, done));
+    return new Promise((resolve, reject) => {
+      const draft: Draft = { kind, id, number, data, resolve, reject };
+      if (this.#batch?.add(draft) === true) return;
+      this.#batch = new Batch(draft);
+      const { instance } = this.#registry;
+      instance.defer(this.#batch.sender(instance, this.#handle));
+    });
   }
 
   async send(message: Partial<Delivery>): Promise<string> {

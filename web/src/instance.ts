@@ -19,6 +19,8 @@ export class Instance {
   #over: HoldfastError | undefined;
   /** Set when the user has asked for the end. */
   #closing: HoldfastError | undefined;
+  /** Calls that are held back until the next one, or the end of the task at the latest. */
+  readonly #deferred: (() => void)[] = [];
   /** Called when nothing is pending any more. */
   #idle: (() => void) | undefined;
   /** Called when the program is over, for whatever reason. */
@@ -57,7 +59,18 @@ export class Instance {
 
   /** Calls a function that works in the background. */
   async call<T>(start: (bridge: Bridge, done: Done<T>) => void): Promise<T> {
+    this.#catchUp();
     return this.#send(this.#living(), start);
+  }
+
+  /** Holds back calls that `make` makes, so that more can join them. Calls that come later stay behind them. */
+  defer(make: () => void): void {
+    this.#deferred.push(make);
+    if (this.#deferred.length === 1) queueMicrotask(() => this.#catchUp());
+  }
+
+  #catchUp(): void {
+    while (this.#deferred.length > 0) for (const make of this.#deferred.splice(0)) make();
   }
 
   #send<T>(bridge: Bridge, start: (bridge: Bridge, done: Done<T>) => void): Promise<T> {
@@ -77,6 +90,7 @@ export class Instance {
 
   /** Calls a function that works at once. */
   callNow<T>(work: (bridge: Bridge) => Result<T>): T {
+    this.#catchUp();
     const bridge = this.#living();
     const result = this.#guard(() => work(bridge));
     if (result === undefined) throw this.#over ?? lost(undefined);
@@ -91,6 +105,7 @@ export class Instance {
    * to end those which would go on for ever.
    */
   async close(stop: (bridge: Bridge) => void): Promise<void> {
+    this.#catchUp();
     const bridge = this.#living();
     const closed = (this.#closing = new HoldfastError("closed", "holdfast: closed: the store was closed; open it again"));
     this.#guard(() => stop(bridge));

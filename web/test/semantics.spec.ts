@@ -262,6 +262,48 @@ onEachStore(() => {
     expect(steps).toEqual(Array.from({ length: 200 }, (_, i) => 200 - i));
   });
 
+  test("calls that nobody waits for take effect in their order, whatever they are, and each fails for itself", async ({ holdfast }) => {
+    const facts = await holdfast.evaluate(async (holdfast) => {
+      const c = holdfast.create("c");
+      const large = "x".repeat(700_000);
+      const outcomes = await Promise.allSettled([
+        c.recordMessageReceived({ id: "a", body: "first" }),
+        c.recordError("a", "text"),
+        c.recordStepCompleted("a\0", 0),
+        c.receiveMessage({ id: "a", body: "second" }),
+        c.recordStepCompleted("a", 0, large),
+        c.recordStepCompleted("a", 1, large),
+        c.recordStepCompleted("a", 2, large),
+        c.recordProcessingFinished("a"),
+        c.send({ id: "b" }),
+        c.refresh(),
+      ]);
+      const told = outcomes.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : (outcome.reason as HoldfastError).code));
+      const kinds = (await c.events()).map(({ kind }) => kind);
+      const { body, error, steps, status } = c.state.messages[0] ?? {};
+      const last = [c.recordProcessingStarted("b"), c.recordStepCompleted("b", 0), holdfast.delete("c")];
+      await Promise.all(last);
+      return { told, kinds, message: { body, error, status, steps: steps?.map(({ output }) => String(output).length) }, deleted: await c.events() };
+    });
+    expect(facts.told).toEqual([0, 1, "invalid_argument", { kind: "resume", step: 0 }, 2, 3, 4, 5, "b", 7]);
+    expect(facts.kinds).toEqual(["message_received", "error_occurred", "step_completed", "step_completed", "step_completed", "processing_finished", "message_received"]);
+    expect(facts.message).toEqual({ body: "first", error: "text", status: "finished", steps: [700_000, 700_000, 700_000] });
+    expect(facts.deleted).toMatchObject([{ kind: "deleted", sequence: 9 }]);
+  });
+
+  test("calls that were made before the store was closed are carried out", async ({ holdfast }) => {
+    const facts = await holdfast.evaluate(async (holdfast) => {
+      const c = holdfast.create("c");
+      const recorded = [c.recordProcessingStarted("m"), c.recordStepCompleted("m", 0)];
+      const closed = holdfast.close();
+      const late = c.recordStepCompleted("m", 1).catch((error: HoldfastError) => error.code);
+      const sequences = await Promise.all(recorded);
+      await closed;
+      return { sequences, late: await late };
+    });
+    expect(facts).toEqual({ sequences: [0, 1], late: "closed" });
+  });
+
   test("an append that loses leaves state and expected sequence as they were, and wins after a refresh", async ({ holdfast }) => {
     const facts = await holdfast.evaluate(async (holdfast) => {
       const [winner, loser] = [holdfast.create("c"), holdfast.create("c")];

@@ -105,6 +105,7 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...of("completedStep", (id) => state.completedStep(id, 0), (index) => state.completedStep("m", index)),
       ...of("error", (id) => state.error(id)),
       ...of("after", () => undefined), // the package calls it
+      ...of("toJSON", () => JSON.stringify(state)),
     ],
   };
 }
