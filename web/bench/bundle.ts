@@ -35,6 +35,7 @@ async function bundleTo(name: string, code: string): Promise<void> {
     root: here,
     base: `/bench/${name}/`,
     logLevel: "error",
+    resolve: { alias: { "@holdfast-dev/holdfast": join(here, "..", "dist", "index.js") } },
     plugins: [virtual],
     worker: { format: "es" },
     define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
