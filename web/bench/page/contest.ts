@@ -5,10 +5,10 @@ export interface Contestant {
   readonly name: string;
   readonly peer: Peer;
   /**
-   * How its logs are written that a workload needs. Default: in batches. Another variant, such as a log with a snapshot, is a value here and in
-   * `variants` of page.ts, and what `fill` does for it: it then has a row in each table about reading.
+   * How its logs are written that a workload needs, and whether they are read from a snapshot on. Default: in batches. Another variant is a value
+   * here and in `variants` of page.ts, and what `fill` does for it: it then has a row in each table about reading.
    */
-  readonly written?: "one by one" | "in bursts";
+  readonly written?: "one by one" | "in bursts" | "with a snapshot";
 }
 
 /** What a round has measured, by the name of the measure, in the workload's unit. */
@@ -22,7 +22,7 @@ export interface Contest {
   readonly secondsToPrepare: number;
   readonly secondsOfRounds: number;
   readonly prepare?: (log: Log, contestant: Contestant, proceed: Proceed) => Promise<void>;
-  readonly round: (log: Log, round: number) => Promise<Measures>;
+  readonly round: (log: Log, round: number, contestant: Contestant) => Promise<Measures>;
 }
 
 /** Throws when the time to prepare is over. */
@@ -91,7 +91,7 @@ class Entrant {
     }
     await this.#try(secondsForOne, async () => {
       const start = performance.now();
-      const measures = await contest.round(log, round);
+      const measures = await contest.round(log, round, this.#contestant);
       if (round >= 0) this.#spent += performance.now() - start;
       console.debug(`${this.result.name}: round ${round} took ${Math.round(performance.now() - start)} ms`); // BENCH_VERBOSE shows it
       if (round >= 0) this.result.rounds.push(measures);

@@ -27,7 +27,7 @@ export const bench = {
 };
 
 /** The ways in which a log of Holdfast can have been written, which matters to who reads it. */
-const variants = ["one by one", "in bursts"] as const;
+const variants = ["one by one", "in bursts", "with a snapshot"] as const;
 
 function contestants(peer: Peer, each: boolean): readonly Contestant[] {
   if (!each || peer.name !== "Holdfast") return [{ name: peer.name, peer }];

@@ -7,7 +7,7 @@ export const holdfast: Peer = {
   check: "expected sequence",
   strict: true,
   note: "",
-  open: async (database, durability) => new HoldfastLog(await open({ database, durability })),
+  open: async (database, durability) => new HoldfastLog(await open({ database, durability }), database),
 };
 
 class HoldfastLog implements Log {
@@ -15,8 +15,11 @@ class HoldfastLog implements Log {
   readonly #conversations = new Map<string, Conversation>();
   readonly #agents = new Map<string, Agent>();
 
-  constructor(opened: Holdfast) {
+  readonly #database: string;
+
+  constructor(opened: Holdfast, database: string) {
     this.#holdfast = opened;
+    this.#database = database;
   }
 
   async append(stream: string, _expected: number, event: AgentEvent): Promise<void> {
@@ -47,10 +50,60 @@ class HoldfastLog implements Log {
     return agent.answer(message);
   }
 
+  /** Holdfast saves one by itself when a log has been quiet for a second. */
+  async snapshot(stream: string, wanted: boolean): Promise<void> {
+    const snapshots = await Snapshots.open(this.#database);
+    if (wanted) await snapshots.saved(stream);
+    else await snapshots.clear();
+    snapshots.close();
+  }
+
   async close(): Promise<void> {
     for (const agent of this.#agents.values()) await agent.stop();
     await this.#holdfast.close();
   }
+}
+
+/** The object store that Holdfast keeps snapshots in, looked at from outside. */
+class Snapshots {
+  readonly #database: IDBDatabase;
+
+  private constructor(database: IDBDatabase) {
+    this.#database = database;
+  }
+
+  static async open(name: string): Promise<Snapshots> {
+    return new Snapshots(await answered(indexedDB.open(name)));
+  }
+
+  /** Waits until there is one. */
+  async saved(stream: string): Promise<void> {
+    const key = new TextEncoder().encode(stream);
+    const end = performance.now() + 30_000;
+    while ((await answered(this.#store("readonly").count(key))) === 0) {
+      if (performance.now() > end) throw new Error("no snapshot was saved");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async clear(): Promise<void> {
+    await answered(this.#store("readwrite").clear());
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #store(mode: IDBTransactionMode): IDBObjectStore {
+    return this.#database.transaction("snapshots", mode).objectStore("snapshots");
+  }
+}
+
+function answered<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error("it failed"));
+  });
 }
 
 /** Answers each message of a conversation in six steps, through the runner. */

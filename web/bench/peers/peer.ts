@@ -30,6 +30,8 @@ export interface Log {
   recover(stream: string): Promise<number>;
   /** Answers a message in six steps, if the peer has a way of its own for that. */
   answer?(stream: string, message: string): Promise<void>;
+  /** Sees to it that a log has a snapshot up to its end, or none; if the peer has snapshots. */
+  snapshot?(stream: string, wanted: boolean): Promise<void>;
   close(): Promise<void>;
 }
 

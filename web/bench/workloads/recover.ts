@@ -11,7 +11,8 @@ export function recover(rounds: number, length: number): Contest {
     secondsToPrepare: Math.max(15, length / 400),
     secondsOfRounds: 8,
     prepare: (log, contestant, proceed) => fill(log, "log", length, contestant.written, proceed),
-    async round(log) {
+    async round(log, _round, { written }) {
+      await log.snapshot?.("log", written === "with a snapshot");
       const tasks = new Tasks();
       let found = 0;
       const ms = await timed(async () => {
