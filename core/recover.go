@@ -8,7 +8,7 @@ import (
 
 // readBatch is how many entries are read at a time. It bounds the memory for a
 // replay, and is large enough that the number of calls does not matter.
-const readBatch = 1024
+const readBatch = 2048
 
 // LoggedEvent is an event and its place in the log.
 type LoggedEvent struct {

@@ -8,11 +8,12 @@ import (
 )
 
 // A page is what one request reads. Records differ in size by orders of
-// magnitude, so the number asked for follows the sizes seen.
+// magnitude, so the number asked for follows the sizes seen. The first page is
+// short: a few merged records hold thousands of events, more than one call wants.
 const (
-	firstPage = 64
+	firstPage = 2
 	maxPage   = 4096
-	pageBytes = 4 << 20
+	pageBytes = 1 << 20
 )
 
 // nextPage returns how many records to ask for, after a page of records with
@@ -63,6 +64,9 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 				next = r.end()
 				if !r.tombstone() {
 					small = small.with(r.first, next, len(value))
+				}
+				if len(entries) == limit {
+					return nil
 				}
 			}
 			if len(values) < page {
