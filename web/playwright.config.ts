@@ -10,7 +10,7 @@ export default defineConfig<object, WorkerFixtures>({
   retries: 0,
   forbidOnly: Boolean(process.env["CI"]),
   timeout: 60_000,
-  globalTimeout: 900_000,
+  globalTimeout: 2_400_000,
   expect: { timeout: 20_000 },
   projects: [
     { name: "once", testDir: "test/once" },
