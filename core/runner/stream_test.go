@@ -1,0 +1,127 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/memstore"
+	"github.com/holdfast-dev/holdfast/core/runner"
+)
+
+func TestStream(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		first, second, reader := open(t, memory), open(t, memory), open(t, memory)
+		first.send("m")
+		write := func(tokens int, pause time.Duration) runner.Handler {
+			return func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+				return a.Begin("write", runner.StepOptions{}).Stream(func(ctx context.Context, _ runner.Call, emit func([]byte) error) ([]byte, error) {
+					var all []byte
+					for i := range tokens {
+						token := fmt.Appendf(nil, "%d,", i)
+						if err := emit(token); err != nil {
+							return nil, err
+						}
+						all = append(all, token...)
+						clear(token) // emit has its own copy
+						time.Sleep(pause)
+					}
+					return all, nil
+				})
+			}
+		}
+		first.run(write(1_000_000, 10*time.Millisecond), runner.Options{})
+		rest(10 * time.Second)
+		commits := len(words(t, memory)) - 2
+		if commits < 90 || commits > 101 {
+			t.Errorf("%d commits in ten seconds", commits)
+		}
+		first.crash()
+		if err := reader.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		partial := string(reader.message("m").Open[0].Output)
+		if !strings.HasPrefix(partial, "0,1,2,3,") || !strings.Contains(partial, ",950,") {
+			t.Errorf("what can be read after the crash is %.20q… of %d bytes", partial, len(partial))
+		}
+		second.run(write(3, 150*time.Millisecond), runner.Options{})
+		rest(6*time.Second + 200*time.Millisecond) // the lease of the first has run out
+		if err := reader.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if m := reader.message("m"); len(m.Open) > 0 && string(m.Open[0].Output) != partial && len(m.Open[0].Output) > len("0,1,2,") {
+			t.Errorf("a mixture of two runs: %.30q", m.Open[0].Output)
+		}
+		rest(time.Minute)
+		second.stop()
+		expect(t, "result", string(second.message("m").Result), "0,1,2,")
+		expect(t, "open steps", len(second.message("m").Open), 0)
+	})
+}
+
+func TestStreamThatFailsBeginsAnew(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		var tooLarge error
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			return a.Begin("write", runner.StepOptions{}).Stream(func(_ context.Context, c runner.Call, emit func([]byte) error) ([]byte, error) {
+				tooLarge = emit(make([]byte, core.MaxPayloadBytes))
+				for i := range 5 {
+					if err := emit(fmt.Appendf(nil, "%d.%d ", c.Attempt, i)); err != nil {
+						return nil, err
+					}
+					time.Sleep(200 * time.Millisecond)
+				}
+				if c.Attempt == 1 {
+					return nil, errors.New("cut")
+				}
+				return []byte("all of it"), nil
+			})
+		}, runner.Options{})
+		rest(500 * time.Millisecond)
+		expect(t, "partial output", string(b.message("m").Open[0].Output), "1.0 1.1 1.2 ")
+		rest(1700 * time.Millisecond)
+		if got := string(b.message("m").Open[0].Output); !strings.HasPrefix(got, "2.0 ") || strings.Contains(got, "1.") {
+			t.Errorf("partial output of the second run is %q", got)
+		}
+		rest(time.Minute)
+		b.stop()
+		if !errors.Is(tooLarge, core.ErrTooLarge) {
+			t.Errorf("emit of too much: %v", tooLarge)
+		}
+		expect(t, "result", string(b.message("m").Result), "all of it")
+	})
+}
+
+// TestStreamWaitsForTheStore: who produces faster than it takes has to wait.
+func TestStreamWaitsForTheStore(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		var emitted atomic.Int32
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			return a.Begin("write", runner.StepOptions{}).Stream(func(_ context.Context, _ runner.Call, emit func([]byte) error) ([]byte, error) {
+				for range 1000 {
+					if err := emit(make([]byte, 64<<10)); err != nil {
+						return nil, err
+					}
+					emitted.Add(1)
+				}
+				return nil, nil
+			})
+		}, runner.Options{})
+		rest(time.Second)
+		if n, most := int(emitted.Load()), 11*4+5; n > most || n < 30 {
+			t.Errorf("%d parts of 64 KiB in a second, want up to %d", n, most)
+		}
+		rest(time.Minute)
+		b.stop()
+		expect(t, "parts", emitted.Load(), int32(1000))
+	})
+}

@@ -1,0 +1,169 @@
+package runner_test
+
+import (
+	"context"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/memstore"
+	"github.com/holdfast-dev/holdfast/core/runner"
+)
+
+// tab is a process with a conversation of its own, on a memory that it shares.
+type tab struct {
+	*core.Conversation
+	t     testing.TB
+	store *flaky
+	stop  func()
+	ended chan error // what Run has returned
+	said  []string   // what OnError was told; read it when everything is at rest
+}
+
+// flaky is a store whose next appends may fail.
+type flaky struct {
+	*memstore.Store
+
+	deaf bool // it hears of no commit, not of others and not of its own
+
+	mu   sync.Mutex
+	next []func(append func() (uint64, error)) (uint64, error)
+}
+
+func (f *flaky) Watch(fn func(core.StreamInfo)) (stop func()) {
+	if f.deaf {
+		return func() {}
+	}
+	return f.Store.Watch(fn)
+}
+
+func (f *flaky) Append(ctx context.Context, stream string, expected uint64, payloads ...[]byte) (uint64, error) {
+	f.mu.Lock()
+	var next func(func() (uint64, error)) (uint64, error)
+	if len(f.next) > 0 {
+		next, f.next = f.next[0], f.next[1:]
+	}
+	f.mu.Unlock()
+	call := func() (uint64, error) { return f.Store.Append(ctx, stream, expected, payloads...) }
+	if next != nil {
+		return next(call)
+	}
+	return call()
+}
+
+func refuse(err error) func(func() (uint64, error)) (uint64, error) {
+	return func(func() (uint64, error)) (uint64, error) { return 0, err }
+}
+
+func pass(append func() (uint64, error)) (uint64, error) { return append() }
+
+func open(t testing.TB, memory *memstore.Store) *tab {
+	t.Helper()
+	store := &flaky{Store: memory.Share()}
+	c, err := core.Recover(t.Context(), "chat", store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tab{Conversation: c, t: t, store: store}
+}
+
+// run lets the tab process its conversation.
+func (b *tab) run(handler runner.Handler, o runner.Options) {
+	ctx, cancel := context.WithCancel(context.Background())
+	b.ended = make(chan error, 1)
+	o.OnError = func(err error) { b.said = append(b.said, string(core.CodeOf(err))) }
+	go func() { b.ended <- runner.Run(ctx, b.Conversation, handler, o) }()
+	b.stop = func() {
+		cancel()
+		if err := <-b.ended; err != nil {
+			b.t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+// crash ends the tab without a word: its store does nothing any more.
+func (b *tab) crash() {
+	_ = b.store.Close()
+}
+
+func (b *tab) send(ids ...string) {
+	b.t.Helper()
+	for _, id := range ids {
+		if _, err := b.Send(context.Background(), id, 1, []byte(id)); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+func (b *tab) message(id string) core.Message {
+	m, _ := b.State().Message(id)
+	return m
+}
+
+// words is the log in words: kinds, and names of steps.
+func words(t testing.TB, memory *memstore.Store, ids ...string) []string {
+	t.Helper()
+	c, err := core.New("chat", memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := c.Events(context.Background(), 0, math.MaxInt32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, e := range events {
+		if len(ids) > 0 && !slices.Contains(ids, e.Event.MessageID) {
+			continue
+		}
+		word := e.Event.Kind.String()
+		if e.Event.Name != "" {
+			word = e.Event.Name + " " + strings.TrimPrefix(word, "step_")
+		}
+		all = append(all, word)
+	}
+	return all
+}
+
+func expect(t testing.TB, what string, got, want any) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
+	}
+}
+
+// story runs a test in which time passes only while everybody waits.
+func story(t *testing.T, tell func(t *testing.T, memory *memstore.Store)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { tell(t, memstore.New()) })
+}
+
+// rest lets everything happen that happens within d.
+func rest(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func text(s string) runner.Func {
+	return func(context.Context, runner.Call) ([]byte, error) { return []byte(s), nil }
+}
+
+func never(ctx context.Context, _ runner.Call) ([]byte, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+const (
+	received  = "message_received"
+	started   = "processing_started"
+	finished  = "processing_finished"
+	failed    = "error_occurred"
+	stopped   = "processing_stopped"
+	cancelled = "message_cancelled"
+)
