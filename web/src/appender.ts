@@ -1,5 +1,5 @@
 // The transaction of an append, for the Go program: idbstore/appender_js.go calls it. Step by step from there it takes the
-// program forty crossings between Go and JavaScript, each of which costs microseconds, and this way three.
+// program dozens of crossings between Go and JavaScript, each of which costs time, and this way a few.
 
 /** Told the end of an append, once: a state, and the name and the message of what went wrong. */
 type Ended = (call: number, state: number, name?: string, message?: string) => void;
@@ -27,7 +27,7 @@ export class Appender {
 
   /**
    * Begins a transaction that adds a record if the head is as expected. `bytes` are four parts in a row, which end at
-   * `ends`: the least key of the stream's records from its expected head on, the greatest, the record's key, and the record. The
+   * `lower`, `upper`, `key` and `value`: the least key of the stream's records from its expected head on, the greatest, the record's key, and the record. The
    * head is as expected if there is no such record where `first` is set, and else only the one whose key is the least, perhaps
    * with a tombstone's mark. Throws as IndexedDB does; then nothing was begun.
    */
