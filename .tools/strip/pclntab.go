@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"maps"
+	"slices"
 )
 
 var errLayout = errors.New("left as it is: its tables of functions are not laid out as Go 1.26 does it")
@@ -22,7 +24,7 @@ type tables struct {
 }
 
 // Offsets in runtime._func (runtime/runtime2.go), whose fixed part is followed
-// by npcdata offsets of further programs.
+// by the offsets of further programs, and then by those of further data.
 const (
 	nameOffset   = 4
 	stackProgram = 16
@@ -31,46 +33,65 @@ const (
 	moreCount    = 28
 	unitOffset   = 32
 	startLine    = 36
+	dataCount    = 43
 	fixedPart    = 44
 )
 
-// forget makes names, files and lines of a program's functions zero.
+// Further programs and data of a function that only stack traces need, and
+// preemption by a signal, which there is none of (internal/abi/symtab.go:
+// UnsafePoint, InlTreeIndex, ArgLiveIndex; InlTree, ArgInfo, ArgLiveInfo).
+var (
+	tracePrograms = map[int]bool{0: true, 2: true, 3: true}
+	traceData     = map[int]bool{3: true, 5: true, 6: true}
+)
+
+const (
+	noProgram = 0
+	noData    = 0xffffffff
+)
+
+// forget makes names, files, lines and inlined calls of a program's functions zero.
 func forget(memory []byte) error {
 	t, err := find(memory)
 	if err != nil {
 		return err
 	}
-	// Programs are shared by functions, and between their purposes.
-	keep, drop := map[uint32]bool{}, map[uint32]bool{}
+	data, err := findData(memory, t)
+	if err != nil {
+		return err
+	}
+	// Programs and data are shared by functions, and programs between their purposes.
+	programs, objects := use{}, use{}
 	functions := make([][]byte, t.functions)
 	for i := range functions {
 		if functions[i], err = t.function(i); err != nil {
 			return err
 		}
 		f := functions[i]
-		keep[word(f, stackProgram)] = true
-		for more := range word(f, moreCount) {
-			keep[word(f, fixedPart+4*int(more))] = true
+		programs.keep(word(f, stackProgram))
+		programs.drop(word(f, fileProgram))
+		programs.drop(word(f, lineProgram))
+		for kind := range int(word(f, moreCount)) {
+			programs.add(word(f, programOf(kind)), !tracePrograms[kind])
 		}
-		drop[word(f, fileProgram)], drop[word(f, lineProgram)] = true, true
+		for kind := range int(f[dataCount]) {
+			objects.add(word(f, dataOf(f, kind)), !traceData[kind])
+		}
 	}
 	kept := make([]bool, t.byFunction-t.programs)
-	for offset := range keep {
+	var ranges [][2]int
+	for offset, keep := range programs {
 		stop, err := t.programEnd(offset)
 		if err != nil {
 			return err
+		}
+		if !keep {
+			ranges = append(ranges, [2]int{int(offset), stop})
+			continue
 		}
 		for i := int(offset); i < stop; i++ {
 			kept[i] = true
 		}
-	}
-	var ranges [][2]int
-	for offset := range drop {
-		stop, err := t.programEnd(offset)
-		if err != nil {
-			return err
-		}
-		ranges = append(ranges, [2]int{int(offset), stop})
 	}
 
 	// Everything is as expected: now it may be changed.
@@ -81,13 +102,67 @@ func forget(memory []byte) error {
 			}
 		}
 	}
+	// An object ends where the next one begins at the latest. The last one stays.
+	delete(objects, noData)
+	offsets := slices.Sorted(maps.Keys(objects))
+	for i, offset := range offsets[:max(0, len(offsets)-1)] {
+		if !objects[offset] && int(offsets[i+1]) <= len(data) {
+			clear(data[offset:offsets[i+1]])
+		}
+	}
 	for _, f := range functions {
 		for _, field := range []int{nameOffset, fileProgram, lineProgram, unitOffset, startLine} {
 			binary.LittleEndian.PutUint32(f[field:], 0)
 		}
+		for kind := range int(word(f, moreCount)) {
+			if tracePrograms[kind] {
+				binary.LittleEndian.PutUint32(f[programOf(kind):], noProgram)
+			}
+		}
+		for kind := range int(f[dataCount]) {
+			if traceData[kind] {
+				binary.LittleEndian.PutUint32(f[dataOf(f, kind):], noData)
+			}
+		}
 	}
 	clear(t.bytes[t.names:t.programs])
 	return nil
+}
+
+// use tells of programs or objects, by their offsets, which are to be kept.
+type use map[uint32]bool
+
+func (u use) keep(offset uint32)           { u[offset] = true }
+func (u use) drop(offset uint32)           { u.add(offset, false) }
+func (u use) add(offset uint32, keep bool) { u[offset] = u[offset] || keep }
+
+// programOf and dataOf are where a function's record has the offset of one of
+// its further programs and data.
+func programOf(kind int) int        { return fixedPart + 4*kind }
+func dataOf(f []byte, kind int) int { return programOf(int(word(f, moreCount)) + kind) }
+
+// In runtime.moduledata (runtime/symtab.go), which begins with the addresses of
+// the head and of the names: where the addresses of the functions' data and of
+// the end of all tables are.
+const (
+	dataAddress = 8 * 40
+	endAddress  = 8 * 41
+)
+
+// findData returns the memory from the functions' further data on.
+func findData(memory []byte, t *tables) ([]byte, error) {
+	at := uint64(len(memory) - len(t.bytes))
+	begin := binary.LittleEndian.AppendUint64(nil, at)
+	begin = binary.LittleEndian.AppendUint64(begin, at+uint64(t.names))
+	module := bytes.Index(memory, begin)
+	if module < 0 || module+endAddress+8 > len(memory) {
+		return nil, errLayout
+	}
+	data, end := binary.LittleEndian.Uint64(memory[module+dataAddress:]), binary.LittleEndian.Uint64(memory[module+endAddress:])
+	if data < at || data > end || end > uint64(len(memory)) {
+		return nil, errLayout
+	}
+	return memory[data:end], nil
 }
 
 func find(memory []byte) (*tables, error) {
@@ -125,7 +200,7 @@ func (t *tables) function(i int) ([]byte, error) {
 	f := t.bytes[at:]
 	more := word(f, moreCount)
 	named := int(word(f, nameOffset)) < t.units-t.names
-	if word(f, 0) != entry || !named || more > 16 || fixedPart+4*int(more) > len(f) {
+	if word(f, 0) != entry || !named || more > 16 || dataOf(f, int(f[dataCount])) > len(f) {
 		return nil, errLayout
 	}
 	if i > 0 && entry <= word(t.bytes, t.byFunction+8*(i-1)) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/exec"
@@ -14,7 +15,7 @@ import (
 func build(t *testing.T) []byte {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "program.wasm")
-	command := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w", "-o", name, "./testdata/program")
+	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", name, "./testdata/program")
 	command.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -80,10 +81,12 @@ func TestUnknownLayoutIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := bytes.Index(m.memory, head)
+	module := bytes.Index(m.memory, binary.LittleEndian.AppendUint64(nil, uint64(at)))
 	record := at + tables.byFunction + int(word(tables.bytes, tables.byFunction+8*10+4))
 	for name, place := range map[string]int{
 		"magic": at, "pointer size": at + 7, "number of functions": at + len(head) + 3, "where the names are": at + len(head) + 8*3 + 3,
 		"where the functions are": at + len(head) + 8*7 + 2, "entry point": record + 1, "name": record + nameOffset + 3,
+		"address of the data": module + dataAddress + 3, "end of the tables": module + endAddress + 3,
 		"stack program": record + stackProgram + 3, "line program": record + lineProgram + 2, "number of programs": record + moreCount + 1,
 	} {
 		changed := bytes.Clone(m.memory)
