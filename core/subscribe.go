@@ -10,6 +10,9 @@ type Change struct {
 	// Messages are the ids of the messages that events were about, each once,
 	// in the order of the log.
 	Messages []string
+	// Events are what was appended, in the order of the log. Those of this
+	// conversation's own appends have no timestamp.
+	Events []LoggedEvent
 	// Reset says that the log was deleted: everything is to be read anew.
 	Reset bool
 }
@@ -57,7 +60,7 @@ func (s *subscribers) tell(reset bool, events []LoggedEvent) {
 	if len(list) == 0 {
 		return
 	}
-	change := Change{Reset: reset}
+	change := Change{Reset: reset, Events: events}
 	told := make(map[string]struct{}, 1)
 	for i := range events {
 		id := events[i].Event.MessageID

@@ -19,10 +19,13 @@ func TestSubscribersAreToldEveryChange(t *testing.T) {
 	store := memstore.New()
 	c, other := newConversation(t, "c", store), newConversation(t, "c", store)
 	var changes []core.Change
+	var events []core.LoggedEvent
 	unsubscribe := c.Subscribe(func(change core.Change) {
 		if c.ExpectedSeq() == 0 || !c.State().IsReceived("m") || c.Clone().ExpectedSeq() != c.ExpectedSeq() {
 			t.Error("the state does not have the change yet")
 		}
+		events = append(events, change.Events...)
+		change.Events = nil
 		changes = append(changes, change)
 	})
 	told := func(want ...core.Change) {
@@ -53,6 +56,19 @@ func TestSubscribersAreToldEveryChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	told(core.Change{Messages: []string{"z", "a", "m"}})
+	logged, err := c.Events(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range logged {
+		logged[i].Timestamp = 0
+	}
+	for i := range events {
+		events[i].Timestamp = 0
+	}
+	if !reflect.DeepEqual(events, logged) {
+		t.Errorf("told of the events %+v, and in the log are %+v", events, logged)
+	}
 	if err := c.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -31,16 +31,15 @@ type jsEngine struct {
 func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 	e := &jsEngine{name: name}
 	global := safejs.Global()
-	array, err := global.Get("Uint8Array")
-	if err != nil {
-		return nil, failureOf(err)
-	}
-	e.binary = binaryValues{array}
+	var err error
 	for property, target := range map[string]*safejs.Value{
-		"indexedDB": &e.factory, "IDBKeyRange": &e.ranges, "self": &e.scope,
+		"indexedDB": &e.factory, "IDBKeyRange": &e.ranges, "self": &e.scope, "Uint8Array": &e.binary.array, "holdfastPack": &e.binary.pack,
 	} {
 		if *target, err = global.Get(property); err != nil {
 			return nil, failureOf(err)
+		}
+		if target == &e.binary.pack {
+			continue // it is the only one that may be missing
 		}
 		if target.IsUndefined() || target.IsNull() {
 			return nil, &engineError{unexpectedFailure, property + " is not defined"}

@@ -48,6 +48,7 @@ type Store struct {
 	watchers map[*watcher]struct{}
 	unposted map[string][]byte // stream to the key of its last record, for other tabs
 	posted   time.Time         // when the last post went out
+	deadline deadline
 
 	compaction compaction
 }
@@ -58,6 +59,13 @@ var (
 	_ core.Locker       = (*Store)(nil)
 	_ core.Snapshotter  = (*Store)(nil)
 )
+
+// deadline ends calls that share it.
+type deadline struct {
+	ctx context.Context
+	end context.CancelFunc
+	set time.Time
+}
 
 // watcher is one call of Watch; its address is its identity.
 type watcher struct{ fn func(core.StreamInfo) }
@@ -115,6 +123,11 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	s.end(core.ErrClosed)
 	s.calls.Wait()
+	s.mu.Lock()
+	if s.deadline.end != nil {
+		s.deadline.end()
+	}
+	s.mu.Unlock()
 	if !closed {
 		s.post()
 		s.peers.close()
@@ -151,9 +164,9 @@ func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
 	}
 }
 
-// postDelay is the least time between two posts to other tabs. A post costs a
-// fifth of an append, and of a stream only the last head matters.
-const postDelay = 4 * time.Millisecond
+// postDelay is the least time between two posts to other tabs: a frame. A post
+// costs a fifth of an append, and of a stream only the last head matters.
+const postDelay = 16 * time.Millisecond
 
 // announce tells this tab and the others about a new record. After a pause the
 // others hear of it before the append is acknowledged: the tab may end right

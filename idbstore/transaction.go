@@ -22,8 +22,23 @@ const (
 // errTimeout is the cause of a context that the store itself has ended.
 var errTimeout = errors.New("the storage did not answer in time")
 
+// sharing is the part of the timeout for which calls share a deadline.
+const sharing = 32
+
+// withDeadline ends ctx after the timeout. Calls that nothing else can end share
+// their deadlines, so it may be a little early: to set a timer of its own for
+// each append, and to take it back, costs as much as to encode the event.
 func (s *Store) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, s.timeout, errTimeout)
+	if ctx.Done() != nil {
+		return context.WithTimeoutCause(ctx, s.timeout, errTimeout)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := &s.deadline; d.ctx == nil || time.Since(d.set) > s.timeout/sharing {
+		d.set = time.Now()
+		d.ctx, d.end = context.WithTimeoutCause(context.Background(), s.timeout, errTimeout)
+	}
+	return s.deadline.ctx, func() {}
 }
 
 // view runs fn in a transaction that only reads. fn may run again after a

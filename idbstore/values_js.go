@@ -1,6 +1,7 @@
 package idbstore
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"syscall/js"
@@ -58,7 +59,10 @@ func describe(exception safejs.Value) error {
 }
 
 // binaryValues turns bytes into Uint8Arrays and back.
-type binaryValues struct{ array safejs.Value } // the constructor
+type binaryValues struct {
+	array safejs.Value // the constructor
+	pack  safejs.Value // holdfastPack, see web/src/pack.ts; undefined where the page does not offer it
+}
 
 func (b binaryValues) toJS(data []byte) (safejs.Value, error) {
 	array, err := b.array.New(len(data))
@@ -114,14 +118,26 @@ func (b binaryValues) cursorKey(cursor safejs.Value) ([]byte, error) {
 	return b.key(key)
 }
 
-func (b binaryValues) listOfKeys(v safejs.Value) ([][]byte, error) { return list(v, b.key) }
+func (b binaryValues) listOfKeys(v safejs.Value) ([][]byte, error) { return b.list(v, b.key) }
 
-func (b binaryValues) listOfValues(v safejs.Value) ([][]byte, error) { return list(v, b.value) }
+func (b binaryValues) listOfValues(v safejs.Value) ([][]byte, error) { return b.list(v, b.value) }
 
-func list(v safejs.Value, read func(safejs.Value) ([]byte, error)) ([][]byte, error) {
+// fewItems are read faster one by one.
+const fewItems = 2
+
+func (b binaryValues) list(v safejs.Value, read func(safejs.Value) ([]byte, error)) ([][]byte, error) {
 	n, err := v.Length()
 	if err != nil {
 		return nil, failureOf(err)
+	}
+	if n > fewItems && !b.pack.IsUndefined() {
+		packed, err := b.pack.Invoke(v)
+		if err != nil {
+			return nil, failureOf(err)
+		}
+		if !packed.IsUndefined() {
+			return b.unpack(packed, n)
+		}
 	}
 	items := make([][]byte, n)
 	for i := range items {
@@ -132,6 +148,23 @@ func list(v safejs.Value, read func(safejs.Value) ([]byte, error)) ([][]byte, er
 		if items[i], err = read(item); err != nil {
 			return nil, err
 		}
+	}
+	return items, nil
+}
+
+// unpack reads n byte strings that lie behind their lengths. They share memory.
+func (b binaryValues) unpack(packed safejs.Value, n int) ([][]byte, error) {
+	rest, err := b.value(packed)
+	if err != nil {
+		return nil, err
+	}
+	items := make([][]byte, n)
+	for i := range items {
+		if len(rest) < 4 || uint64(len(rest)-4) < uint64(binary.LittleEndian.Uint32(rest)) {
+			return nil, &engineError{unexpectedFailure, "holdfastPack has returned too little"}
+		}
+		end := 4 + int(binary.LittleEndian.Uint32(rest))
+		items[i], rest = rest[4:end:end], rest[end:]
 	}
 	return items, nil
 }

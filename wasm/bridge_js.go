@@ -20,7 +20,9 @@ type function = func(this safejs.Value, args []safejs.Value) any
 // fields need no lock.
 type bridge struct {
 	store         core.DurableStore
-	onChange      safejs.Value // (handle, expected sequence, reset, messages)
+	settle        safejs.Value // (call, error, value)
+	changed       safejs.Value // (handle, expected sequence, reset, address of the messages' rows, their length)
+	inbox         []byte       // where the host writes, see record
 	conversations map[int]*handle
 	lastHandle    int
 	runners       map[int]context.CancelCauseFunc // by the host's number
@@ -29,24 +31,27 @@ type bridge struct {
 	calls         answers[*call]
 }
 
-// background makes a function that runs work in a goroutine and hands the
-// result to its last argument. Work that was called first waits first.
+// background makes a function that runs work in a goroutine. Work that was
+// called first waits first.
 func (b *bridge) background(work func(context.Context, arguments) (any, error)) function {
 	return func(_ safejs.Value, args []safejs.Value) any {
-		if len(args) == 0 {
-			return nil
+		if n := len(args) - 1; n >= 0 {
+			b.start(arguments(args).number(n), func() (any, error) { return work(context.Background(), args[:n]) })
 		}
-		done := args[len(args)-1]
-		b.workers.run(func() {
-			value, err := guarded(func() (any, error) { return work(context.Background(), args[:len(args)-1]) })
-			if err != nil {
-				_, _ = done.Invoke(failure(err)) // the host's callback does not throw
-				return
-			}
-			_, _ = done.Invoke(safejs.Undefined(), value)
-		})
 		return nil
 	}
+}
+
+// start runs work in a goroutine, and tells the host what became of it.
+func (b *bridge) start(call int, work func() (any, error)) {
+	b.workers.run(func() {
+		value, err := guarded(work)
+		if err != nil {
+			_, _ = b.settle.Invoke(call, failure(err)) // the host's callback does not throw
+			return
+		}
+		_, _ = b.settle.Invoke(call, safejs.Undefined(), value)
+	})
 }
 
 // immediate makes a function that returns {value} or {error}.
@@ -73,7 +78,6 @@ func guarded(work func() (any, error)) (value any, err error) {
 
 func (b *bridge) open(ctx context.Context, args arguments) (any, error) {
 	storage, database, defaultDurability, timeout := args.text(0), args.text(1), args.flag(2), args.number(3)
-	b.onChange = args.value(4)
 	if storage == "memory" {
 		b.store = memstore.New()
 		return nil, nil

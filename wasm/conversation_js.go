@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/hack-pad/safejs"
@@ -14,44 +15,65 @@ import (
 type handle struct {
 	*core.Conversation
 	unsubscribe func()
-	unfollow    func() // nil if it does not follow
+	unfollow    func()   // nil if it does not follow
+	unread      []string // messages that rows has not told of yet
 }
 
-// keep gives a conversation a number and describes it to JavaScript.
-func (b *bridge) keep(c *core.Conversation) (any, error) {
-	state, err := bytesToJS(encodeMessages(c.State(), c.State().Known()))
-	if err != nil {
-		return nil, err
-	}
+// keep gives a conversation a number and describes it to JavaScript, which
+// gets the unread messages with rows.
+func (b *bridge) keep(c *core.Conversation, unread []string) (any, error) {
 	b.lastHandle++
 	id := b.lastHandle
 	b.conversations[id] = &handle{
 		Conversation: c,
 		unsubscribe:  c.Subscribe(func(change core.Change) { b.announce(id, c, change) }),
+		unread:       unread,
 	}
-	return map[string]any{"handle": id, "expectedSeq": c.ExpectedSeq(), "state": state}, nil
+	return map[string]any{"handle": id, "expectedSeq": c.ExpectedSeq()}, nil
 }
 
 // announce tells JavaScript which messages have changed.
 func (b *bridge) announce(id int, c *core.Conversation, change core.Change) {
-	if state, err := bytesToJS(encodeMessages(c.State(), change.Messages)); err == nil {
-		_, _ = b.onChange.Invoke(id, c.ExpectedSeq(), change.Reset, state) // the host's callback does not throw
+	if rows, err := encodeChange(c.State(), change); err == nil {
+		_, _ = b.changed.Invoke(id, c.ExpectedSeq(), change.Reset, address(rows), len(rows)) // the host's callback does not throw
+		runtime.KeepAlive(rows)
 	}
+}
+
+// rowsBytes is about what one call of rows returns: no page stutters while that
+// much is encoded here and decoded there.
+const rowsBytes = 256 << 10
+
+// rows returns a part of the state of a conversation that was just opened, and
+// whether there is more.
+func (b *bridge) rows(args arguments) (any, error) {
+	h, err := b.conversation(args)
+	if err != nil {
+		return nil, err
+	}
+	rows, left, err := encodeMessages(h.State(), h.unread, rowsBytes)
+	if h.unread = left; len(left) == 0 {
+		h.unread = nil
+	}
+	part, err := bytesToJS(rows, err)
+	return map[string]any{"rows": part, "more": len(left) > 0}, err
 }
 
 func (b *bridge) conversation(args arguments) (*handle, error) {
 	if h, ok := b.conversations[args.number(0)]; ok {
 		return h, nil
 	}
-	return nil, &core.Error{Code: core.ErrClosed, Detail: "the conversation was closed with its store"}
+	return nil, errClosed
 }
+
+var errClosed = &core.Error{Code: core.ErrClosed, Detail: "the conversation was closed with its store"}
 
 func (b *bridge) create(args arguments) (any, error) {
 	c, err := core.New(args.text(0), b.store)
 	if err != nil {
 		return nil, err
 	}
-	return b.keep(c)
+	return b.keep(c, nil)
 }
 
 func (b *bridge) recover(ctx context.Context, args arguments) (any, error) {
@@ -59,7 +81,7 @@ func (b *bridge) recover(ctx context.Context, args arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.keep(c)
+	return b.keep(c, c.State().Known())
 }
 
 func (b *bridge) clone(args arguments) (any, error) {
@@ -67,7 +89,7 @@ func (b *bridge) clone(args arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.keep(h.Clone())
+	return b.keep(h.Clone(), nil)
 }
 
 func (b *bridge) receive(ctx context.Context, args arguments) (any, error) {
@@ -93,35 +115,19 @@ func (b *bridge) receive(ctx context.Context, args arguments) (any, error) {
 	}
 }
 
-// record appends an event of a kind. The number is the time of receipt or the
-// step, the data are the body, the output, or the text of an error.
-func (b *bridge) record(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
-	kind, message, number := core.Kind(args.number(1)), args.text(2), args.number(3)
-	if kind == core.KindErrorOccurred {
-		return sequence(h.RecordError(ctx, message, args.text(4)))
-	}
-	data, err := args.bytes(4)
-	if err != nil {
-		return nil, err
-	}
-	switch kind {
-	case core.KindMessageReceived:
-		return sequence(h.RecordMessageReceived(ctx, message, uint64(number), data))
-	case core.KindProcessingStarted:
-		return sequence(h.RecordProcessingStarted(ctx, message))
-	case core.KindStepCompleted:
-		return sequence(h.RecordStepCompleted(ctx, message, uint32(number), data))
-	case core.KindProcessingFinished:
-		return sequence(h.RecordProcessingFinished(ctx, message))
-	}
-	return nil, &core.Error{Code: core.ErrInvalidArgument, Op: "record", Detail: "there is no such kind of event"}
+// record appends the event in the inbox.
+func (b *bridge) record(safejs.Value, []safejs.Value) any {
+	posted := b.read()
+	b.start(posted.call, func() (any, error) {
+		h, ok := b.conversations[posted.handle]
+		if !ok {
+			return nil, errClosed
+		}
+		recorded := h.RecordAll(context.Background(), []core.Event{posted.event})[0]
+		return recorded.Sequence, recorded.Err
+	})
+	return nil
 }
-
-func sequence(at uint64, err error) (any, error) { return at, err }
 
 // recordAll appends events, see decodeEvents, and returns what became of them
 // as runs: in turn, how many, and the sequence of the first or what is wrong with

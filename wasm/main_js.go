@@ -2,9 +2,11 @@
 // package core. It only translates, and its one client is the TypeScript
 // package in ../web, which checks every argument before it calls.
 //
-// The host sets the global function holdfast before it runs the program, and
-// gets an object of functions from it. A function that works in the background
-// takes a last argument done, which it calls once with (error, value); error is
+// The host sets the global function holdfast before it runs the program. The
+// program calls it with an object of functions and with the address and the
+// length of its inbox, see record, and gets the functions of the host. A function
+// that works in the background takes as its last argument the number of the
+// call, and calls settle of the host once with (call, error, value); error is
 // undefined or a plain object, see failure.
 package main
 
@@ -15,7 +17,11 @@ import (
 )
 
 func main() {
-	b := &bridge{conversations: map[int]*handle{}, runners: map[int]context.CancelCauseFunc{}}
+	b := &bridge{
+		inbox:         make([]byte, inboxBytes),
+		conversations: map[int]*handle{},
+		runners:       map[int]context.CancelCauseFunc{},
+	}
 	functions := map[string]any{}
 	for name, fn := range map[string]function{
 		"open":          b.background(b.open),
@@ -24,7 +30,8 @@ func main() {
 		"close":         b.background(b.close),
 		"recover":       b.background(b.recover),
 		"receive":       b.background(b.receive),
-		"record":        b.background(b.record),
+		"record":        b.record,
+		"rows":          b.immediate(b.rows),
 		"recordAll":     b.background(b.recordAll),
 		"refresh":       b.background(b.refresh),
 		"events":        b.background(b.events),
@@ -55,8 +62,14 @@ func main() {
 	if err != nil {
 		return
 	}
-	if _, err := host.Invoke(functions); err != nil {
+	callbacks, err := host.Invoke(functions, address(b.inbox), len(b.inbox))
+	if err != nil {
 		return
+	}
+	for name, fn := range map[string]*safejs.Value{"settle": &b.settle, "changed": &b.changed} {
+		if *fn, err = callbacks.Get(name); err != nil {
+			return
+		}
 	}
 	select {} // the host lets go of the program when it has closed the store
 }

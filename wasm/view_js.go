@@ -2,56 +2,121 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// State crosses to JavaScript as one msgpack array, because a crossing costs as
-// much as encoding a message. web/src/state.ts and web/src/events.ts read it.
+// State crosses to JavaScript as msgpack, many messages at once, because a
+// crossing costs as much as encoding one. web/src/state.ts and
+// web/src/events.ts read it.
 
-// encodeMessages writes [position, id, flags, receivedAt, body, error,
-// [index, name, output, …], [index, name, uncertain, output, …], result, starts]
-// for each of the messages, which state knows: the lists are the completed and
-// the open steps. A body, an error or a result that is not there is nil; the
-// position of a message that was never received is -1.
-func encodeMessages(state *core.State, ids []string) ([]byte, error) {
-	return encode(len(ids), func(e *encoder, i int) {
-		m, _ := state.Message(ids[i])
-		flags := 0 // web/src/state.ts names them
-		for i, on := range []bool{m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled} {
-			if on {
-				flags |= 1 << i
-			}
+// news is what is new of a message: whether its body and its result are, and
+// which steps have completed.
+type news struct {
+	received, finished bool
+	steps              []uint32
+}
+
+// newsOf returns what events say that is new, by message.
+func newsOf(events []core.LoggedEvent) map[string]*news {
+	all := make(map[string]*news, 1)
+	for i := range events {
+		event := &events[i].Event
+		n := all[event.MessageID]
+		if n == nil {
+			n = &news{}
+			all[event.MessageID] = n
 		}
-		e.array(10)
-		e.number(int64(m.Position))
-		e.text(m.ID)
-		e.number(int64(flags))
-		e.number(int64(m.ReceivedAt))
-		e.bytes(m.Body)
-		if m.Errored {
-			e.text(m.Error)
-		} else {
-			e.none()
+		switch event.Kind {
+		case core.KindMessageReceived:
+			n.received = true
+		case core.KindProcessingFinished:
+			n.finished = true
+		case core.KindStepCompleted:
+			n.steps = append(n.steps, event.Step)
 		}
+	}
+	return all
+}
+
+// message writes [position, id, flags, receivedAt, body, error,
+// [index, name, output, …], [index, name, uncertain, output, …], result, starts].
+// The lists are the completed and the open steps. A body, an error or a result
+// that is not there is nil; the position of a message that was never received is
+// -1. What is large and not new is left out: steps, and false for body and result.
+// If news is nil all is new.
+func (e *encoder) message(m core.Message, news *news) {
+	flags := 0 // web/src/state.ts names them
+	for i, on := range []bool{m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled} {
+		if on {
+			flags |= 1 << i
+		}
+	}
+	e.array(10)
+	e.number(int64(m.Position))
+	e.text(m.ID)
+	e.number(int64(flags))
+	e.number(int64(m.ReceivedAt))
+	e.bytesIf(news == nil || news.received, m.Body)
+	if m.Errored {
+		e.text(m.Error)
+	} else {
+		e.none()
+	}
+	if news == nil {
 		e.array(3 * len(m.Steps))
-		for _, step := range m.Steps {
-			e.number(int64(step.Index))
-			e.text(step.Name)
-			e.bytes(step.Output)
+		for i := range m.Steps {
+			e.step(&m.Steps[i])
 		}
-		e.array(4 * len(m.Open))
-		for _, step := range m.Open {
-			e.number(int64(step.Index))
-			e.text(step.Name)
-			e.flag(step.Uncertain)
-			e.bytes(step.Output)
+	} else {
+		e.array(3 * len(news.steps))
+		for _, index := range news.steps {
+			at, _ := slices.BinarySearchFunc(m.Steps, index, func(s core.Step, index uint32) int { return cmp.Compare(s.Index, index) })
+			e.step(&m.Steps[at])
 		}
-		e.bytes(m.Result)
-		e.number(int64(len(m.Starts)))
-	})
+	}
+	e.array(4 * len(m.Open))
+	for _, step := range m.Open {
+		e.number(int64(step.Index))
+		e.text(step.Name)
+		e.flag(step.Uncertain)
+		e.bytes(step.Output)
+	}
+	e.bytesIf(news == nil || news.finished, m.Result)
+	e.number(int64(len(m.Starts)))
+}
+
+func (e *encoder) step(step *core.Step) {
+	e.number(int64(step.Index))
+	e.text(step.Name)
+	e.bytes(step.Output)
+}
+
+// encodeChange writes the messages that a change is about, one behind the other.
+func encodeChange(state *core.State, change core.Change) ([]byte, error) {
+	e := newEncoder()
+	news := newsOf(change.Events)
+	for _, id := range change.Messages {
+		m, _ := state.Message(id)
+		e.message(m, news[id])
+	}
+	return e.b.Bytes(), e.err
+}
+
+// encodeMessages writes messages that state knows, one behind the other, until
+// there are size bytes. It returns those that are left.
+func encodeMessages(state *core.State, ids []string, size int) (rows []byte, left []string, err error) {
+	e := newEncoder()
+	for len(ids) > 0 && e.b.Len() < size {
+		m, _ := state.Message(ids[0])
+		e.message(m, nil)
+		ids = ids[1:]
+	}
+	return e.b.Bytes(), ids, e.err
 }
 
 // encodeEvents writes [sequence, timestamp, kind, id, messageId, number, bytes, text, offset]
@@ -59,14 +124,16 @@ func encodeMessages(state *core.State, ids []string) ([]byte, error) {
 // The number is the time of receipt or the step; the bytes are the body, the
 // output or the runner; the text is the error or the name of the step.
 func encodeEvents(events []core.LoggedEvent) ([]byte, error) {
-	return encode(len(events), func(e *encoder, i int) {
-		logged, event := events[i], events[i].Event
+	e := newEncoder()
+	e.array(len(events))
+	for _, logged := range events {
+		event := logged.Event
 		if logged.Tombstone {
 			e.array(3)
 			e.number(int64(logged.Sequence))
 			e.number(logged.Timestamp)
 			e.text("")
-			return
+			continue
 		}
 		e.array(9)
 		e.number(int64(logged.Sequence))
@@ -89,7 +156,8 @@ func encodeEvents(events []core.LoggedEvent) ([]byte, error) {
 		e.bytes(data)
 		e.text(text)
 		e.number(int64(event.Offset))
-	})
+	}
+	return e.b.Bytes(), e.err
 }
 
 // decodeEvents is for recordAll: it reads [kind, messageId, number, bytes, text] for each
@@ -118,8 +186,8 @@ func decodeEvent(d *msgpack.Decoder, e *core.Event) error {
 	if err != nil {
 		return err
 	}
-	e.Kind = core.Kind(kind)
-	if e.MessageID, err = d.DecodeString(); err != nil {
+	message, err := d.DecodeString()
+	if err != nil {
 		return err
 	}
 	number, err := d.DecodeUint64()
@@ -130,31 +198,22 @@ func decodeEvent(d *msgpack.Decoder, e *core.Event) error {
 	if err != nil {
 		return err
 	}
-	switch e.Kind {
-	case core.KindMessageReceived:
-		e.ReceivedAt, e.Body = number, data
-	case core.KindStepCompleted:
-		e.Step, e.Output = uint32(number), data
-	}
-	e.Error, err = d.DecodeString()
+	text, err := d.DecodeString()
+	*e = eventOf(core.Kind(kind), message, number, data, text)
 	return err
-}
-
-// encode writes an array of n items.
-func encode(n int, item func(*encoder, int)) ([]byte, error) {
-	var b bytes.Buffer
-	e := &encoder{to: msgpack.NewEncoder(&b)}
-	e.array(n)
-	for i := range n {
-		item(e, i)
-	}
-	return b.Bytes(), e.err
 }
 
 // encoder remembers the first error, so that its user checks once.
 type encoder struct {
+	b   bytes.Buffer
 	to  *msgpack.Encoder
 	err error
+}
+
+func newEncoder() *encoder {
+	e := &encoder{}
+	e.to = msgpack.NewEncoder(&e.b)
+	return e
 }
 
 func (e *encoder) keep(err error) {
@@ -169,3 +228,12 @@ func (e *encoder) text(s string)  { e.keep(e.to.EncodeString(s)) }
 func (e *encoder) bytes(b []byte) { e.keep(e.to.EncodeBytes(b)) } // nil as nil
 func (e *encoder) flag(on bool)   { e.keep(e.to.EncodeBool(on)) }
 func (e *encoder) none()          { e.keep(e.to.EncodeNil()) }
+
+// bytesIf writes false in place of bytes that are not new.
+func (e *encoder) bytesIf(new bool, b []byte) {
+	if new {
+		e.bytes(b)
+	} else {
+		e.flag(false)
+	}
+}

@@ -47,13 +47,15 @@ export class Appender {
     const tx = db.transaction(store, "readwrite", options);
     const appending: Appending = { tx, committing: false };
     let state = failed;
-    const end = (now: number, error?: DOMException | null): void => {
-      this.#appending.delete(call);
-      ended(call, now, error?.name, error?.message);
-    };
     // The end is an event of the transaction: request success is no commit (Indexed Database API 3.0, section 5.4).
-    tx.oncomplete = () => end(committed);
-    tx.onabort = () => end(state, tx.error);
+    tx.oncomplete = () => {
+      this.#appending.delete(call);
+      ended(call, committed);
+    };
+    tx.onabort = () => {
+      this.#appending.delete(call);
+      ended(call, state, tx.error?.name, tx.error?.message);
+    };
     try {
       const records = tx.objectStore(store);
       const least = bytes.slice(0, lower);

@@ -40,14 +40,14 @@ export class Batch {
     return () => {
       this.#sent = true;
       const [first, second] = this.#drafts;
-      if (first !== undefined && second === undefined) {
-        const { kind, id, number, data, resolve, reject } = first;
-        instance.call<number>((bridge, done) => bridge.record(handle, kind, id, number, data, done)).then(resolve, reject);
+      const alone = first !== undefined && second === undefined ? instance.record(handle, first) : undefined;
+      if (first !== undefined && alone !== undefined) {
+        alone.then(first.resolve, first.reject);
         return;
       }
       const events = encode(this.#drafts.map(({ kind, id, number, data }) => [kind, id, number, data instanceof Uint8Array ? data : null, typeof data === "string" ? data : ""]));
       instance
-        .call<readonly (number | Failure)[]>((bridge, done) => bridge.recordAll(handle, events, done))
+        .call<readonly (number | Failure)[]>((bridge, call) => bridge.recordAll(handle, events, call))
         .then(
           (runs) => this.#settle(runs),
           (error: unknown) => this.#drafts.forEach(({ reject }) => reject(error)),

@@ -15,8 +15,18 @@ export interface Failure {
   readonly actual?: number;
 }
 
-/** Called once: with an error, or with `undefined` and the value. */
-export type Done<T> = (error: Failure | undefined, value: T) => void;
+declare const answer: unique symbol;
+
+/** The number of a call, which is answered with a `T`. */
+export type Call<T> = number & { readonly [answer]?: T };
+
+/** What the Go program calls. */
+export interface Host {
+  /** Called once for each call: with an error, or with `undefined` and the value. */
+  settle(call: number, error: Failure | undefined, value: unknown): void;
+  /** Tells that messages of a conversation have changed. Their rows are in the program's memory, for as long as this runs. */
+  changed(handle: number, expectedSeq: number, reset: boolean, address: number, length: number): void;
+}
 
 /** What a function that works at once returns. */
 export type Result<T> = { readonly error: Failure } | { readonly error?: undefined; readonly value: T };
@@ -25,16 +35,12 @@ export type Result<T> = { readonly error: Failure } | { readonly error?: undefin
 export interface Opened {
   readonly handle: number;
   readonly expectedSeq: number;
-  readonly state: Uint8Array;
 }
 
 /** Kinds of events, by the numbers of core.Kind. */
 export const eventKinds = { messageReceived: 1, processingStarted: 2, stepCompleted: 3, processingFinished: 4, errorOccurred: 5 } as const;
 
 export type EventKind = (typeof eventKinds)[keyof typeof eventKinds];
-
-/** Tells that messages of a conversation have changed. */
-export type OnChange = (handle: number, expectedSeq: number, reset: boolean, messages: Uint8Array) => void;
 
 /** `maxAttempts`, and three times in milliseconds: the first and the longest wait, and the timeout; 0 is the default. */
 export type Retry = readonly [maxAttempts: number, initial: number, max: number, timeout: number];
@@ -43,25 +49,25 @@ export type Retry = readonly [maxAttempts: number, initial: number, max: number,
 export const policies = { rerun: 1, skip: 2, ask: 3 } as const;
 
 export interface Bridge {
-  open(storage: string, database: string, defaultDurability: boolean, timeout: number, onChange: OnChange, done: Done<null>): void;
-  conversations(prefix: string, done: Done<(string | number)[]>): void;
-  delete(id: string, done: Done<null>): void;
-  close(done: Done<null>): void;
-  recover(id: string, done: Done<Opened>): void;
+  open(storage: string, database: string, defaultDurability: boolean, timeout: number, call: Call<null>): void;
+  conversations(prefix: string, call: Call<(string | number)[]>): void;
+  delete(id: string, call: Call<null>): void;
+  close(call: Call<null>): void;
+  recover(id: string, call: Call<Opened>): void;
   /** -2 is skip, -1 is start, any other the step to resume from. */
-  receive(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, done: Done<number>): void;
-  /** `number` is the time of receipt or the step, `data` the body, the output, or the text of an error. */
-  record(handle: number, kind: EventKind, id: string, number: number, data: Uint8Array | string | undefined, done: Done<number>): void;
+  receive(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, call: Call<number>): void;
+  /** Records the event in the inbox, where the number of the call is too; see {@link Inbox}. */
+  record(): void;
   /**
    * Records events, given as a msgpack array of `[kind, id, number, data, text]` each. The value has what became of them as runs: in turn, how
    * many, and the sequence of the first or what is wrong with them.
    */
-  recordAll(handle: number, events: Uint8Array, done: Done<readonly (number | Failure)[]>): void;
+  recordAll(handle: number, events: Uint8Array, call: Call<readonly (number | Failure)[]>): void;
   /** The value tells whether something was appended, as with the next three. */
-  send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, done: Done<boolean>): void;
-  cancel(handle: number, id: string, done: Done<boolean>): void;
-  retry(handle: number, id: string, done: Done<boolean>): void;
-  resolve(handle: number, id: string, step: number, rerun: boolean, done: Done<boolean>): void;
+  send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, call: Call<boolean>): void;
+  cancel(handle: number, id: string, call: Call<boolean>): void;
+  retry(handle: number, id: string, call: Call<boolean>): void;
+  resolve(handle: number, id: string, step: number, rerun: boolean, call: Call<boolean>): void;
   /** Processes messages until `stop(runner)`; `runner` is any number that is not in use. */
   process(
     handle: number,
@@ -72,7 +78,7 @@ export interface Bridge {
       onMessage: (attempt: number, id: string) => void,
       onAbort: (attempt: number, reason: Failure) => void,
       onError: (failure: Failure) => void,
-      done: Done<null>,
+      call: Call<null>,
     ]
   ): void;
   stop(runner: number): Result<null>;
@@ -89,16 +95,18 @@ export interface Bridge {
       ...Retry,
       policy: number,
       streams: boolean,
-      run: (call: number, attempt: number, idempotencyKey: string, uncertain: boolean) => void,
-      abort: (call: number, reason?: Failure) => void,
-      done: Done<Uint8Array | false>,
+      run: (stepCall: number, attempt: number, idempotencyKey: string, uncertain: boolean) => void,
+      abort: (stepCall: number, reason?: Failure) => void,
+      call: Call<Uint8Array | false>,
     ]
   ): void;
   /** Ends a call: with the output, or with the text of an error. */
-  reply(call: number, output: Uint8Array | undefined, error?: string, terminal?: boolean): Result<null>;
-  emit(call: number, part: Uint8Array, done: Done<null>): void;
-  refresh(handle: number, done: Done<null>): void;
-  events(handle: number, from: number, limit: number, done: Done<Uint8Array>): void;
+  reply(stepCall: number, output: Uint8Array | undefined, error?: string, terminal?: boolean): Result<null>;
+  emit(stepCall: number, part: Uint8Array, call: Call<null>): void;
+  refresh(handle: number, call: Call<null>): void;
+  events(handle: number, from: number, limit: number, call: Call<Uint8Array>): void;
+  /** A part of the state of a conversation that was just recovered. */
+  rows(handle: number): Result<{ readonly rows: Uint8Array; readonly more: boolean }>;
   create(id: string): Result<Opened>;
   clone(handle: number): Result<Opened>;
   follow(handle: number): Result<null>;

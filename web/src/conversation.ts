@@ -1,5 +1,5 @@
 import { Batch, type Draft } from "./batch.js";
-import { type Bridge, type Done, type EventKind, eventKinds as kinds, type Opened } from "./bridge.js";
+import { type Bridge, type Call, type EventKind, eventKinds as kinds, type Opened } from "./bridge.js";
 import * as check from "./check.js";
 import { decodeEvents } from "./events.js";
 import type { Instance } from "./instance.js";
@@ -20,6 +20,7 @@ export class Registry {
   readonly #collected: FinalizationRegistry<number>;
 
   constructor(readonly instance: Instance) {
+    instance.onChange = (handle, expectedSeq, reset, rows) => this.#open.get(handle)?.deref()?.changed(expectedSeq, reset, rows);
     // Who shows a conversation must not wait for news that cannot come.
     instance.onEnd = () => {
       for (const conversation of this.#subscribed) conversation.notify();
@@ -34,16 +35,21 @@ export class Registry {
     });
   }
 
+  /** Reads the state of a conversation that the bridge has recovered, in parts, so that the page does not stutter. */
+  async state({ handle }: Opened): Promise<State> {
+    for (let state = State.empty; ; await nextTask()) {
+      const { rows, more } = this.instance.callNow((bridge) => bridge.rows(handle));
+      state = state.after(rows, false);
+      if (!more) return state;
+    }
+  }
+
   /** Gives JavaScript a conversation that the bridge has opened. */
-  adopt(id: string, opened: Opened): Conversation {
-    const conversation = new LiveConversation(this, id, opened);
+  adopt(id: string, opened: Opened, state: State): Conversation {
+    const conversation = new LiveConversation(this, id, opened, state);
     this.#open.set(opened.handle, new WeakRef(conversation));
     this.#collected.register(conversation, opened.handle);
     return conversation;
-  }
-
-  changed(handle: number, expectedSeq: number, reset: boolean, messages: Uint8Array): void {
-    this.#open.get(handle)?.deref()?.changed(expectedSeq, reset, messages);
   }
 
   /** A conversation that has listeners must not be collected with its last other reference. */
@@ -78,12 +84,12 @@ class LiveConversation implements Conversation {
   /** The last one, which takes more until it is sent. */
   #batch: Batch | undefined;
 
-  constructor(registry: Registry, id: string, opened: Opened) {
+  constructor(registry: Registry, id: string, opened: Opened, state: State) {
     this.id = id;
     this.#registry = registry;
     this.#handle = opened.handle;
     this.#expectedSeq = opened.expectedSeq;
-    this.#state = State.empty.after(opened.state, false);
+    this.#state = state;
     this.snapshot = () => this.#state;
   }
 
@@ -97,7 +103,7 @@ class LiveConversation implements Conversation {
 
   async receiveMessage(message: Delivery): Promise<Decision> {
     const { id, body, receivedAt } = delivery("receiveMessage", message);
-    const answer = await this.#call<number>((bridge, done) => bridge.receive(this.#handle, id, receivedAt, body, done));
+    const answer = await this.#call<number>((bridge, call) => bridge.receive(this.#handle, id, receivedAt, body, call));
     if (answer === -2) return { kind: "skip" };
     return answer === -1 ? { kind: "start" } : { kind: "resume", step: answer };
   }
@@ -141,7 +147,7 @@ class LiveConversation implements Conversation {
   async send(message: Partial<Delivery>): Promise<string> {
     const given = check.fields("send", "message", message, ["id", "body", "receivedAt"]);
     const { id, body, receivedAt } = delivery("send", { ...given, id: given.id ?? randomId() });
-    await this.#call<boolean>((bridge, done) => bridge.send(this.#handle, id, receivedAt, body, done));
+    await this.#call<boolean>((bridge, call) => bridge.send(this.#handle, id, receivedAt, body, call));
     return id;
   }
 
@@ -154,12 +160,12 @@ class LiveConversation implements Conversation {
 
   async cancel(messageId: string): Promise<boolean> {
     const id = check.name("cancel", "messageId", messageId);
-    return this.#call((bridge, done) => bridge.cancel(this.#handle, id, done));
+    return this.#call((bridge, call) => bridge.cancel(this.#handle, id, call));
   }
 
   async retry(messageId: string): Promise<boolean> {
     const id = check.name("retry", "messageId", messageId);
-    return this.#call((bridge, done) => bridge.retry(this.#handle, id, done));
+    return this.#call((bridge, call) => bridge.retry(this.#handle, id, call));
   }
 
   async resolveStep(messageId: string, step: number, choice: "rerun" | "skip"): Promise<boolean> {
@@ -167,23 +173,23 @@ class LiveConversation implements Conversation {
     const id = check.name(operation, "messageId", messageId);
     const index = check.integer(operation, "step", step, 0, maxStep);
     const rerun = check.oneOf(operation, "choice", choice, ["rerun", "skip"]) === "rerun";
-    return this.#call((bridge, done) => bridge.resolve(this.#handle, id, index, rerun, done));
+    return this.#call((bridge, call) => bridge.resolve(this.#handle, id, index, rerun, call));
   }
 
   async refresh(): Promise<number> {
-    await this.#call<null>((bridge, done) => bridge.refresh(this.#handle, done));
+    await this.#call<null>((bridge, call) => bridge.refresh(this.#handle, call));
     return this.#expectedSeq;
   }
 
   clone(): Conversation {
-    return this.#registry.adopt(this.id, this.#registry.instance.callNow((bridge) => bridge.clone(this.#handle)));
+    return this.#registry.adopt(this.id, this.#registry.instance.callNow((bridge) => bridge.clone(this.#handle)), this.#state);
   }
 
   async events(range: { readonly from?: number; readonly limit?: number } = {}): Promise<readonly ConversationEvent[]> {
     const { from = 0, limit = 1000 } = check.fields("events", "range", range, ["from", "limit"]);
     const first = check.integer("events", "from", from, 0, Number.MAX_SAFE_INTEGER);
     const most = check.integer("events", "limit", limit, 0, 1_000_000);
-    return decodeEvents(await this.#call<Uint8Array>((bridge, done) => bridge.events(this.#handle, first, most, done)));
+    return decodeEvents(await this.#call<Uint8Array>((bridge, call) => bridge.events(this.#handle, first, most, call)));
   }
 
   subscribe(listener: () => void): () => void {
@@ -214,9 +220,9 @@ class LiveConversation implements Conversation {
   }
 
   /** Called by the bridge after a commit, before the call that caused it resolves. */
-  changed(expectedSeq: number, reset: boolean, messages: Uint8Array): void {
+  changed(expectedSeq: number, reset: boolean, rows: Uint8Array): void {
     this.#expectedSeq = expectedSeq;
-    this.#state = this.#state.after(messages, reset);
+    this.#state = this.#state.after(rows, reset);
     this.notify();
   }
 
@@ -235,9 +241,21 @@ class LiveConversation implements Conversation {
     });
   }
 
-  #call<T>(start: (bridge: Bridge, done: Done<T>) => void): Promise<T> {
+  #call<T>(start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
     return this.#registry.instance.call<T>(start);
   }
+}
+
+/** Lets the page do what it has to. Timers would take a second in a page that is hidden. */
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 }
 
 function delivery(operation: string, message: unknown): { id: string; body: Uint8Array | undefined; receivedAt: number } {

@@ -1,11 +1,20 @@
 import { Appender } from "./appender.js";
-import type { Bridge, Done, Failure, Result } from "./bridge.js";
+import type { Draft } from "./batch.js";
+import type { Bridge, Call, Failure, Host, Result } from "./bridge.js";
 import { type ErrorDetails, HoldfastError, SequenceConflictError } from "./errors.js";
 import { defineGo, type Go } from "./go.js";
+import { Inbox } from "./inbox.js";
 import { foreign } from "./load.js";
+import { pack } from "./pack.js";
 
 /** A call into the Go program that has not been answered. */
-type Pending = (error: HoldfastError) => void;
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: HoldfastError): void;
+}
+
+/** Told that messages of a conversation have changed. */
+type OnChange = (handle: number, expectedSeq: number, reset: boolean, rows: Uint8Array) => void;
 
 /**
  * A running Go program. It can die: out of memory, out of stack, or by a defect.
@@ -14,8 +23,11 @@ type Pending = (error: HoldfastError) => void;
  */
 export class Instance {
   readonly #go: Go;
-  readonly #pending = new Set<Pending>();
+  /** By the number of the call. */
+  readonly #pending = new Map<number, Pending>();
+  #lastCall = 0;
   #bridge: Bridge | undefined;
+  #inbox: Inbox | undefined;
   #over: HoldfastError | undefined;
   /** Set when the user has asked for the end. */
   #closing: HoldfastError | undefined;
@@ -25,6 +37,7 @@ export class Instance {
   #idle: (() => void) | undefined;
   /** Called when the program is over, for whatever reason. */
   onEnd: (() => void) | undefined;
+  onChange: OnChange | undefined;
 
   private constructor(go: Go) {
     this.#go = go;
@@ -42,13 +55,12 @@ export class Instance {
 
   /** Starts the program. */
   static async start(module: WebAssembly.Module): Promise<Instance> {
-    const host: Host = { holdfastAppender: new Appender() };
+    const host: Globals = { holdfastAppender: new Appender(), holdfastPack: pack };
     const go = new (defineGo(overlay(host), console_))();
     const instance = new Instance(go);
-    host.holdfast = (bridge) => {
-      instance.#bridge = bridge;
-    };
-    const running = go.run(await instantiate(module, go.importObject));
+    const program = await instantiate(module, go.importObject);
+    host.holdfast = (bridge, inbox, size) => instance.#meet(bridge, program.exports["mem"] as WebAssembly.Memory, inbox, size);
+    const running = go.run(program);
     running.then(
       () => instance.#end(lost(new Error("the program has ended"))),
       (cause: unknown) => instance.#end(lost(cause)),
@@ -57,10 +69,31 @@ export class Instance {
     return instance;
   }
 
+  /** The Go program offers its functions, and is given those of the host. */
+  #meet(bridge: Bridge, memory: WebAssembly.Memory, inbox: number, size: number): Host {
+    this.#bridge = detached(bridge);
+    this.#inbox = new Inbox(memory, inbox, size);
+    return {
+      settle: (call, error, value) => this.#settle(call, error, value),
+      changed: (handle, expectedSeq, reset, address, length) =>
+        this.onChange?.(handle, expectedSeq, reset, new Uint8Array(memory.buffer, address, length).slice()),
+    };
+  }
+
   /** Calls a function that works in the background. */
-  async call<T>(start: (bridge: Bridge, done: Done<T>) => void): Promise<T> {
+  async call<T>(start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
     this.#catchUp();
     return this.#send(this.#living(), start);
+  }
+
+  /** Records one event, if it is not too large for the inbox. */
+  record(handle: number, draft: Draft): Promise<number> | undefined {
+    const inbox = this.#inbox;
+    if (inbox?.takes(draft) !== true) return undefined;
+    return this.call((bridge, call: Call<number>) => {
+      inbox.write(call, handle, draft);
+      bridge.record();
+    });
   }
 
   /** Holds back calls that `make` makes, so that more can join them. Calls that come later stay behind them. */
@@ -73,19 +106,22 @@ export class Instance {
     while (this.#deferred.length > 0) for (const make of this.#deferred.splice(0)) make();
   }
 
-  #send<T>(bridge: Bridge, start: (bridge: Bridge, done: Done<T>) => void): Promise<T> {
+  #send<T>(bridge: Bridge, start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#pending.add(reject);
-      this.#guard(() =>
-        start(bridge, (error, value) => {
-          if (!this.#pending.delete(reject)) return;
-          if (error === undefined) resolve(value);
-          else reject(errorOf(error));
-          if (error?.code === "instance_lost") this.#end(lost(errorOf(error)));
-          if (this.#pending.size === 0) this.#idle?.();
-        }),
-      );
+      const call = (this.#lastCall = (this.#lastCall + 1) >>> 0);
+      this.#pending.set(call, { resolve, reject });
+      this.#guard(() => start(bridge, call));
     });
+  }
+
+  #settle(call: number, error: Failure | undefined, value: unknown): void {
+    const pending = this.#pending.get(call);
+    if (pending === undefined) return;
+    this.#pending.delete(call);
+    if (error === undefined) pending.resolve(value);
+    else pending.reject(errorOf(error));
+    if (error?.code === "instance_lost") this.#end(lost(errorOf(error)));
+    if (this.#pending.size === 0) this.#idle?.();
   }
 
   /** Calls a function that works at once. */
@@ -111,12 +147,11 @@ export class Instance {
     this.#guard(() => stop(bridge));
     if (this.#pending.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     if (this.#over !== undefined) throw this.#over;
-    await this.#send<null>(bridge, (program, done) =>
-      program.close((error, value) => {
-        done(error, value);
-        this.#end(closed);
-      }),
-    );
+    try {
+      await this.#send<null>(bridge, (program, call) => program.close(call));
+    } finally {
+      this.#end(closed);
+    }
   }
 
   /** Gives up a program that has opened nothing. */
@@ -145,7 +180,7 @@ export class Instance {
     if (this.#over !== undefined) return;
     this.#over = reason;
     this.#silence();
-    for (const reject of this.#pending) reject(reason);
+    for (const pending of this.#pending.values()) pending.reject(reason);
     this.#pending.clear();
     this.#idle?.();
     this.onEnd?.();
@@ -188,9 +223,17 @@ export function errorOf(failure: Failure): HoldfastError {
   return new HoldfastError(code, message, details);
 }
 
-interface Host {
+/** The functions without their object, which would cross with each call. */
+function detached(bridge: Bridge): Bridge {
+  const functions = Object.entries(bridge) as [string, (...args: unknown[]) => unknown][];
+  return Object.fromEntries(functions.map(([name, fn]) => [name, (...args: unknown[]) => fn(...args)])) as unknown as Bridge;
+}
+
+/** What the Go program finds among the globals, besides those of the page. */
+interface Globals {
   readonly holdfastAppender: Appender;
-  holdfast?: (bridge: Bridge) => void;
+  readonly holdfastPack: typeof pack;
+  holdfast?: (bridge: Bridge, inbox: number, size: number) => Host;
 }
 
 /**

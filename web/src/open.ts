@@ -1,8 +1,9 @@
-import type { Done, Opened } from "./bridge.js";
+import type { Call, Opened } from "./bridge.js";
 import * as check from "./check.js";
 import { Registry } from "./conversation.js";
 import { errorOf, Instance } from "./instance.js";
 import { loadModule } from "./load.js";
+import { State } from "./state.js";
 import type { Conversation, ConversationInfo, Durability, Health, Holdfast, OpenOptions } from "./types.js";
 
 const maxTimeout = 600_000;
@@ -26,15 +27,8 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
   const instance = await Instance.start(await loadModule(given.wasm));
   const registry = new Registry(instance);
   try {
-    await instance.call<null>((bridge, done) =>
-      bridge.open(
-        settings.storage,
-        settings.database,
-        settings.durability === "default",
-        settings.timeout,
-        (handle, expectedSeq, reset, messages) => registry.changed(handle, expectedSeq, reset, messages),
-        done,
-      ),
+    await instance.call<null>((bridge, call) =>
+      bridge.open(settings.storage, settings.database, settings.durability === "default", settings.timeout, call),
     );
   } catch (error) {
     instance.abandon();
@@ -62,17 +56,18 @@ class OpenStore implements Holdfast {
 
   create(id: string): Conversation {
     const name = check.name("create", "id", id);
-    return this.#registry.adopt(name, this.#registry.instance.callNow((bridge) => bridge.create(name)));
+    return this.#registry.adopt(name, this.#registry.instance.callNow((bridge) => bridge.create(name)), State.empty);
   }
 
   async recover(id: string): Promise<Conversation> {
     const name = check.name("recover", "id", id);
-    return this.#registry.adopt(name, await this.#registry.instance.call<Opened>((bridge, done) => bridge.recover(name, done)));
+    const opened = await this.#registry.instance.call<Opened>((bridge, call) => bridge.recover(name, call));
+    return this.#registry.adopt(name, opened, await this.#registry.state(opened));
   }
 
   async conversations(prefix = ""): Promise<readonly ConversationInfo[]> {
     const start = check.name("conversations", "prefix", prefix);
-    const flat = await this.#registry.instance.call((bridge, done: Done<(string | number)[]>) => bridge.conversations(start, done));
+    const flat = await this.#registry.instance.call((bridge, call: Call<(string | number)[]>) => bridge.conversations(start, call));
     const list: ConversationInfo[] = [];
     for (let i = 0; i < flat.length; i += 2) list.push({ id: flat[i] as string, head: flat[i + 1] as number });
     return list;
@@ -80,7 +75,7 @@ class OpenStore implements Holdfast {
 
   async delete(id: string): Promise<void> {
     const name = check.name("delete", "id", id);
-    await this.#registry.instance.call<null>((bridge, done) => bridge.delete(name, done));
+    await this.#registry.instance.call<null>((bridge, call) => bridge.delete(name, call));
   }
 
   async health(): Promise<Health> {

@@ -1,4 +1,4 @@
-import { type Bridge, type Done, type Failure, policies, type Retry } from "./bridge.js";
+import { type Bridge, type Call, type Failure, policies, type Retry } from "./bridge.js";
 import * as check from "./check.js";
 import { HoldfastError, TerminalError } from "./errors.js";
 import { errorOf, type Instance } from "./instance.js";
@@ -48,7 +48,7 @@ export class Runner {
     this.#handler = handler as Handler;
     this.#onError = onError as (error: HoldfastError) => void;
     owner.instance.callNow((bridge) => bridge.health()); // throws if the store is no longer open
-    const running = owner.instance.call<null>((bridge, done) =>
+    const running = owner.instance.call<null>((bridge, call) =>
       bridge.process(
         owner.handle,
         this.number,
@@ -57,7 +57,7 @@ export class Runner {
         (attempt, id) => this.#begin(attempt, id),
         (attempt, reason) => this.#abort(attempt, errorOf(reason)),
         (failure) => this.#report(errorOf(failure)),
-        done,
+        call,
       ),
     );
     this.ended = running.then(
@@ -160,7 +160,7 @@ class Attempt {
     const run = (call: number, attempt: number, idempotencyKey: string, uncertain: boolean): void => {
       const controller = new AbortController();
       calls.set(call, controller);
-      const emit = (part: Uint8Array): Promise<null> => this.#instance.call<null>((bridge, done) => bridge.emit(call, part, done));
+      const emit = (part: Uint8Array): Promise<null> => this.#instance.call<null>((bridge, emitting) => bridge.emit(call, part, emitting));
       const answer = async (): Promise<void> => {
         try {
           if (controller.signal.aborted) return;
@@ -182,8 +182,8 @@ class Attempt {
       calls.get(call)?.abort(cause);
     };
     try {
-      const output = await this.#instance.call((bridge, done: Done<Uint8Array | false>) =>
-        bridge.step(this.#number, named, ...retry, policy, streams, run, abort, done),
+      const output = await this.#instance.call((bridge, call: Call<Uint8Array | false>) =>
+        bridge.step(this.#number, named, ...retry, policy, streams, run, abort, call),
       );
       if (output === false) throw thrown;
       return decodeValue(output);

@@ -1,4 +1,4 @@
-import { decode } from "@msgpack/msgpack";
+import { decodeMulti } from "@msgpack/msgpack";
 import { Table } from "./table.js";
 import type { ConversationState, Message, OpenStep, Step } from "./types.js";
 import { decodeValue, decodeValues } from "./values.js";
@@ -9,18 +9,19 @@ import { decodeValue, decodeValues } from "./values.js";
 
 /**
  * `[position, id, flags, receivedAt, body, error, [index, name, output, …],
- * [index, name, uncertain, output, …], result, starts]`, see wasm/view_js.go.
+ * [index, name, uncertain, output, …], result, starts]`, see wasm/view_js.go. Of a message that is known
+ * already, there are only the completed steps that are new, and a body or a result that is not is false.
  */
 type Row = readonly [
   number,
   string,
   number,
   number,
-  Uint8Array | null,
+  Uint8Array | null | false,
   string | null,
   readonly (number | string | Uint8Array | null)[],
   readonly (number | string | boolean | Uint8Array | null)[],
-  Uint8Array | null,
+  Uint8Array | null | false,
   number,
 ];
 
@@ -107,20 +108,16 @@ class StoredMessage implements Message {
   readonly #body: Lazy<Uint8Array | null, unknown>;
   readonly #result: Lazy<Uint8Array | null, unknown>;
 
-  constructor([position, id, flags, receivedAt, body, error, steps, open, result, starts]: Row) {
+  constructor([position, id, flags, receivedAt, body, error, steps, open, result, starts]: Row, before: StoredMessage | undefined) {
     this.position = position;
     this.id = id;
     this.receivedAt = receivedAt;
     this.error = error ?? undefined;
     this.starts = starts;
     this.#flags = flags;
-    this.#body = new Lazy(body, decodeValue);
-    this.#result = new Lazy(result, decodeValue);
-    const completed: Step[] = [];
-    for (let i = 0; i < steps.length; i += 3) {
-      completed.push(new StoredStep(steps[i] as number, steps[i + 1] as string, steps[i + 2] as Uint8Array | null));
-    }
-    this.steps = Object.freeze(completed);
+    this.#body = body === false && before !== undefined ? before.#body : new Lazy(body || null, decodeValue);
+    this.#result = result === false && before !== undefined ? before.#result : new Lazy(result || null, decodeValue);
+    this.steps = steps.length === 0 && before !== undefined ? before.steps : completed(before?.steps ?? [], steps);
     const opened: OpenStep[] = [];
     for (let i = 0; i < open.length; i += 4) {
       opened.push(new StoredOpenStep(open[i] as number, open[i + 1] as string, open[i + 2] as boolean, open[i + 3] as Uint8Array | null));
@@ -154,6 +151,19 @@ class StoredMessage implements Message {
   }
 }
 
+/** The steps and those that have completed since, in a row each, by ascending index. */
+function completed(before: readonly Step[], rows: Row[6]): readonly Step[] {
+  const steps = before.slice();
+  for (let i = 0; i < rows.length; i += 3) {
+    const step = new StoredStep(rows[i] as number, rows[i + 1] as string, rows[i + 2] as Uint8Array | null);
+    let place = steps.length; // they usually complete in order
+    while (place > 0 && (steps[place - 1]?.index ?? 0) > step.index) place--;
+    const again = steps[place - 1]?.index === step.index;
+    steps.splice(again ? place - 1 : place, again ? 1 : 0, step);
+  }
+  return Object.freeze(steps);
+}
+
 /** An immutable state. `after` makes the next one, which shares with it what has not changed: a long log makes it no slower. */
 export class State implements ConversationState {
   /** Where each message is in `#table`. Shared by all states that follow one another: it only grows. */
@@ -180,16 +190,16 @@ export class State implements ConversationState {
 
   /** The state in which the messages of `rows` have changed; of an empty one after a reset. */
   after(rows: Uint8Array, reset: boolean): State {
-    const changed = (decode(rows) as readonly Row[]).map((row) => new StoredMessage(row));
     const before = reset ? State.empty : this;
     const places = before.#ownPlaces();
-    const table = before.#table.after(
-      changed.map((message) => {
-        const place = places.get(message.id) ?? places.size;
-        places.set(message.id, place);
-        return [place, message];
-      }),
-    );
+    const changes: [number, StoredMessage][] = [];
+    for (const row of decodeMulti(rows) as Iterable<Row>) {
+      const [, id] = row;
+      const place = places.get(id) ?? places.size;
+      places.set(id, place);
+      changes.push([place, new StoredMessage(row, before.#table.at(place))]);
+    }
+    const table = before.#table.after(changes);
     return new State(places, table);
   }
 

@@ -1,4 +1,4 @@
-import { decode, decodeMulti, encode } from "@msgpack/msgpack";
+import { decode, decodeMulti, Encoder } from "@msgpack/msgpack";
 import { kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, wellFormed } from "./check.js";
 import { HoldfastError } from "./errors.js";
 
@@ -8,6 +8,10 @@ import { HoldfastError } from "./errors.js";
 /** Nesting that is still taken; msgpack decoders commonly refuse more. */
 const maxDepth = 32;
 
+/** Kept, since a new one comes with a buffer of its own, unless that has grown beyond `keptBytes`. */
+let encoder: Encoder | undefined;
+const keptBytes = 2 ** 16;
+
 /**
  * Encodes a value, and refuses what would not come back as it was. `undefined` is
  * no bytes, and in an object no property.
@@ -16,10 +20,13 @@ export function encodeValue(operation: string, what: string, value: unknown): Ui
   if (value === undefined) return undefined;
   let bytes: Uint8Array;
   try {
-    bytes = encode(new Reader(operation, what).read(value), { maxDepth: maxDepth + 1, ignoreUndefined: true });
+    encoder ??= new Encoder({ maxDepth: maxDepth + 1, ignoreUndefined: true });
+    bytes = encoder.encode(new Reader(operation, what).read(value));
   } catch (thrown) {
+    encoder = undefined;
     throw refuseUnread(operation, what, thrown);
   }
+  if (bytes.byteLength > keptBytes) encoder = undefined;
   if (bytes.byteLength > maxPayloadBytes) throw refuseSize(operation, what);
   return bytes;
 }

@@ -175,4 +175,30 @@ onEachStore(() => {
     });
     expect(stored).toMatchObject({ reads: 1, ids: 1, messages: [{ id: "m", body: { changing: "fine" } }] });
   });
+
+  test("values of all sizes are stored in turn, while the memory of the program grows", async ({ holdfast }) => {
+    const wrong = await holdfast.evaluate(async (holdfast) => {
+      const c = holdfast.create("c");
+      // Around the 16 KiB that a small event has to itself, and the 256 KiB that a part of the state has.
+      const sizes = [0, 1, 5_000, 5_431, 5_442, 16_000, 16_300, 16_384, 2 ** 18, 7_000_000, 3, 7_000_000, 0, 16_350];
+      const value = (i: number): string | Uint8Array => (i % 2 ? new Uint8Array(sizes[i] ?? 0).fill(i) : "é".repeat((sizes[i] ?? 0) / 2));
+      for (const i of sizes.keys()) {
+        await c.receiveMessage({ id: `m${i}`, body: "small" });
+        await c.recordStepCompleted(`m${i}`, i, value(i));
+        await c.recordError(`m${i}`, "ü".repeat((sizes[i] ?? 0) / 10));
+      }
+      const wrong: string[] = [];
+      for (const [name, { state }] of Object.entries({ c, recovered: await holdfast.recover("c"), clone: c.clone() })) {
+        if (state.messages.length !== sizes.length) wrong.push(`${name}: ${state.messages.length} messages`);
+        for (const [i, message] of state.messages.entries()) {
+          const output = message.steps[0]?.output as string | Uint8Array | undefined;
+          const wanted = value(i);
+          const same = output?.length === wanted.length && [...output].every((item, at) => item === wanted[at]);
+          if (!same || message.body !== "small" || message.error !== "ü".repeat((sizes[i] ?? 0) / 10)) wrong.push(`${name}: ${message.id}`);
+        }
+      }
+      return wrong;
+    });
+    expect(wrong).toEqual([]);
+  });
 });

@@ -62,6 +62,45 @@ onEachStore(() => {
     });
   });
 
+  test("a later change of a message leaves its body, its steps and their outputs the objects they were", async ({ holdfast }) => {
+    const told = await holdfast.evaluate(async (holdfast) => {
+      const c = holdfast.create("c");
+      await c.receiveMessage({ id: "m", body: { large: "body" } });
+      await c.recordStepCompleted("m", 3, { a: 3 });
+      await c.recordStepCompleted("m", 5, { a: 5 });
+      const before = c.state.message("m");
+      const [body, outputs] = [before?.body, before?.steps.map((step) => step.output)];
+      await c.recordStepCompleted("m", 4, { a: 4 });
+      await c.recordStepCompleted("m", 3, { again: 3 });
+      await c.recordProcessingFinished("m");
+      const after = c.state.message("m");
+      return {
+        steps: after?.steps.map(({ index, output }) => [index, output]),
+        sameBody: after?.body === body,
+        kept: after?.steps.map((step) => before?.steps.includes(step)),
+        sameOutput: after?.steps[2]?.output === outputs?.[1],
+        old: before?.steps.map(({ index, output }) => [index, output]),
+        recovered: (await holdfast.recover("c")).state.message("m")?.steps.map(({ index, output }) => [index, output]),
+      };
+    });
+    const steps = [
+      [3, { again: 3 }],
+      [4, { a: 4 }],
+      [5, { a: 5 }],
+    ];
+    expect(told).toEqual({
+      steps,
+      sameBody: true,
+      kept: [false, false, true],
+      sameOutput: true,
+      old: [
+        [3, { a: 3 }],
+        [5, { a: 5 }],
+      ],
+      recovered: steps,
+    });
+  });
+
   test("an old state knows nothing of what came later", async ({ holdfast }) => {
     const told = await holdfast.evaluate(async (holdfast) => {
       const c = holdfast.create("c");
