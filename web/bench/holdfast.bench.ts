@@ -8,6 +8,7 @@ import { coldStarts, crossings, instanceStarts, memory } from "./figures.js";
 import { onFreshPage, openBench } from "./pages.js";
 import type { Durability } from "./peers/peer.js";
 import { complete, durabilities, isWanted, reading, scale, writing } from "./plan.js";
+import { profiles } from "./profile.js";
 import { type Participant, participants, readme, table } from "./report.js";
 import { keep, machine, type Row } from "./results.js";
 
@@ -56,5 +57,6 @@ function workloads(context: BrowserContext, all: readonly Participant[], durabil
     ["instance start", () => instanceStarts(context)],
     ["memory", () => memory(context)],
     ["crossings", () => crossings(context)],
+    ["profile", () => profiles(context)],
   ];
 }

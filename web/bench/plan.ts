@@ -34,6 +34,8 @@ export const instances: number = rounds(15);
 /** Of the workload `memory`. */
 export const held = { events: 50_000, appends: 100_000 } as const;
 export const counted = 200;
+/** Appends whose time is taken apart. */
+export const profiled: number = rounds(2000);
 
 const slow = "its log takes too long to fill";
 

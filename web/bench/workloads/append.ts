@@ -1,5 +1,6 @@
 // Appends to one log: one by one, many at once, and far behind its beginning.
 import type { Contest } from "../page/contest.js";
+import { peers } from "../peers/all.js";
 import { eventAt } from "../peers/peer.js";
 import { fill, timed } from "./log.js";
 
@@ -19,6 +20,16 @@ export function oneByOne(rounds: number): Contest {
       return { "": ms / appends };
     },
   };
+}
+
+/** Appends to a log of its own, with the default durability. */
+export async function appends(name: string, count: number): Promise<void> {
+  const peer = peers.find((one) => one.name === name);
+  if (peer === undefined) throw new Error(`there is no peer ${name}`);
+  const log = await peer.open("appends", "default");
+  const stream = crypto.randomUUID();
+  for (let i = 0; i < count; i++) await log.append(stream, i, eventAt(i));
+  await log.close();
 }
 
 /** Nobody waits for the one before, as when an answer is logged while it streams in. */
