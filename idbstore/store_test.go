@@ -50,7 +50,7 @@ func TestAppendFaults(t *testing.T) {
 		{"closing for good", []fault{{step: "begin", err: closing}, {step: "begin", err: closing}, {step: "begin", err: closing}}, core.ErrStorageUnavailable, 0},
 		{"closing, then it cannot be opened", []fault{{step: "begin", err: closing}, {step: "open", err: unknown}, {step: "open", err: unknown}}, core.ErrStorageUnavailable, 0},
 		{"reading the head fails once", []fault{{step: "keys", err: unknown}}, "", 1},
-		{"the write is refused", []fault{{step: "write", err: &engineError{dataError, ""}}}, core.ErrInvalidArgument, 0},
+		{"the write is refused", []fault{{step: "add", err: &engineError{dataError, ""}}}, core.ErrInvalidArgument, 0},
 		{"no room at the commit", []fault{{step: "commit", err: quota}}, core.ErrQuotaExceeded, 0},
 		{"lost at the commit, not written", []fault{{step: "commit", err: unknown}}, core.ErrOutcomeUnknown, 0},
 		{"lost at the commit, written", []fault{{step: "commit", err: unknown, landed: true}}, core.ErrOutcomeUnknown, 1},
@@ -80,6 +80,22 @@ func TestAppendFaults(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A record never takes the place of another, whatever the storage says of the head.
+func TestAppendOverwritesNothing(t *testing.T) {
+	for _, atOnce := range []bool{false, true} {
+		d := newDisk()
+		d.atOnce = atOnce
+		s := startFake(t, d, 0)
+		fill(t, s, "s", 2)
+		before := everything(t, s, "s")
+		d.inject(fault{step: "keys", damage: func(keys [][]byte) [][]byte { return keys[:1] }})
+		if _, err := s.Append(t.Context(), "s", 2, []byte("too"), []byte("late")); !errors.Is(err, core.ErrSequenceConflict) || d.unmet() > 0 {
+			t.Errorf("at once %v: %v", atOnce, err)
+		}
+		sameReads(t, s, "s", before)
 	}
 }
 
