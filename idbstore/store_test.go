@@ -120,6 +120,29 @@ func TestConversationSettles(t *testing.T) {
 	}
 }
 
+// A page whose storage does not answer at all, not even to an abort.
+func TestStalledCallsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = time.Second
+		d := newDisk()
+		s := startFake(t, d, timeout)
+		fill(t, s, "s", 1)
+		d.stalled = true
+		at := time.Now()
+		if _, err := s.ReadFrom(t.Context(), "s", 0, 1); !errors.Is(err, core.ErrBlocked) || time.Since(at) != timeout {
+			t.Errorf("read: %v after %v", err, time.Since(at))
+		}
+		at = time.Now()
+		if _, err := s.Append(t.Context(), "s", 2, nil); !errors.Is(err, core.ErrBlocked) || time.Since(at) > timeout+abortGrace {
+			t.Errorf("append: %v after %v", err, time.Since(at))
+		}
+		d.do(func() { d.stalled = false })
+		if entries := everything(t, s, "s"); len(entries) != 2 {
+			t.Errorf("%d events, though it was not written", len(entries))
+		}
+	})
+}
+
 func TestReadFaults(t *testing.T) {
 	ctx := context.Background()
 	lost := fault{step: "values", err: &engineError{"UnknownError", "lost"}}
