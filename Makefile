@@ -49,6 +49,12 @@ test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both Index
 test-web: build ## run the TypeScript tests in Chromium, then those of the packed npm package
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test
 
+.PHONY: model
+model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many random operations, natively and in Chromium; takes MODEL_OPS, MODEL_BROWSER_OPS, MODEL_SEED (0 for a random one)
+	go test -vet=off -timeout=0 ./idbstore -v -run='^TestModel$$' -model.ops=$${MODEL_OPS:-5000000} -model.seed=$${MODEL_SEED:-1}
+	for backend in leveldb sqlite; do .tools/test-wasm.sh $$backend -timeout=0 ./idbstore -v -run='^TestModel$$' \
+		-model.ops=$${MODEL_BROWSER_OPS:-50000} -model.seed=$${MODEL_SEED:-1}; done
+
 .PHONY: crash
 crash: build ## kill Chromium again and again while tabs append, and while an agent works; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY
 	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \
