@@ -47,9 +47,12 @@ var deeds = []deed{
 	{name: "append too late", do: appends("s", 6, "a")},
 	{name: "append at 0 to something", do: appends("s", 0, "a")},
 	{name: "append to nothing at 3", do: appends("new", 3, "a")},
-	{name: "append, and compact", do: func(ctx context.Context, k keeper) (any, error) {
+	{name: "read and append, then it compacts", do: func(ctx context.Context, k keeper) (any, error) {
 		if s, ok := k.(*Store); ok {
 			s.compaction.due = 2
+		}
+		if _, err := k.ReadFrom(ctx, "s", 0, 100); err != nil {
+			return nil, err
 		}
 		return k.Append(ctx, "s", 5, []byte("a"))
 	}},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"slices"
 	"strings"
@@ -101,7 +102,7 @@ var ways = []way{
 	{name: "other tabs do not hear", steps: "post", fault: failing(fault{silent: true}), passes: true},
 	{name: "damaged records", steps: "values", fault: failing(fault{damage: func(values [][]byte) [][]byte {
 		for _, value := range values {
-			value[len(value)/2] ^= 1
+			value[len(value)-1-crc32.Size] ^= 1 // the end of its last payload
 		}
 		return values
 	}}), codes: []core.Code{core.ErrCorrupt}},
