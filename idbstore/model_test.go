@@ -232,7 +232,8 @@ func (m *history) actions() map[string]func(*rapid.T) {
 			m.ops++
 			name, from := rapid.SampledFrom(goodNames).Draw(r, "stream"), rapid.Uint64Range(0, 20).Draw(r, "from")
 			if err := m.draw(r).compact(context.Background(), name, tail{from: from, end: core.MaxSequence}); err != nil {
-				r.Fatal(err)
+				r.Log(err)
+				r.Fatal("the store cannot compact")
 			}
 		},
 		"reopen": func(r *rapid.T) {
@@ -270,7 +271,8 @@ func (m *history) same(ctx context.Context, r *rapid.T, tab *modelTab, call func
 		got = conflictOf(err)
 	}
 	if core.CodeOf(err) != core.CodeOf(wantErr) || !reflect.DeepEqual(timeless(got), timeless(want)) {
-		r.Fatalf("got %.400v, %v\nwant %.400v, %v", got, err, want, wantErr)
+		r.Logf("got %.400v, %v\nwant %.400v, %v", got, err, want, wantErr)
+		r.Fatal("the store differs from the model") // of one text, since rapid shrinks what fails with the same
 	}
 	return err
 }
@@ -287,7 +289,8 @@ func (tab *modelTab) wantHead(r *rapid.T, stream string, head uint64) {
 	tab.heard.Lock()
 	defer tab.heard.Unlock()
 	if tab.heads[stream] != head {
-		r.Fatalf("told that the head of %.40q is %d, want %d", stream, tab.heads[stream], head)
+		r.Logf("told that the head of %.40q is %d, want %d", stream, tab.heads[stream], head)
+		r.Fatal("the store does not tell of its own append")
 	}
 }
 
