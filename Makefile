@@ -37,7 +37,7 @@ test: ## run all tests, native and in Chromium, up to the first part that fails
 
 .PHONY: test-go
 test-go: ## run the Go tests natively
-	go test -vet=off -timeout=3m $(RACE) ./...
+	go test -vet=off -timeout=5m $(RACE) ./...
 	cd .tools && go test -timeout=3m ./...
 
 .PHONY: test-wasm
@@ -48,6 +48,12 @@ test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both Index
 .PHONY: test-web
 test-web: build ## run the TypeScript tests in Chromium, then those of the packed npm package
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test
+
+.PHONY: model
+model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many random operations, natively and in Chromium; takes MODEL_OPS, MODEL_BROWSER_OPS, MODEL_SEED (0 for a random one)
+	go test -vet=off -timeout=0 ./idbstore -v -run='^TestModel$$' -model.ops=$${MODEL_OPS:-5000000} -model.seed=$${MODEL_SEED:-1}
+	for backend in leveldb sqlite; do .tools/test-wasm.sh $$backend -timeout=0 ./idbstore -v -run='^TestModel$$' \
+		-model.ops=$${MODEL_BROWSER_OPS:-50000} -model.seed=$${MODEL_SEED:-1}; done
 
 .PHONY: crash
 crash: build ## kill Chromium again and again while tabs append, and while an agent works; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY

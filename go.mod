@@ -10,6 +10,7 @@ ignore (
 require (
 	github.com/hack-pad/safejs v0.1.0
 	github.com/vmihailenco/msgpack/v5 v5.4.1
+	pgregory.net/rapid v1.3.0
 )
 
 require github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect

@@ -2,7 +2,6 @@ package idbstore
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -13,82 +12,70 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// disk is the browser's storage, as far as the store can see it: databases by
-// name, each with its object stores. Transactions that write run one at a time.
+// disk is the browser's storage, as far as the store can see it: a database
+// with its object stores, and who has it open. What can be carried out is
+// carried out before the call that asks for it returns.
 type disk struct {
-	writing sync.Mutex // held by a transaction that writes
-
 	mu     sync.Mutex
 	epoch  int
-	stores map[string]map[string][]byte // nil while there is no database
-	kept   string                       // what keepEpoch kept
+	stores map[string]rows // nil while there is no database
+	kept   string          // what keepEpoch kept
 	tabs   map[*fakePeers]struct{}
-	faults []fault
-	frozen bool // whatever page has it open
+	open   map[*fakeDatabase]struct{}
+	queue  []*fakeTransaction // those with something to do, oldest first
+	told   []func()           // to be called without mu
+	landed int                // commits that have changed something
+
+	atOnce  bool // connections can carry out an append in one step
+	frozen  bool // whatever page has it open
+	stalled bool
+
+	faults  []fault
+	met     int
+	tracing bool
+	trace   []string // the steps that were made
 }
 
-// fault makes the next step of a name fail, in one of the ways of a browser.
-type fault struct {
-	step string // "open", "begin", "keys", "add", "commit", …
-	skip int    // how many of these steps are to pass before
-	err  *engineError
-	// landed is for commits: the data is written although the error says so.
-	landed bool
-	// silent is for commits: nothing is ever heard of it.
-	silent bool
-	// then is for commits that succeed: it happens before the caller goes on.
-	then func()
+func newDisk() *disk {
+	return &disk{tabs: map[*fakePeers]struct{}{}, open: map[*fakeDatabase]struct{}{}}
 }
 
-func newDisk() *disk { return &disk{tabs: map[*fakePeers]struct{}{}} }
-
-// fail takes the next fault if it is about step.
-func (d *disk) fail(step string) (fault, bool) {
+// do changes something, and carries out what can be carried out then.
+func (d *disk) do(change func()) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.faults) == 0 || d.faults[0].step != step {
-		return fault{}, false
+	change()
+	for _, t := range slices.Clone(d.queue) {
+		if !d.stalled && !t.over && !t.waits() {
+			t.run()
+		}
 	}
-	next := d.faults[0]
-	if next.skip > 0 {
-		d.faults[0].skip--
-		return fault{}, false
+	told := d.told
+	d.told = nil
+	d.mu.Unlock()
+	for _, tell := range told {
+		tell()
 	}
-	d.faults = d.faults[1:]
-	return next, true
 }
 
-// inject sets the faults to come, also while the store is at work.
-func (d *disk) inject(faults ...fault) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.faults = faults
-}
-
-// unmet returns how many faults are still to come.
-func (d *disk) unmet() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.faults)
-}
-
-func (d *disk) freeze(frozen bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.frozen = frozen
-}
-
-func (d *disk) empty() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stores = nil
+// under returns the transactions of a connection that have something to do.
+func (d *disk) under(db *fakeDatabase) []*fakeTransaction {
+	return slices.DeleteFunc(slices.Clone(d.queue), func(t *fakeTransaction) bool { return t.db != db })
 }
 
 // fakeEngine is one tab.
 type fakeEngine struct{ disk *disk }
 
 // lock implements engine. There are no locks outside of a browser.
-func (e *fakeEngine) lock(context.Context, string) (core.Lock, error) { return nil, nil }
+func (e *fakeEngine) lock(ctx context.Context, _ string) (core.Lock, error) {
+	switch f := e.disk.meet("lock"); {
+	case f.err != nil:
+		return nil, f.err
+	case f.silent:
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
+	return nil, nil
+}
 
 func (e *fakeEngine) frozen() bool {
 	e.disk.mu.Lock()
@@ -96,21 +83,36 @@ func (e *fakeEngine) frozen() bool {
 	return e.disk.frozen
 }
 
-func (e *fakeEngine) open(context.Context) (database, error) {
-	if f, ok := e.disk.fail("open"); ok {
+func (e *fakeEngine) open(ctx context.Context) (database, error) {
+	d := e.disk
+	f := d.meet("open")
+	d.mu.Lock()
+	stalled := d.stalled
+	d.mu.Unlock()
+	if f.silent || stalled {
+		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if f.err != nil {
 		return nil, f.err
 	}
-	d := e.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.stores == nil {
 		d.epoch++
-		d.stores = map[string]map[string][]byte{recordsStore: {}, valuesStore: {}, snapshotsStore: {}, metaStore: {}}
+		d.stores = map[string]rows{recordsStore: nil, valuesStore: nil, snapshotsStore: nil, metaStore: nil}
 	}
-	return &fakeDatabase{disk: d, epoch: d.epoch}, nil
+	db := &fakeDatabase{disk: d, epoch: d.epoch}
+	d.open[db] = struct{}{}
+	return db, nil
 }
 
 func (e *fakeEngine) listen(received func([]byte), missed func()) (peers, error) {
+	if f := e.disk.meet("listen"); f.err != nil {
+		return nil, f.err
+	}
 	p := &fakePeers{e.disk, received, missed}
 	e.disk.mu.Lock()
 	defer e.disk.mu.Unlock()
@@ -119,12 +121,18 @@ func (e *fakeEngine) listen(received func([]byte), missed func()) (peers, error)
 }
 
 func (e *fakeEngine) recallEpoch() string {
+	if f := e.disk.meet("recall"); f.silent {
+		return ""
+	}
 	e.disk.mu.Lock()
 	defer e.disk.mu.Unlock()
 	return e.disk.kept
 }
 
 func (e *fakeEngine) keepEpoch(epoch string) {
+	if f := e.disk.meet("keep"); f.silent {
+		return
+	}
 	e.disk.mu.Lock()
 	defer e.disk.mu.Unlock()
 	e.disk.kept = epoch
@@ -137,6 +145,9 @@ type fakePeers struct {
 }
 
 func (p *fakePeers) post(key []byte) {
+	if f := p.disk.meet("post"); f.silent {
+		return
+	}
 	p.disk.mu.Lock()
 	others := slices.Collect(maps.Keys(p.disk.tabs))
 	p.disk.mu.Unlock()
@@ -148,17 +159,17 @@ func (p *fakePeers) post(key []byte) {
 }
 
 func (p *fakePeers) close() {
+	p.disk.meet("leave")
 	p.disk.mu.Lock()
 	defer p.disk.mu.Unlock()
 	delete(p.disk.tabs, p)
 }
 
+// fakeDatabase is a connection.
 type fakeDatabase struct {
 	disk  *disk
 	epoch int
-
-	mu   sync.Mutex
-	gone bool
+	gone  bool // guarded by the disk's mu
 }
 
 func (d *fakeDatabase) identity() identity {
@@ -166,199 +177,96 @@ func (d *fakeDatabase) identity() identity {
 }
 
 func (d *fakeDatabase) lost() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.disk.mu.Lock()
 	defer d.disk.mu.Unlock()
-	return d.gone || d.disk.stores == nil || d.disk.epoch != d.epoch
+	return d.gone
 }
 
+// close lets what is under way come to its end.
 func (d *fakeDatabase) close() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.disk.meet("close")
+	d.disk.mu.Lock()
+	defer d.disk.mu.Unlock()
 	d.gone = true
+	delete(d.disk.open, d)
 }
 
 func (d *fakeDatabase) begin(m mode, stores string) (transaction, error) {
-	if f, ok := d.disk.fail("begin"); ok {
+	if f := d.disk.meet("begin"); f.err != nil {
 		return nil, f.err
 	}
+	return d.transaction(m, strings.Fields(stores)...)
+}
+
+func (d *fakeDatabase) transaction(m mode, scope ...string) (*fakeScope, error) {
 	if d.lost() {
 		return nil, &engineError{"InvalidStateError", "the connection is closing"}
 	}
-	t := &fakeTransaction{fakeOutcome: &fakeOutcome{disk: d.disk, stores: map[string]map[string][]byte{}, end: make(chan struct{})}}
-	if m != readOnly {
-		d.disk.writing.Lock()
-		t.release = d.disk.writing.Unlock
+	t := &fakeTransaction{disk: d.disk, db: d, mode: m, scope: scope, end: make(chan struct{})}
+	t.disk.do(func() { t.disk.queue = append(t.disk.queue, t) })
+	return &fakeScope{t, scope[0]}, nil
+}
+
+func (d *fakeDatabase) canAppend() bool { return d.disk.atOnce }
+
+// appendRecord implements appender in the steps of web/src/appender.ts.
+func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byte) (appending, error) {
+	if f := d.disk.meet("append"); f.err != nil {
+		return nil, f.err
 	}
-	d.disk.mu.Lock()
-	defer d.disk.mu.Unlock()
-	for _, name := range strings.Fields(stores) {
-		t.stores[name] = maps.Clone(d.disk.stores[name])
+	tx, err := d.transaction(readWrite, recordsStore)
+	if err != nil {
+		return nil, err
 	}
-	return t.in(strings.Fields(stores)[0])
-}
-
-// fakeTransaction works on a copy, which its commit puts in place.
-type fakeTransaction struct {
-	*fakeOutcome
-	data map[string][]byte // of the store that requests go to
-}
-
-// fakeOutcome is what requests to all stores of a transaction share.
-type fakeOutcome struct {
-	disk    *disk
-	stores  map[string]map[string][]byte
-	release func()
-	once    sync.Once
-	end     chan struct{}
-	err     error
-	failed  error // a request has failed, and the transaction will abort
-}
-
-func (t *fakeTransaction) in(store string) (transaction, error) {
-	data, ok := t.stores[store]
-	if !ok {
-		return nil, &engineError{"NotFoundError", store}
-	}
-	return &fakeTransaction{t.fakeOutcome, data}, nil
-}
-
-func (t *fakeTransaction) finish(err error) {
-	t.once.Do(func() {
-		t.err = err
-		if t.release != nil {
-			t.release()
+	a := &fakeAppending{fakeScope: tx}
+	found := demand(tx, "keys", func(r rows) [][]byte { return r.within(heads).keys(2) }, func(keys [][]byte) {
+		expected := uint64(1) // any but 0 will do
+		if first {
+			expected = 0
 		}
-		close(t.end)
+		if headIs(keys, heads.lower, expected) {
+			_ = a.commit()
+			return
+		}
+		d.disk.do(func() { a.moved = true })
+		a.fakeScope.abort()
 	})
+	if err = found.thrown; err == nil {
+		err = a.add(key, value)
+	}
+	if err != nil {
+		d.disk.do(func() { tx.finish(abortedError) })
+		return nil, err
+	}
+	return a, nil
 }
 
-func (t *fakeTransaction) request(step string) error {
-	if f, ok := t.disk.fail(step); ok {
-		t.failed = f.err
-	}
-	return t.failed
+// fakeAppending is the transaction of an append that is carried out at once.
+type fakeAppending struct {
+	*fakeScope
+	moved bool // the head has moved; guarded by the disk's mu
 }
 
-func (t *fakeTransaction) within(r keyRange) []string {
-	var keys []string
-	for key := range t.data {
-		if key >= string(r.lower) && key <= string(r.upper) {
-			keys = append(keys, key)
-		}
+func (a *fakeAppending) wait(ctx context.Context) error {
+	err := a.fakeScope.wait(ctx)
+	a.disk.mu.Lock()
+	defer a.disk.mu.Unlock()
+	if a.moved && a.over {
+		return errHeadMoved
 	}
-	slices.Sort(keys)
-	return keys
+	return err
 }
 
-// fakeAnswer is an answer that is there.
-type fakeAnswer[T any] struct {
-	value T
-	err   error
+func (a *fakeAppending) commitFailed() bool {
+	a.disk.mu.Lock()
+	defer a.disk.mu.Unlock()
+	return a.commits != nil
 }
 
-func (a fakeAnswer[T]) wait(ctx context.Context) (T, error) {
-	if ctx.Err() != nil {
-		return a.value, context.Cause(ctx)
+func (a *fakeAppending) abort() (committing bool) {
+	if a.commitFailed() {
+		return true
 	}
-	return a.value, a.err
-}
-
-func (t *fakeTransaction) keys(r keyRange, limit int) answer[[][]byte] {
-	var keys [][]byte
-	for _, key := range t.within(r) {
-		if len(keys) < limit {
-			keys = append(keys, []byte(key))
-		}
-	}
-	return fakeAnswer[[][]byte]{keys, t.request("keys")}
-}
-
-func (t *fakeTransaction) values(r keyRange, limit int) answer[[][]byte] {
-	var values [][]byte
-	for _, key := range t.within(r) {
-		if len(values) < limit {
-			values = append(values, bytes.Clone(t.data[key]))
-		}
-	}
-	return fakeAnswer[[][]byte]{values, t.request("values")}
-}
-
-func (t *fakeTransaction) last(r keyRange) answer[[]byte] {
-	err := t.request("last")
-	if keys := t.within(r); len(keys) > 0 {
-		return fakeAnswer[[]byte]{[]byte(keys[len(keys)-1]), err}
-	}
-	return fakeAnswer[[]byte]{nil, err}
-}
-
-func (t *fakeTransaction) get(key []byte) answer[[]byte] {
-	return fakeAnswer[[]byte]{bytes.Clone(t.data[string(key)]), t.request("get")}
-}
-
-func (t *fakeTransaction) add(key, value []byte) error {
-	if _, taken := t.data[string(key)]; taken {
-		t.failed = cmp.Or[error](t.failed, &engineError{constraintError, "the key is taken"})
-		return nil
-	}
-	return t.put(key, value)
-}
-
-func (t *fakeTransaction) put(key, value []byte) error {
-	if f, ok := t.disk.fail("write"); ok {
-		return f.err // thrown at the call
-	}
-	t.data[string(key)] = bytes.Clone(value)
-	return nil
-}
-
-func (t *fakeTransaction) remove(r keyRange) error {
-	if f, ok := t.disk.fail("remove"); ok {
-		return f.err // thrown at the call
-	}
-	for _, key := range t.within(r) {
-		delete(t.data, key)
-	}
-	return nil
-}
-
-func (t *fakeTransaction) commit() error {
-	f, failing := t.disk.fail("commit")
-	if f.then != nil {
-		failing = false
-		defer f.then()
-	}
-	switch {
-	case t.failed != nil:
-		t.finish(t.failed)
-		return nil
-	case !failing || f.landed:
-		t.disk.mu.Lock()
-		if t.disk.stores != nil {
-			maps.Copy(t.disk.stores, t.stores)
-		}
-		t.disk.mu.Unlock()
-	}
-	switch {
-	case f.silent:
-		t.release() // the browser has done with it; only the event is missing
-		t.release = nil
-	case failing:
-		t.finish(f.err)
-	default:
-		t.finish(nil)
-	}
-	return nil
-}
-
-func (t *fakeTransaction) abort() { t.finish(&engineError{"AbortError", "aborted"}) }
-
-func (t *fakeTransaction) wait(ctx context.Context) error {
-	select {
-	case <-t.end:
-		return t.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	a.fakeScope.abort()
+	return false
 }

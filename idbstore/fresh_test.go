@@ -23,3 +23,13 @@ func freshTabs(t testing.TB) func() *Store {
 		return s
 	}
 }
+
+const defaultModelOps = 200_000
+
+// modelDatabase returns what opens an empty database, once more with each call,
+// and what removes it.
+func modelDatabase(t testing.TB, atOnce bool) (tab func() *Store, remove func()) {
+	d := newDisk()
+	d.atOnce = atOnce
+	return func() *Store { return startFake(t, d, 0) }, func() {}
+}

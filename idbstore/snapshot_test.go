@@ -93,7 +93,7 @@ func TestDeleteWithSnapshotFaults(t *testing.T) {
 	}{
 		{"the records cannot be removed", fault{step: "remove", err: quota}, false},
 		{"the snapshot cannot be removed", fault{step: "remove", skip: 1, err: quota}, false},
-		{"the tombstone cannot be written", fault{step: "write", err: quota}, false},
+		{"the tombstone cannot be written", fault{step: "add", err: quota}, false},
 		{"no room at the commit", fault{step: "commit", err: quota}, false},
 		{"lost at the commit, not written", fault{step: "commit", err: lost}, false},
 		{"lost at the commit, written", fault{step: "commit", err: lost, landed: true}, true},

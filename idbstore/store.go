@@ -20,7 +20,8 @@ type Options struct {
 	DefaultDurability bool
 	// Timeout bounds every call, [DefaultTimeout] if 0. A write whose commit
 	// was already sent then gives [core.ErrOutcomeUnknown], any other call
-	// [core.ErrBlocked].
+	// [core.ErrBlocked]. A write whose abort is not answered either takes two
+	// seconds more.
 	Timeout time.Duration
 }
 

@@ -43,6 +43,22 @@ func freshDatabase(t testing.TB) string {
 	return name
 }
 
+const defaultModelOps = 2_000
+
+// modelDatabase is that of fresh_test.go. Logic is what the model is about, so
+// nothing waits for a sync.
+func modelDatabase(t testing.TB, _ bool) (tab func() *Store, remove func()) {
+	t.Helper()
+	databases++
+	name := fmt.Sprintf("model-%d", databases)
+	remove = func() {
+		deleteDatabase(t, name)
+		keepEpoch(t, name, "")
+	}
+	remove()
+	return func() *Store { return open(t, name, Options{DefaultDurability: true}) }, remove
+}
+
 func open(t testing.TB, name string, options Options) *Store {
 	t.Helper()
 	s, err := Open(context.Background(), name, options)

@@ -50,7 +50,7 @@ func TestAppendFaults(t *testing.T) {
 		{"closing for good", []fault{{step: "begin", err: closing}, {step: "begin", err: closing}, {step: "begin", err: closing}}, core.ErrStorageUnavailable, 0},
 		{"closing, then it cannot be opened", []fault{{step: "begin", err: closing}, {step: "open", err: unknown}, {step: "open", err: unknown}}, core.ErrStorageUnavailable, 0},
 		{"reading the head fails once", []fault{{step: "keys", err: unknown}}, "", 1},
-		{"the write is refused", []fault{{step: "write", err: &engineError{dataError, ""}}}, core.ErrInvalidArgument, 0},
+		{"the write is refused", []fault{{step: "add", err: &engineError{dataError, ""}}}, core.ErrInvalidArgument, 0},
 		{"no room at the commit", []fault{{step: "commit", err: quota}}, core.ErrQuotaExceeded, 0},
 		{"lost at the commit, not written", []fault{{step: "commit", err: unknown}}, core.ErrOutcomeUnknown, 0},
 		{"lost at the commit, written", []fault{{step: "commit", err: unknown, landed: true}}, core.ErrOutcomeUnknown, 1},
@@ -83,6 +83,22 @@ func TestAppendFaults(t *testing.T) {
 	}
 }
 
+// A record never takes the place of another, whatever the storage says of the head.
+func TestAppendOverwritesNothing(t *testing.T) {
+	for _, atOnce := range []bool{false, true} {
+		d := newDisk()
+		d.atOnce = atOnce
+		s := startFake(t, d, 0)
+		fill(t, s, "s", 2)
+		before := everything(t, s, "s")
+		d.inject(fault{step: "keys", damage: func(keys [][]byte) [][]byte { return keys[:1] }})
+		if _, err := s.Append(t.Context(), "s", 2, []byte("too"), []byte("late")); !errors.Is(err, core.ErrSequenceConflict) || d.unmet() > 0 {
+			t.Errorf("at once %v: %v", atOnce, err)
+		}
+		sameReads(t, s, "s", before)
+	}
+}
+
 // A conversation settles by reading back what the store could not see.
 func TestConversationSettles(t *testing.T) {
 	ctx := context.Background()
@@ -102,6 +118,29 @@ func TestConversationSettles(t *testing.T) {
 			t.Errorf("landed %v: stored %d times, %v", landed, len(entries), err)
 		}
 	}
+}
+
+// A page whose storage does not answer at all, not even to an abort.
+func TestStalledCallsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = time.Second
+		d := newDisk()
+		s := startFake(t, d, timeout)
+		fill(t, s, "s", 1)
+		d.stalled = true
+		at := time.Now()
+		if _, err := s.ReadFrom(t.Context(), "s", 0, 1); !errors.Is(err, core.ErrBlocked) || time.Since(at) != timeout {
+			t.Errorf("read: %v after %v", err, time.Since(at))
+		}
+		at = time.Now()
+		if _, err := s.Append(t.Context(), "s", 2, nil); !errors.Is(err, core.ErrBlocked) || time.Since(at) > timeout+abortGrace {
+			t.Errorf("append: %v after %v", err, time.Since(at))
+		}
+		d.do(func() { d.stalled = false })
+		if entries := everything(t, s, "s"); len(entries) != 2 {
+			t.Errorf("%d events, though it was not written", len(entries))
+		}
+	})
 }
 
 func TestReadFaults(t *testing.T) {

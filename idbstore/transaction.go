@@ -14,9 +14,10 @@ const (
 	formatVersion = 1
 	// maxTries bounds how often a call opens the database anew.
 	maxTries = 3
-	// abortGrace bounds the wait for the event `abort`. An abort that was
-	// called is final; the wait is there so that the next call finds it done.
-	abortGrace = 5 * time.Second
+	// abortGrace bounds the wait for the event `abort`, behind the deadline of the
+	// call. An abort that was called is final; the wait is there so that the next
+	// call finds it done.
+	abortGrace = 2 * time.Second
 )
 
 // errTimeout is the cause of a context that the store itself has ended.
@@ -108,9 +109,12 @@ func (s *Store) attempt(ctx context.Context, db database, m mode, store string, 
 	}
 	if err := fn(ctx, tx); err != nil {
 		tx.abort()
+		if m == readOnly {
+			return err // nothing depends on its end
+		}
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
 		defer cancel()
-		if tx.wait(grace) == nil && m != readOnly {
+		if tx.wait(grace) == nil {
 			return unknownOutcome(err) // the browser committed before the abort
 		}
 		return err

@@ -1,0 +1,397 @@
+package idbstore
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"sort"
+)
+
+// rows are the content of an object store, in the order of the keys. They never
+// change in place.
+type rows []row
+
+type row struct {
+	key   string
+	value []byte
+}
+
+// from returns where key is or would be.
+func (r rows) from(key string) int {
+	return sort.Search(len(r), func(i int) bool { return r[i].key >= key })
+}
+
+func (r rows) within(k keyRange) rows {
+	return r[r.from(string(k.lower)):max(r.from(string(k.lower)), r.from(string(k.upper)+"\x00"))]
+}
+
+func (r rows) get(key string) []byte {
+	if i := r.from(key); i < len(r) && r[i].key == key {
+		return r[i].value
+	}
+	return nil
+}
+
+func (r rows) put(key string, value []byte) rows {
+	i := r.from(key)
+	behind := i
+	if i < len(r) && r[i].key == key {
+		behind++
+	}
+	return slices.Concat(r[:i], rows{{key, value}}, r[behind:])
+}
+
+func (r rows) remove(k keyRange) rows {
+	i := r.from(string(k.lower))
+	return slices.Concat(r[:i], r[i+len(r.within(k)):])
+}
+
+func (r rows) keys(limit int) [][]byte {
+	keys := make([][]byte, min(limit, len(r)))
+	for i := range keys {
+		keys[i] = []byte(r[i].key)
+	}
+	return keys
+}
+
+func (r rows) values(limit int) [][]byte {
+	values := make([][]byte, min(limit, len(r)))
+	for i := range values {
+		values[i] = bytes.Clone(r[i].value)
+	}
+	return values
+}
+
+// fakeTransaction is a transaction. It works on a copy, which its commit puts
+// in place. All that changes is guarded by the disk's mu.
+type fakeTransaction struct {
+	disk     *disk
+	db       *fakeDatabase
+	mode     mode
+	scope    []string
+	data     map[string]rows // of scope; nil before it has begun
+	changed  bool
+	requests []*fakeRequest // that have not been answered, oldest first
+	commits  *fault         // what becomes of the commit, once it was asked for
+	aborts   bool           // as soon as it can
+	held     bool           // its user has the turn: nothing is carried out meanwhile
+	left     bool           // it has nothing to do, and is not in the queue
+	over     bool
+	end      chan struct{}
+	err      error
+}
+
+// fakeRequest is a request that has not been answered.
+type fakeRequest struct {
+	fault   fault
+	run     func() error
+	answer  func(error)
+	awaited bool
+	then    func() // called before the next request is carried out
+}
+
+// waits reports whether the transaction has to wait for others to end (Indexed
+// Database API 3.0, section 2.7.2). Those that only read hold nobody up: each
+// sees what was there when it began.
+func (t *fakeTransaction) waits() bool {
+	if t.data != nil || t.aborts {
+		return false
+	}
+	for _, other := range t.disk.queue {
+		if other == t {
+			break
+		}
+		if other.mode != readOnly && slices.ContainsFunc(t.scope, func(store string) bool { return slices.Contains(other.scope, store) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// run carries out what there is to do.
+func (t *fakeTransaction) run() {
+	switch {
+	case t.aborts:
+		t.finish(abortedError)
+		return
+	case t.held:
+		return
+	}
+	if t.data == nil {
+		t.data = map[string]rows{}
+		for _, store := range t.scope {
+			t.data[store] = t.disk.stores[store]
+		}
+	}
+	for len(t.requests) > 0 {
+		r := t.requests[0]
+		if r.fault.silent {
+			return
+		}
+		t.requests = t.requests[1:]
+		err := r.run()
+		if r.fault.err != nil {
+			err = r.fault.err
+		}
+		r.answer(err)
+		if err != nil {
+			t.finish(err)
+			return
+		}
+		if r.then != nil {
+			t.disk.told = append(t.disk.told, r.then)
+		}
+		if r.then != nil || r.awaited {
+			t.held = true
+			return
+		}
+	}
+	if t.commits != nil {
+		t.complete(*t.commits)
+	} else if t.mode == readOnly {
+		t.leave()
+	}
+}
+
+func (t *fakeTransaction) complete(f fault) {
+	if f.landed || !f.fails() {
+		maps.Copy(t.disk.stores, t.data)
+		if t.changed {
+			t.disk.landed++
+		}
+	}
+	switch {
+	case f.silent:
+		t.over = true
+		t.leave() // the browser has done with it; only the event is missing
+	case f.err != nil && !(f.thrown && f.landed):
+		t.finish(f.err)
+	default:
+		t.finish(nil)
+	}
+}
+
+// finish is the last event of the transaction.
+func (t *fakeTransaction) finish(err error) {
+	if t.over {
+		return
+	}
+	t.over, t.err = true, err
+	for _, r := range t.requests {
+		r.answer(err)
+	}
+	t.requests = nil
+	close(t.end)
+	t.leave()
+}
+
+func (t *fakeTransaction) leave() {
+	t.left = true
+	t.disk.queue = slices.DeleteFunc(t.disk.queue, func(other *fakeTransaction) bool { return other == t })
+}
+
+// fakeScope is a transaction, with the store that requests go to.
+type fakeScope struct {
+	*fakeTransaction
+	store string
+}
+
+func (t *fakeScope) in(store string) (transaction, error) {
+	if f := t.disk.meet("in"); f.err != nil {
+		return nil, f.err
+	}
+	if !slices.Contains(t.scope, store) {
+		return nil, &engineError{"NotFoundError", store}
+	}
+	return &fakeScope{t.fakeTransaction, store}, nil
+}
+
+var errEnded = &engineError{"TransactionInactiveError", "the transaction is over"}
+
+// request makes a request. An error is thrown at the call.
+func (t *fakeScope) request(step string, r *fakeRequest) (thrown error) {
+	r.fault = t.disk.meet(step)
+	if r.fault.thrown {
+		return r.fault.err
+	}
+	t.disk.mu.Lock()
+	defer t.disk.mu.Unlock()
+	switch {
+	case t.over, t.aborts:
+		return errEnded
+	case t.left:
+		t.left = false
+		t.disk.queue = append(t.disk.queue, t.fakeTransaction)
+	}
+	t.requests, t.held = append(t.requests, r), true
+	return nil
+}
+
+// fakeAnswer is the answer to a request.
+type fakeAnswer[T any] struct {
+	tx      *fakeTransaction
+	request *fakeRequest
+	done    chan struct{}
+	value   T
+	err     error
+	thrown  error
+}
+
+func (a *fakeAnswer[T]) wait(ctx context.Context) (T, error) {
+	a.tx.disk.meet("wait")
+	a.tx.disk.do(func() {
+		a.request.awaited = true
+		a.tx.held = a.isDone()
+	})
+	var none T
+	if ctx.Err() != nil {
+		return none, context.Cause(ctx)
+	}
+	select {
+	case <-a.done:
+		return a.value, a.err
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
+
+func (a *fakeAnswer[T]) isDone() bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// demand makes a request for what read finds in the store. Before the next one
+// is carried out, then gets the answer.
+func demand[T any](t *fakeScope, step string, read func(rows) T, then func(T)) *fakeAnswer[T] {
+	a := &fakeAnswer[T]{tx: t.fakeTransaction, done: make(chan struct{})}
+	a.request = &fakeRequest{
+		run: func() error {
+			a.value = read(t.data[t.store])
+			if list, ok := any(&a.value).(*[][]byte); ok && a.request.fault.damage != nil {
+				*list = a.request.fault.damage(*list)
+			}
+			return nil
+		},
+		answer: func(err error) {
+			a.err = err
+			close(a.done)
+		},
+	}
+	if then != nil {
+		a.request.then = func() { then(a.value) }
+	}
+	if a.thrown = t.request(step, a.request); a.thrown != nil {
+		a.request.answer(a.thrown)
+	}
+	return a
+}
+
+func (t *fakeScope) keys(r keyRange, limit int) answer[[][]byte] {
+	return demand(t, "keys", func(all rows) [][]byte { return all.within(r).keys(limit) }, nil)
+}
+
+func (t *fakeScope) values(r keyRange, limit int) answer[[][]byte] {
+	return demand(t, "values", func(all rows) [][]byte { return all.within(r).values(limit) }, nil)
+}
+
+func (t *fakeScope) last(r keyRange) answer[[]byte] {
+	return demand(t, "last", func(all rows) []byte {
+		if found := all.within(r); len(found) > 0 {
+			return []byte(found[len(found)-1].key)
+		}
+		return nil
+	}, nil)
+}
+
+func (t *fakeScope) get(key []byte) answer[[]byte] {
+	return demand(t, "get", func(all rows) []byte { return bytes.Clone(all.get(string(key))) }, nil)
+}
+
+func (t *fakeScope) add(key, value []byte) error {
+	return t.write("add", func(all rows) (rows, error) {
+		if all.get(string(key)) != nil {
+			return nil, &engineError{constraintError, "the key is taken"}
+		}
+		return all.put(string(key), bytes.Clone(value)), nil
+	})
+}
+
+func (t *fakeScope) put(key, value []byte) error {
+	return t.write("put", func(all rows) (rows, error) { return all.put(string(key), bytes.Clone(value)), nil })
+}
+
+func (t *fakeScope) remove(r keyRange) error {
+	return t.write("remove", func(all rows) (rows, error) { return all.remove(r), nil })
+}
+
+func (t *fakeScope) write(step string, change func(rows) (rows, error)) error {
+	return t.request(step, &fakeRequest{
+		run: func() (err error) {
+			t.changed = true
+			t.data[t.store], err = change(t.data[t.store])
+			return err
+		},
+		answer: func(error) {},
+	})
+}
+
+func (t *fakeScope) commit() error {
+	f := t.disk.meet("commit")
+	var thrown error
+	if f.thrown {
+		thrown = f.err
+	}
+	t.disk.do(func() {
+		switch {
+		case t.over, t.aborts:
+			thrown = errEnded
+		case f.thrown && !f.landed:
+			t.finish(abortedError)
+		default:
+			t.commits = &f
+		}
+		t.held = false
+	})
+	if f.then != nil {
+		f.then()
+	}
+	return thrown
+}
+
+func (t *fakeScope) abort() {
+	f := t.disk.meet("abort")
+	t.disk.do(func() {
+		switch {
+		case t.over, t.commits != nil: // too late
+		case f.silent:
+			t.over = true
+			t.leave()
+		default:
+			t.aborts = true
+			if t.left { // it has begun, and read only
+				t.finish(abortedError)
+			}
+		}
+	})
+}
+
+func (t *fakeScope) wait(ctx context.Context) error {
+	t.disk.meet("wait")
+	t.disk.do(func() { t.held = false })
+	select {
+	case <-t.end:
+		return t.err
+	default:
+	}
+	select {
+	case <-t.end:
+		return t.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
