@@ -55,6 +55,10 @@ model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many 
 	for backend in leveldb sqlite; do .tools/test-wasm.sh $$backend -timeout=0 ./idbstore -v -run='^TestModel$$' \
 		-model.ops=$${MODEL_BROWSER_OPS:-50000} -model.seed=$${MODEL_SEED:-1}; done
 
+.PHONY: bugs
+bugs: build ## plant bugs, one after the other, and see that the test named for each catches it; takes BUGS, a part of a name
+	chrome=$$(.tools/chrome.sh) && cd .tools && CHROME=$$chrome go run ./bugs -run='$(BUGS)'
+
 .PHONY: crash
 crash: build ## kill Chromium again and again while tabs append, and while an agent works; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY
 	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \

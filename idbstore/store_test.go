@@ -143,6 +143,28 @@ func TestStalledCallsEnd(t *testing.T) {
 	})
 }
 
+// Calls without a deadline of their own share one, for a part of the timeout.
+func TestCallsShareDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout, part = sharing * 100 * time.Millisecond, 100 * time.Millisecond
+		d := newDisk()
+		s := startFake(t, d, timeout)
+		time.Sleep(timeout) // what opened it shares with nobody
+		d.stalled = true
+		var calls sync.WaitGroup
+		for _, call := range []struct{ after, takes time.Duration }{{0, timeout}, {part / 2, timeout - part/2}, {part, timeout - part}, {2 * part, timeout}, {timeout, timeout}} {
+			calls.Go(func() {
+				time.Sleep(call.after)
+				at := time.Now()
+				if _, err := s.ReadFrom(context.Background(), "s", 0, 1); !errors.Is(err, core.ErrBlocked) || time.Since(at) != call.takes {
+					t.Errorf("called after %v: %v after %v, not %v", call.after, err, time.Since(at), call.takes)
+				}
+			})
+		}
+		calls.Wait()
+	})
+}
+
 func TestReadFaults(t *testing.T) {
 	ctx := context.Background()
 	lost := fault{step: "values", err: &engineError{"UnknownError", "lost"}}

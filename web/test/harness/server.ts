@@ -79,7 +79,7 @@ export class Server {
       http,
       new Map(
         Object.entries({
-          "/dist/": join(web, "dist"),
+          "/dist/": process.env["HOLDFAST_DIST"] ?? join(web, "dist"), // `make bugs` gives it another one
           "/msgpack/": join(web, "node_modules/@msgpack/msgpack/dist.esm"),
           "/bundle/": bundles,
           ...folders,

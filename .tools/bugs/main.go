@@ -1,0 +1,121 @@
+// Command bugs plants bugs in Holdfast, one after the other, and sees whether
+// the test that is named for each catches it. The sources stay as they are: the
+// Go compiler is given the changed file in place of the real one, and the
+// browser a changed copy of web/dist.
+//
+//	bugs [-run part of a name]
+//
+// A bug whose place is no longer there, a test that passes, and a failure of
+// anything but the named test end with exit status 1.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+func main() {
+	part := flag.String("run", "", "plant only bugs whose name contains this")
+	flag.Parse()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	planted, missed := 0, 0
+	for _, b := range bugs {
+		if !strings.Contains(b.name, *part) {
+			continue
+		}
+		planted++
+		start := time.Now()
+		if err := b.plant(root); err != nil {
+			missed++
+			fmt.Printf("MISSED  %s: %v\n", b.name, err)
+			continue
+		}
+		fmt.Printf("caught  %-66s by %s, %.0f s\n", b.name, b.test, time.Since(start).Seconds())
+	}
+	fmt.Printf("%d bugs planted, %d caught\n", planted, planted-missed)
+	if missed > 0 || planted == 0 {
+		os.Exit(1)
+	}
+}
+
+// bug is a change of a file, and the test that must notice.
+type bug struct {
+	name     string
+	file     string // from the top of the project; one of web/dist is what the browser gets
+	old, new string // old is in the file once
+	in, test string // the package of a Go test and its name, or the file of a browser test and its title
+}
+
+func (b bug) plant(root string) error {
+	source, err := os.ReadFile(filepath.Join(root, b.file))
+	if err != nil {
+		return err
+	}
+	if n := strings.Count(string(source), b.old); n != 1 {
+		return fmt.Errorf("the place of the bug is in %s %d times", b.file, n)
+	}
+	dir, err := os.MkdirTemp("", "bugs")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	changed := []byte(strings.Replace(string(source), b.old, b.new, 1))
+	if strings.HasSuffix(b.file, ".go") {
+		return b.plantInGo(root, dir, changed)
+	}
+	return b.plantInDist(root, dir, changed)
+}
+
+func (b bug) plantInGo(root, dir string, changed []byte) error {
+	file, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(root, b.file): file}})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.WriteFile(file, changed, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
+		return err
+	}
+	test := exec.Command("go", "test", "-vet=off", "-count=1", "-timeout=2m", "-overlay="+overlay, "-run=^"+b.test+"$", b.in)
+	test.Dir = root
+	return b.caughtBy(test, "--- FAIL: "+b.test)
+}
+
+func (b bug) plantInDist(root, dir string, changed []byte) error {
+	dist := filepath.Join(dir, "dist")
+	if err := os.CopyFS(dist, os.DirFS(filepath.Join(root, "web/dist"))); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dist, filepath.Base(b.file)), changed, 0o600); err != nil {
+		return err
+	}
+	test := exec.Command("npx", "playwright", "test", b.in, "--project=leveldb", "--workers=1", "--reporter=list", "-g", b.test)
+	test.Dir = filepath.Join(root, "web")
+	test.Env = append(os.Environ(), "HOLDFAST_DIST="+dist)
+	return b.caughtBy(test, "1) [leveldb]")
+}
+
+// caughtBy runs a test, which must fail and print the sign that it was the right one.
+func (b bug) caughtBy(test *exec.Cmd, sign string) error {
+	out, err := test.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s passes", b.test)
+	case !errors.As(err, &exit):
+		return err
+	case !strings.Contains(string(out), sign):
+		return fmt.Errorf("something else fails than %s:\n%s", b.test, out)
+	}
+	return nil
+}
