@@ -55,6 +55,11 @@ model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many 
 	for backend in leveldb sqlite; do .tools/test-wasm.sh $$backend -timeout=0 ./idbstore -v -run='^TestModel$$' \
 		-model.ops=$${MODEL_BROWSER_OPS:-50000} -model.seed=$${MODEL_SEED:-1}; done
 
+.PHONY: history
+history: build ## check many histories of tabs and workers that append, read and delete against each other, and have eight append to one log; takes HISTORY_COUNT, HISTORY_SEED, CROWD_TABS, CROWD_APPENDS
+	chrome=$$(.tools/chrome.sh) && cd web && HISTORY_COUNT=$${HISTORY_COUNT:-1000} CROWD_TABS=$${CROWD_TABS:-8} CROWD_APPENDS=$${CROWD_APPENDS:-1250} CHROME=$$chrome \
+		npx playwright test history.spec race.spec --workers=1 --global-timeout=0
+
 .PHONY: bugs
 bugs: build ## plant bugs, one after the other, and see that the test named for each catches it; takes BUGS, a part of a name
 	chrome=$$(.tools/chrome.sh) && cd .tools && CHROME=$$chrome go run ./bugs -run='$(BUGS)'

@@ -1,6 +1,7 @@
 // Several tabs, and a worker, at one conversation.
 import type { Page } from "@playwright/test";
 import { launchBrowser } from "./harness/browser.js";
+import { bundled, startWorker } from "./harness/place.js";
 import { append, attach, expectedSeq, log, messages, recover, refresh, subscribe, type Tab } from "./harness/tab.js";
 import type { Server } from "./harness/server.js";
 import { expect, test } from "./harness/test.js";
@@ -82,41 +83,10 @@ test("a tab that knows only the beginning of what another one appended at once g
 });
 
 test("a page and its worker in lock-step", async ({ page, server }) => {
-  server.answer("/worker.js", { body: "export {}" });
-  const starting = page.waitForEvent("worker");
-  await page.evaluate(() => void new Worker("/worker.js", { type: "module" }));
   const a = await attach(page, "chat");
-  const b = await attach(await starting, "chat", {}, `${server.origin}/bundle/package.js`);
+  const b = await attach(await startWorker(page, server), "chat", {}, bundled(server));
   await appendInLockStep({ a, b }, 20);
   await expectAgreement([a, b], ["a", "b"], 20);
-});
-
-test("four tabs race, and each gets all of its appends in", async ({ page, server }) => {
-  const names = ["a", "b", "c", "d"];
-  const tabs = await Promise.all(names.map(async () => await attach(await openPage(page, server), "chat")));
-  const [first] = tabs;
-  if (first === undefined) throw new Error("no tab");
-  await receive(first, ...names);
-  const conflicts = await Promise.all(
-    tabs.map((tab, i) =>
-      tab.evaluate(async ({ conversation, Conflict }, name) => {
-        let lost = 0;
-        for (let step = 0; step < 100; ) {
-          try {
-            await conversation.recordStepCompleted(name, step, `${name} ${step}`);
-            step++;
-          } catch (error) {
-            if (!(error instanceof Conflict)) throw error;
-            lost++;
-            await conversation.refresh();
-          }
-        }
-        return lost;
-      }, names[i] ?? ""),
-    ),
-  );
-  expect(Math.max(...conflicts), "they did race").toBeGreaterThan(0);
-  await expectAgreement(tabs, names, 100);
 });
 
 test("a tab that subscribes sees what another one appends, and no longer does when it unsubscribes", async ({ page, server }) => {
