@@ -5,7 +5,7 @@ import { attach, type Tab } from "./tab.js";
 
 export interface Place {
   readonly tab: Tab;
-  /** Closes the tab, or terminates the worker, at once. What it does is cut off. */
+  /** Crashes the tab, or terminates the worker, at once. What it does is cut off. */
   end(): Promise<void>;
 }
 
@@ -25,7 +25,16 @@ export async function openPlace(context: BrowserContext, server: Server, kind: "
   const page = await context.newPage();
   await page.goto(server.origin);
   if (kind === "tab") {
-    return { tab: await attach(page, id), end: () => page.close() };
+    const session = await context.newCDPSession(page);
+    return {
+      tab: await attach(page, id),
+      end: async () => {
+        const crashed = page.waitForEvent("crash");
+        session.send("Page.crash").catch(() => undefined); // who should answer?
+        await crashed;
+        await page.close();
+      },
+    };
   }
   const worker = await startWorker(page, server);
   return {
