@@ -60,9 +60,9 @@ bugs: build ## plant bugs, one after the other, and see that the test named for 
 	chrome=$$(.tools/chrome.sh) && cd .tools && CHROME=$$chrome go run ./bugs -run='$(BUGS)'
 
 .PHONY: crash
-crash: build ## kill Chromium again and again while tabs append, and while an agent works; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY
-	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \
-		npx playwright test killloop killagent --workers=1 --global-timeout=0
+crash: build ## kill Chromium and its tabs again and again, while they append and while an agent works; takes CRASH_ROUNDS, CRASH_TABS, CRASH_SEED, CRASH_DURABILITY
+	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-250} CRASH_TABS=$${CRASH_TABS:-100} SYNC_APPENDS=$${SYNC_APPENDS:-1000} CHROME=$$chrome \
+		npx playwright test killloop killagent crashloop durability --workers=1 --global-timeout=0
 
 # The linter knows the package, as the tests do, by what is in dist.
 .PHONY: lint
