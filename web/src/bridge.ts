@@ -1,4 +1,5 @@
 import type { ErrorCode, Outcome } from "./errors.js";
+import type { Verification } from "./types.js";
 
 // The functions that the Go program offers, see wasm/main_js.go. Arguments are
 // not checked there.
@@ -46,6 +47,8 @@ export interface Bridge {
   open(storage: string, database: string, defaultDurability: boolean, timeout: number, onChange: OnChange, done: Done<null>): void;
   conversations(prefix: string, done: Done<(string | number)[]>): void;
   delete(id: string, done: Done<null>): void;
+  /** The damage is from, to, code and message in turn. */
+  verify(id: string, done: Done<Omit<Verification, "id" | "damage"> & { readonly damage: readonly (number | string)[] }>): void;
   close(done: Done<null>): void;
   recover(id: string, done: Done<Opened>): void;
   /** -2 is skip, -1 is start, any other the step to resume from. */

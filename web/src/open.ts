@@ -1,9 +1,9 @@
-import type { Done, Opened } from "./bridge.js";
+import type { Bridge, Done, Opened } from "./bridge.js";
 import * as check from "./check.js";
 import { Registry } from "./conversation.js";
 import { errorOf, Instance } from "./instance.js";
 import { loadModule } from "./load.js";
-import type { Conversation, ConversationInfo, Durability, Health, Holdfast, OpenOptions } from "./types.js";
+import type { Conversation, ConversationInfo, Damage, Durability, Health, Holdfast, OpenOptions, Verification } from "./types.js";
 
 const maxTimeout = 600_000;
 
@@ -43,6 +43,8 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
   return new OpenStore(registry, settings);
 }
 
+type VerifyDone = Parameters<Bridge["verify"]>[1];
+
 interface Settings {
   readonly database: string;
   readonly storage: "indexeddb" | "memory";
@@ -81,6 +83,17 @@ class OpenStore implements Holdfast {
   async delete(id: string): Promise<void> {
     const name = check.name("delete", "id", id);
     await this.#registry.instance.call<null>((bridge, done) => bridge.delete(name, done));
+  }
+
+  async verify(id: string): Promise<Verification> {
+    const name = check.name("verify", "id", id);
+    const { head, events, damage: flat, snapshot } = await this.#registry.instance.call((bridge, done: VerifyDone) => bridge.verify(name, done));
+    const damage: Damage[] = [];
+    for (let i = 0; i < flat.length; i += 4) {
+      const [from, to, code, message] = flat.slice(i) as [number, number, Damage["code"], string];
+      damage.push({ from, to, code, message });
+    }
+    return { id: name, head, events, damage, snapshot };
   }
 
   async health(): Promise<Health> {
