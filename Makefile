@@ -20,6 +20,8 @@ NPM   := web/node_modules/.package-lock.json
 # What Holdfast is measured beside. Only benchmarks and their types need it.
 PEERS := web/bench/node_modules/.package-lock.json
 VULN  ?= optional
+# The long form is 50000000.
+FUZZ_INPUTS ?= 200000
 
 .PHONY: help
 help: ## list the targets
@@ -39,6 +41,7 @@ test: ## run all tests, native and in Chromium, up to the first part that fails
 test-go: ## run the Go tests natively
 	go test -vet=off -timeout=3m $(RACE) ./...
 	cd .tools && go test -timeout=3m ./...
+	.tools/fuzz.sh $(FUZZ_INPUTS)
 
 .PHONY: test-wasm
 test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both IndexedDB backends
@@ -48,6 +51,11 @@ test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both Index
 .PHONY: test-web
 test-web: build ## run the TypeScript tests in Chromium, then those of the packed npm package
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test
+
+.PHONY: fuzz
+fuzz: build ## give every decoder of stored bytes hostile inputs; takes FUZZ_INPUTS, for each
+	.tools/fuzz.sh $(FUZZ_INPUTS)
+	chrome=$$(.tools/chrome.sh) && cd web && FUZZ_INPUTS=$(FUZZ_INPUTS) CHROME=$$chrome npx playwright test fuzz --global-timeout=0
 
 .PHONY: crash
 crash: build ## kill Chromium again and again while tabs append, and while an agent works; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY

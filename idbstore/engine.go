@@ -81,12 +81,6 @@ type appending interface {
 	abort() (committing bool)
 }
 
-// identity tells one database from its successor of the same name.
-type identity struct {
-	format int
-	epoch  string // in hex
-}
-
 // mode is what a transaction may do, and how hard its commit is pushed.
 type mode int
 

@@ -218,11 +218,8 @@ func (d *jsDatabase) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.id.epoch = string(epoch)
-	if d.id.format, err = strconv.Atoi(string(format)); err != nil || len(epoch) == 0 {
-		return &engineError{foreignDatabase, "it does not say its format"}
-	}
-	return nil
+	d.id, err = decodeIdentity(format, epoch)
+	return err
 }
 
 func (d *jsDatabase) identity() identity { return d.id }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -67,7 +68,7 @@ func inspectRecord(part *core.Inspection, stream string, key, value []byte, firs
 		return
 	}
 	r, err := decodeRecord(stream, value)
-	if err == nil && (r.end() != end || r.tombstone() != deleted || r.first < part.End && !first) {
+	if err == nil && (r.end() != end || r.deleted != deleted || r.first < part.End && !first) {
 		err = &core.Error{Code: core.ErrCorrupt,
 			Detail: fmt.Sprintf("a record of sequences %d to %d stands in the wrong place", r.first, r.end()-1)}
 	}
@@ -75,7 +76,7 @@ func inspectRecord(part *core.Inspection, stream string, key, value []byte, firs
 	if errors.As(err, &failure) {
 		part.Damage = append(part.Damage, core.Damage{From: part.End, To: end - 1, Code: failure.Code, Detail: failure.Detail})
 	} else {
-		part.Entries = append(part.Entries, r.entries[max(part.End, r.first)-r.first:]...)
+		part.Entries = r.appendTo(part.Entries, part.End, math.MaxInt)
 	}
 	part.End = end
 }
