@@ -62,6 +62,11 @@ crash: build ## kill Chromium again and again while tabs append, and while an ag
 	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \
 		npx playwright test killloop killagent --workers=1 --global-timeout=0
 
+.PHONY: corrupt
+corrupt: build ## damage the files of Chromium's IndexedDB at random; takes CORRUPT_TRIALS, of both backends together, and CORRUPT_SEED
+	chrome=$$(.tools/chrome.sh) && cd web && CORRUPT_TRIALS=$${CORRUPT_TRIALS:-200} CHROME=$$chrome \
+		npx playwright test corrupt --workers=1 --global-timeout=0
+
 # The linter knows the package, as the tests do, by what is in dist.
 .PHONY: lint
 lint: build $(PEERS) $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, known vulnerabilities, types and TypeScript rules

@@ -25,7 +25,7 @@ const (
 	// SnapshotOK: it is whole, and the log gives the same state. Where the log is
 	// damaged before its end there is nothing to compare it with.
 	SnapshotOK SnapshotHealth = "ok"
-	// SnapshotDamaged: it is damaged, or not what the log amounts to.
+	// SnapshotDamaged: it cannot be read, is damaged, or is not what the log amounts to.
 	SnapshotDamaged SnapshotHealth = "damaged"
 )
 
@@ -82,7 +82,12 @@ func (v *verifier) readSnapshot(ctx context.Context, store DurableStore) error {
 		return nil
 	}
 	var err error
-	if v.stored, err = snapshots.ReadSnapshot(ctx, v.found.ID); err != nil || v.stored == nil {
+	v.stored, err = snapshots.ReadSnapshot(ctx, v.found.ID)
+	if errors.Is(err, ErrStorageUnavailable) || errors.Is(err, ErrCorrupt) { // if more than the snapshot, the log will tell
+		v.found.Snapshot = SnapshotDamaged
+		return nil
+	}
+	if err != nil || v.stored == nil {
 		return err
 	}
 	switch s, err := decodeSnapshot(v.found.ID, v.stored); {

@@ -145,6 +145,7 @@ const (
 	dataCloneError    = "DataCloneError"
 	quotaExceeded     = "QuotaExceededError"
 	versionError      = "VersionError"
+	unknownError      = "UnknownError"
 	foreignDatabase   = "HoldfastForeignDatabase" // ours: the object stores are not there
 	unexpectedFailure = "HoldfastUnexpected"      // ours: an answer of an impossible kind
 )

@@ -22,8 +22,16 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 		return core.Inspection{}, err
 	}
 	offset = min(offset, core.MaxSequence)
-	var part core.Inspection
-	err := s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
+	part, err := s.inspect(ctx, op, stream, offset)
+	if unreadable(err) {
+		return s.inspectOne(ctx, op, stream, offset)
+	}
+	return part, err
+}
+
+// inspect reads many records at once.
+func (s *Store) inspect(ctx context.Context, op, stream string, offset uint64) (part core.Inspection, err error) {
+	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
 		part = core.Inspection{End: offset}
 		rest, page := recordsFrom(stream, offset), firstPage
 		for len(part.Entries) < inspectEntries {
@@ -56,6 +64,30 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 	if err != nil {
 		return core.Inspection{}, err
 	}
+	return part, nil
+}
+
+// inspectOne inspects one record, which the browser may not be able to read. What
+// is behind it may be whole.
+func (s *Store) inspectOne(ctx context.Context, op, stream string, offset uint64) (core.Inspection, error) {
+	part := core.Inspection{End: offset}
+	var keys [][]byte
+	err := s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) (err error) {
+		keys, err = tx.keys(recordsFrom(stream, offset), 1).wait(ctx)
+		return err
+	})
+	if err != nil || len(keys) == 0 {
+		return part, err
+	}
+	var value []byte
+	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) (err error) {
+		value, err = tx.get(keys[0]).wait(ctx)
+		return err
+	})
+	if err != nil && !unreadable(err) {
+		return part, err
+	}
+	inspectRecord(&part, stream, keys[0], value, true)
 	return part, nil
 }
 
