@@ -62,8 +62,9 @@ function checkClaims(bytes: Uint8Array): void {
   let due = 0; // their sum
   for (let at = 0; at < view.byteLength; ) {
     while (open.at(-1) === 0) open.pop();
-    if (open.length > 0) {
-      open[open.length - 1]! -= 1;
+    const around = open.pop();
+    if (around !== undefined) {
+      open.push(around - 1);
       due--;
     }
     const type = view.getUint8(at++);
@@ -71,7 +72,7 @@ function checkClaims(bytes: Uint8Array): void {
     if (type >= 0xc0 && type < 0xe0) {
       const size = Number(lengthBytes[type - 0xc0]);
       const length = size === 0 ? 0 : size === 1 ? view.getUint8(at) : size === 2 ? view.getUint16(at) : view.getUint32(at);
-      at += size + fixedBytes[type - 0xc0]!;
+      at += size + (fixedBytes[type - 0xc0] ?? 0);
       if (type < 0xdc) at += length;
       else items = type < 0xde ? length : 2 * length;
     } else if (type >= 0xa0 && type < 0xc0) at += type & 0x1f;

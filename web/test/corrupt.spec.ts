@@ -47,9 +47,9 @@ interface Survey {
 
 declare global {
   var survey: {
-    attempt<T>(call: () => Promise<T>): Promise<T | Failure>;
+    readonly attempt: <T>(call: () => Promise<T>) => Promise<T | Failure>;
     /** Digests of all beginnings of a list. */
-    digests(items: readonly unknown[]): string[];
+    readonly digests: (items: readonly unknown[]) => string[];
   };
 }
 
