@@ -1,7 +1,6 @@
 package idbstore
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -31,7 +30,11 @@ func decodeIdentity(format, epoch []byte) (identity, error) {
 	if err == nil && n > formatVersion {
 		return identity{format: n}, nil
 	}
-	if err != nil || n < 1 || len(epoch) == 0 || len(epoch) > maxEpoch || len(bytes.Trim(epoch, "0123456789abcdef")) > 0 {
+	hex := len(epoch) > 0 && len(epoch) <= maxEpoch
+	for _, digit := range epoch {
+		hex = hex && (digit >= '0' && digit <= '9' || digit >= 'a' && digit <= 'f')
+	}
+	if err != nil || n < 1 || !hex {
 		return identity{}, &core.Error{Code: core.ErrCorrupt,
 			Detail: "the database does not say what format it has, or which database it is"}
 	}
