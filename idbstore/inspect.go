@@ -84,7 +84,10 @@ func (s *Store) inspectOne(ctx context.Context, op, stream string, offset uint64
 		value, err = tx.get(keys[0]).wait(ctx)
 		return err
 	})
-	if err != nil && !unreadable(err) {
+	switch {
+	case unreadable(err):
+		value = nil
+	case err != nil:
 		return part, err
 	}
 	inspectRecord(&part, stream, keys[0], value, true)

@@ -2,6 +2,7 @@ package idbstore
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -186,5 +187,38 @@ func TestVerifyAgreesWithReads(t *testing.T) {
 	}
 	if found.Head != head || found.Events != head-lost || len(found.Damage) < 5 {
 		t.Errorf("seed %d: %d events of %d are lost, %+v", seed, lost, head, found)
+	}
+}
+
+// What the browser itself cannot read costs the record, not those behind it.
+func TestVerifyUnreadable(t *testing.T) {
+	for _, failure := range []*engineError{
+		{unknownError, "Corruption detected, unable to continue"}, // as Chromium says with SQLite
+		{unknownError, "Internal error."},
+	} {
+		d := newDisk()
+		s := startFake(t, d, 0)
+		for i := range uint64(5) {
+			appendSteps(t, s, "s", 2*i, 2)
+		}
+		var faults []fault
+		for _, step := range []string{"values", "get"} {
+			for range maxTries {
+				faults = append(faults, fault{step: step, err: failure})
+			}
+		}
+		d.inject(append([]fault{{step: "get", err: failure}, {step: "get", err: failure}, {step: "get", err: failure}}, faults...)...)
+		want := core.Verification{ID: "s", Head: 10, Events: 8, Damage: []core.Damage{{From: 0, To: 1, Code: core.ErrCorrupt}}, Snapshot: core.SnapshotDamaged}
+		if got := verify(t, s, "s"); !reflect.DeepEqual(got, want) || d.unmet() > 0 {
+			t.Errorf("%v: found %+v", failure, got)
+		}
+		code := codeOf(failure)
+		d.inject(fault{step: "values", err: failure}, fault{step: "values", err: failure}, fault{step: "values", err: failure})
+		if _, err := s.ReadFrom(t.Context(), "s", 0, 10); !errors.Is(err, code) {
+			t.Errorf("%v: read: %v", failure, err)
+		}
+	}
+	if code := codeOf(&engineError{unknownError, "Corruption detected, unable to continue"}); code != core.ErrCorrupt {
+		t.Errorf("corruption is %v", code)
 	}
 }

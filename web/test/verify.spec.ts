@@ -137,3 +137,18 @@ test("a stored body that cannot be decoded is `corrupt`, and hides no other mess
     damage: [],
   });
 });
+
+test("a database that does not say what it is, or has lost its stores, is damaged, not somebody else's", async ({ home }) => {
+  const codes = await home.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    await (await open()).close();
+    const meta = await told.objectStore("holdfast", "meta");
+    await told.idb(meta.put(new Uint8Array([0xff]), new TextEncoder().encode("format")));
+    meta.transaction.db.close();
+    const unsaid = (await told.failure(open()))?.code;
+    await told.idb(indexedDB.deleteDatabase("holdfast"));
+    (await told.idb(indexedDB.open("holdfast"))).close();
+    return [unsaid, (await told.failure(open()))?.code];
+  });
+  expect(codes).toEqual(["corrupt", "corrupt"]);
+});
