@@ -178,7 +178,7 @@ function look(page: Page, ids: readonly string[]): Promise<Survey> {
 const isFailure = (found: unknown): found is Failure => typeof found === "string";
 
 /** What has become of a conversation, in a word. Throws what must never be. */
-function judge(log: Log, found: Found, reset: boolean, what: string): string {
+function judge(log: Log, found: Found, reset: boolean): string {
   const { recovered, log: read, verified, appended } = found;
   const wrong = (why: string): Error => new Error(`${why}: ${JSON.stringify(found)}, and ${log.prefixes.length} events before ${log.head}`);
   for (const failure of [recovered, read, verified, appended]) {
@@ -203,8 +203,8 @@ function judge(log: Log, found: Found, reset: boolean, what: string): string {
     return "correct";
   }
   if (reset) return "store_reset";
-  // Whoever damages the log of the browser's database takes back what it was written for last: to everybody, that is a shorter one.
-  if (!/log|wal/.test(what)) throw wrong("a shorter log");
+  // A browser takes a damaged end of its own log for a commit that never came about, and Chromium with SQLite drops rows that it cannot
+  // read. If those were the last ones of a conversation, nothing that is left tells that there were more, but perhaps a snapshot.
   return verified.damage.length > 0 ? "shorter, and verify knows" : "shorter";
 }
 
@@ -268,7 +268,7 @@ test("a damaged database gives correct data or a typed error, and verify tells w
       const conversation = survey.conversations[id];
       try {
         if (conversation === undefined) found.add(survey.opened ?? "not one could be read");
-        else found.add(judge(log, conversation, survey.opened === "error store_reset", what));
+        else found.add(judge(log, conversation, survey.opened === "error store_reset"));
       } catch (error) {
         faults.push(`${name}, ${id}: ${error instanceof Error ? error.message : String(error)}`);
       }
