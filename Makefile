@@ -20,6 +20,8 @@ NPM   := web/node_modules/.package-lock.json
 # What Holdfast is measured beside. Only benchmarks and their types need it.
 PEERS := web/bench/node_modules/.package-lock.json
 VULN  ?= optional
+# The long form is 50000000.
+FUZZ_INPUTS ?= 200000
 
 .PHONY: help
 help: ## list the targets
@@ -39,6 +41,7 @@ test: ## run all tests, native and in Chromium, up to the first part that fails
 test-go: ## run the Go tests natively
 	go test -vet=off -timeout=5m $(RACE) ./...
 	cd .tools && go test -timeout=3m ./...
+	.tools/fuzz.sh $(FUZZ_INPUTS)
 
 .PHONY: test-wasm
 test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both IndexedDB backends
@@ -59,10 +62,20 @@ model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many 
 bugs: build ## plant bugs, one after the other, and see that the test named for each catches it; takes BUGS, a part of a name
 	chrome=$$(.tools/chrome.sh) && cd .tools && CHROME=$$chrome go run ./bugs -run='$(BUGS)'
 
+.PHONY: fuzz
+fuzz: build ## give every decoder of stored bytes hostile inputs; takes FUZZ_INPUTS, for each
+	.tools/fuzz.sh $(FUZZ_INPUTS)
+	chrome=$$(.tools/chrome.sh) && cd web && FUZZ_INPUTS=$(FUZZ_INPUTS) CHROME=$$chrome npx playwright test fuzz --global-timeout=0
+
 .PHONY: crash
 crash: build ## kill Chromium and its tabs again and again, while they append and while an agent works; takes CRASH_ROUNDS, CRASH_TABS, CRASH_SEED, CRASH_DURABILITY
 	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-250} CRASH_TABS=$${CRASH_TABS:-100} SYNC_APPENDS=$${SYNC_APPENDS:-1000} CHROME=$$chrome \
 		npx playwright test killloop killagent crashloop durability --workers=1 --global-timeout=0
+
+.PHONY: corrupt
+corrupt: build ## damage the files of Chromium's IndexedDB at random; takes CORRUPT_TRIALS, of both backends together, and CORRUPT_SEED
+	chrome=$$(.tools/chrome.sh) && cd web && CORRUPT_TRIALS=$${CORRUPT_TRIALS:-200} CHROME=$$chrome \
+		npx playwright test corrupt --workers=1 --global-timeout=0
 
 # The linter knows the package, as the tests do, by what is in dist.
 .PHONY: lint

@@ -81,12 +81,6 @@ type appending interface {
 	abort() (committing bool)
 }
 
-// identity tells one database from its successor of the same name.
-type identity struct {
-	format int
-	epoch  string // in hex
-}
-
 // mode is what a transaction may do, and how hard its commit is pushed.
 type mode int
 
@@ -151,6 +145,7 @@ const (
 	dataCloneError    = "DataCloneError"
 	quotaExceeded     = "QuotaExceededError"
 	versionError      = "VersionError"
+	unknownError      = "UnknownError"
 	foreignDatabase   = "HoldfastForeignDatabase" // ours: the object stores are not there
 	unexpectedFailure = "HoldfastUnexpected"      // ours: an answer of an impossible kind
 )

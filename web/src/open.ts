@@ -1,10 +1,10 @@
-import type { Call, Opened } from "./bridge.js";
+import type { Call, Opened, Verified } from "./bridge.js";
 import * as check from "./check.js";
 import { Registry } from "./conversation.js";
 import { errorOf, Instance } from "./instance.js";
 import { loadModule } from "./load.js";
 import { State } from "./state.js";
-import type { Conversation, ConversationInfo, Durability, Health, Holdfast, OpenOptions } from "./types.js";
+import type { Conversation, ConversationInfo, Damage, Durability, Health, Holdfast, OpenOptions, Verification } from "./types.js";
 
 const maxTimeout = 600_000;
 
@@ -36,6 +36,7 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
   }
   return new OpenStore(registry, settings);
 }
+
 
 interface Settings {
   readonly database: string;
@@ -76,6 +77,17 @@ class OpenStore implements Holdfast {
   async delete(id: string): Promise<void> {
     const name = check.name("delete", "id", id);
     await this.#registry.instance.call<null>((bridge, call) => bridge.delete(name, call));
+  }
+
+  async verify(id: string): Promise<Verification> {
+    const name = check.name("verify", "id", id);
+    const { head, events, damage: flat, snapshot } = await this.#registry.instance.call((bridge, call: Call<Verified>) => bridge.verify(name, call));
+    const damage: Damage[] = [];
+    for (let i = 0; i < flat.length; i += 4) {
+      const [from, to, code, message] = flat.slice(i) as [number, number, Damage["code"], string];
+      damage.push({ from, to, code, message });
+    }
+    return { id: name, head, events, damage, snapshot };
   }
 
   async health(): Promise<Health> {
