@@ -52,8 +52,12 @@ export class Appender {
       ended(call, now, error?.name, error?.message);
     };
     // The end is an event of the transaction: request success is no commit (Indexed Database API 3.0, section 5.4).
-    tx.oncomplete = () => end(committed);
-    tx.onabort = () => end(state, tx.error);
+    // But if the record is refused behind the call of commit(), Firefox says `complete` although it has not stored it (seen
+    // with 153), and WebKit leaves the error of the transaction null (2.50).
+    let refusal: DOMException | null = null;
+    tx.onerror = ({ target }) => (refusal ??= (target as IDBRequest).error);
+    tx.oncomplete = () => (refusal === null ? end(committed) : end(state, refusal));
+    tx.onabort = () => end(state, refusal ?? tx.error);
     try {
       const records = tx.objectStore(store);
       const least = bytes.slice(0, lower);
