@@ -103,6 +103,16 @@ test("persist() asks the browser, and health() tells what it answered and how mu
   expect((await health(tab)).persisted).toBe(true);
 });
 
+test("persist() waits for an answer no longer than other calls", async ({ page, server }) => {
+  await page.goto(server.origin);
+  await page.evaluate(() => {
+    // As Firefox does while its user is asked, and as WebKitGTK cannot.
+    if ("storage" in navigator) StorageManager.prototype.persist = () => new Promise(() => undefined);
+  });
+  const tab = await attach(page, "chat", { timeout: 2000 });
+  expect(await tab.evaluate(({ holdfast }) => holdfast.persist())).toBe(false);
+});
+
 test("a private window works, says that nothing is kept, and keeps nothing", async ({ browser, server }) => {
   for (const visit of ["first", "second"]) {
     const context = await browser.newContext();
