@@ -242,7 +242,7 @@ function iterable(source: unknown): AsyncIterable<unknown> {
 }
 
 /** Does what iterating over a stream does by the standard (https://streams.spec.whatwg.org/#rs-asynciterator); WebKit lacks that. */
-async function* chunksOf(stream: ReadableStream<unknown>): AsyncGenerator<unknown> {
+async function* chunksOf(stream: ReadableStream<unknown>): AsyncGenerator {
   const reader = stream.getReader();
   try {
     for (;;) {
