@@ -24,6 +24,7 @@ const subjects: Readonly<Record<string, string>> = {
   "durability.spec.ts": "durability asked for; private window",
   "crash.spec.ts": "reload, closing and SIGKILL between any two events",
   "stories.spec.ts": "restart, SIGKILL amid appends, full storage, a worker as runner, figures",
+  "go.spec.ts": "the contract of stores, from Go",
 };
 
 class Table implements Reporter {
