@@ -140,6 +140,7 @@ func (e *engineError) Error() string { return e.name + ": " + e.message }
 
 // Names of exceptions that the store tells apart (Web IDL, section 3.14.1).
 const (
+	abortError        = "AbortError"
 	constraintError   = "ConstraintError"
 	dataError         = "DataError"
 	dataCloneError    = "DataCloneError"

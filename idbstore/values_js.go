@@ -34,7 +34,7 @@ func errorProperty(v safejs.Value) error {
 		return failureOf(err)
 	}
 	if failure.IsNull() || failure.IsUndefined() {
-		return &engineError{"AbortError", "the transaction was aborted"}
+		return &engineError{abortError, "the transaction was aborted"}
 	}
 	return describe(failure)
 }

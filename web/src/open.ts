@@ -112,10 +112,13 @@ class OpenStore implements Holdfast {
   async persist(): Promise<boolean> {
     this.#registry.instance.callNow((bridge) => bridge.health()); // rejects if the store is no longer open
     const manager = this.#settings.storage === "indexeddb" ? storageManager() : undefined;
-    // Workers can only ask whether it is so.
     if (manager === undefined) return false;
-    const granted = typeof manager.persist === "function" ? manager.persist() : manager.persisted();
-    return granted.catch(() => false);
+    // Workers can only ask whether it is so.
+    const answer = typeof manager.persist === "function" ? manager.persist() : manager.persisted();
+    // Firefox asks the user, who may never answer.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, this.#settings.timeout, false)));
+    return Promise.race([answer.catch(() => false), late]).finally(() => clearTimeout(timer));
   }
 
   close(): Promise<void> {

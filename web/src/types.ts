@@ -427,7 +427,10 @@ export interface Holdfast {
   verify(id: string): Promise<Verification>;
   /** Reports on the storage. */
   health(): Promise<Health>;
-  /** Asks the browser not to evict the data. Resolves with whether it agreed. */
+  /**
+   * Asks the browser not to evict the data. Resolves with whether it agreed: `false` also if the user, whom Firefox
+   * asks, has not answered within the timeout of `open`. What they answer later shows in `health()`.
+   */
   persist(): Promise<boolean>;
   /** Stops what is processed, waits for the calls under way, then releases everything. Later calls reject with `closed`. */
   close(): Promise<void>;
