@@ -38,6 +38,7 @@ test: ## run all tests, native and in Chromium, up to the first part that fails
 	$(MAKE) test-go
 	$(MAKE) test-wasm
 	$(MAKE) test-web
+	$(MAKE) bugs
 
 .PHONY: test-go
 test-go: ## run the Go tests natively
