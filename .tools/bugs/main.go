@@ -101,7 +101,7 @@ func (b bug) plantInDist(root, dir string, changed []byte) error {
 	}
 	test := exec.Command("npx", "playwright", "test", b.in, "--project=leveldb", "--workers=1", "--reporter=list", "-g", b.test)
 	test.Dir = filepath.Join(root, "web")
-	test.Env = append(os.Environ(), "HOLDFAST_DIST="+dist)
+	test.Env = append(os.Environ(), "HOLDFAST_DIST="+dist, "HISTORY_COUNT=6") // a few tell
 	return b.caughtBy(test, "1) [leveldb]")
 }
 

@@ -35,7 +35,7 @@ function orders(number: () => number, client: number, streams: readonly string[]
   });
 }
 
-test(`${count} histories of tabs and workers are linearizable`, async ({ backend, context, profile, server }) => {
+test(`${count} histories of tabs and workers are linearizable`, { tag: "@chromium" }, async ({ backend, context, profile, server }) => {
   test.setTimeout(120_000 + count * 10_000);
   const number = random(seed);
   const all = await openPlaces(context, server, places.most, "home");

@@ -6,7 +6,7 @@ import { expect, test } from "./harness/test.js";
 const writers = Number(process.env["CROWD_TABS"] ?? 4);
 const appends = Number(process.env["CROWD_APPENDS"] ?? 250);
 
-test(`${writers} tabs and workers get ${appends} appends each into one log`, async ({ backend, context, page, server }) => {
+test(`${writers} tabs and workers get ${appends} appends each into one log`, { tag: "@chromium" }, async ({ backend, context, page, server }) => {
   test.setTimeout(60_000 + writers * appends * 200);
   const places = await openPlaces(context, server, writers, "chat");
   const results = await Promise.all(

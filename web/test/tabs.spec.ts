@@ -82,11 +82,39 @@ test("a tab that knows only the beginning of what another one appended at once g
   expect((await log(b)).length).toBe(6);
 });
 
-test("a page and its worker in lock-step", async ({ page, server }) => {
+test("a page and its worker in lock-step", { tag: "@chromium" }, async ({ page, server }) => {
   const a = await attach(page, "chat");
   const b = await attach(await startWorker(page, server), "chat", {}, bundled(server));
   await appendInLockStep({ a, b }, 20);
   await expectAgreement([a, b], ["a", "b"], 20);
+});
+
+test("four tabs race, and each gets all of its appends in", async ({ page, server }) => {
+  const names = ["a", "b", "c", "d"];
+  const tabs = await Promise.all(names.map(async () => await attach(await openPage(page, server), "chat")));
+  const [first] = tabs;
+  if (first === undefined) throw new Error("no tab");
+  await receive(first, ...names);
+  const conflicts = await Promise.all(
+    tabs.map((tab, i) =>
+      tab.evaluate(async ({ conversation, Conflict }, name) => {
+        let lost = 0;
+        for (let step = 0; step < 100; ) {
+          try {
+            await conversation.recordStepCompleted(name, step, `${name} ${step}`);
+            step++;
+          } catch (error) {
+            if (!(error instanceof Conflict)) throw error;
+            lost++;
+            await conversation.refresh();
+          }
+        }
+        return lost;
+      }, names[i] ?? ""),
+    ),
+  );
+  expect(Math.max(...conflicts), "they did race").toBeGreaterThan(0);
+  await expectAgreement(tabs, names, 100);
 });
 
 test("a tab that subscribes sees what another one appends, and no longer does when it unsubscribes", async ({ page, server }) => {
@@ -164,7 +192,7 @@ test("a page that comes back from the back/forward cache catches up and appends"
   expect(await messages(a)).toEqual(await messages(b));
 });
 
-test("a frozen tab keeps nobody waiting, and follows again when it thaws", async ({ backend, profile, server }) => {
+test("a frozen tab keeps nobody waiting, and follows again when it thaws", { tag: "@chromium" }, async ({ backend, profile, server }) => {
   const running = await launchBrowser({ backend, userDataDir: profile, lifelike: true });
   const page = await running.newPage();
   await page.goto(server.origin);
