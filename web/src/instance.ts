@@ -44,7 +44,10 @@ export class Instance {
     // Every entry into the program from an event or a timer goes through here.
     const resume = go._resume.bind(go);
     go._resume = () => {
-      if (this.#over !== undefined) return this.#silence();
+      if (this.#over !== undefined) {
+        letGo(go._pendingEvent?.args[0]);
+        return this.#silence();
+      }
       try {
         resume();
       } catch (cause) {
@@ -191,6 +194,18 @@ export class Instance {
     for (const timer of this.#go._scheduledTimeouts.values()) clearTimeout(timer);
     this.#go._scheduledTimeouts.clear();
   }
+}
+
+/**
+ * Answers, for a program that is over, what the browser says of its database. One that was asked for in vain would be made
+ * without its object stores, and then be nobody's; one that is open would keep others from deleting it.
+ */
+function letGo(event: unknown): void {
+  if (!(event instanceof Event)) return;
+  const { type, target } = event;
+  if (type === "upgradeneeded") (target as IDBOpenDBRequest).transaction?.abort();
+  else if (type === "versionchange") (target as IDBDatabase).close();
+  else if (type === "success" && target instanceof IDBOpenDBRequest) target.result.close();
 }
 
 /** Refuses a module that is not a Go program; that it is not ours shows when it does not call the host. */

@@ -108,6 +108,19 @@ test("one that dies while it is being closed is noticed", async ({ home, complai
   expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
 });
 
+test("one that has died keeps nobody from deleting its database", async ({ home, complaints }) => {
+  const codes = await (await mortal(home)).evaluate(async ({ c, kill }) => {
+    await c.recordProcessingStarted("m");
+    kill();
+    const code = (await told.failure(c.recordProcessingStarted("m")))?.code;
+    const deletion = indexedDB.deleteDatabase("holdfast");
+    const blocked = new Promise((resolve) => (deletion.onblocked = () => resolve("blocked")));
+    return [code, await Promise.race([blocked, told.idb(deletion)])];
+  });
+  expect(codes).toEqual(["instance_lost", undefined]);
+  expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
+});
+
 test("one that finds no memory to start in is lost, and nothing was written", async ({ home }) => {
   const failure = await home.evaluate(async () => {
     Object.assign(WebAssembly, { instantiate: () => Promise.reject(new RangeError("WebAssembly.instantiate(): Out of memory")) });
