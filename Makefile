@@ -19,7 +19,11 @@ WASM  := GOOS=js GOARCH=wasm
 NPM   := web/node_modules/.package-lock.json
 # What Holdfast is measured beside. Only benchmarks and their types need it.
 PEERS := web/bench/node_modules/.package-lock.json
+# What drives Firefox. Only `make engines` and its types need it.
+DRIVER := web/engines/node_modules/.package-lock.json
 VULN  ?= optional
+# The long form is 50000000.
+FUZZ_INPUTS ?= 200000
 
 .PHONY: help
 help: ## list the targets
@@ -34,11 +38,13 @@ test: ## run all tests, native and in Chromium, up to the first part that fails
 	$(MAKE) test-go
 	$(MAKE) test-wasm
 	$(MAKE) test-web
+	$(MAKE) bugs
 
 .PHONY: test-go
 test-go: ## run the Go tests natively
 	go test -vet=off -timeout=5m $(RACE) ./...
 	cd .tools && go test -timeout=3m ./...
+	.tools/fuzz.sh $(FUZZ_INPUTS)
 
 .PHONY: test-wasm
 test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both IndexedDB backends
@@ -59,14 +65,29 @@ model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many 
 bugs: build ## plant bugs, one after the other, and see that the test named for each catches it; takes BUGS, a part of a name
 	chrome=$$(.tools/chrome.sh) && cd .tools && CHROME=$$chrome go run ./bugs -run='$(BUGS)'
 
+.PHONY: fuzz
+fuzz: build ## give every decoder of stored bytes hostile inputs; takes FUZZ_INPUTS, for each
+	.tools/fuzz.sh $(FUZZ_INPUTS)
+	chrome=$$(.tools/chrome.sh) && cd web && FUZZ_INPUTS=$(FUZZ_INPUTS) CHROME=$$chrome npx playwright test fuzz --global-timeout=0
+
 .PHONY: crash
-crash: build ## kill Chromium again and again while tabs append, and while an agent works; takes CRASH_ROUNDS, CRASH_SEED, CRASH_DURABILITY
-	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} CHROME=$$chrome \
-		npx playwright test killloop killagent --workers=1 --global-timeout=0
+crash: build ## kill Chromium and its tabs again and again, while they append and while an agent works; takes CRASH_ROUNDS, CRASH_TABS, CRASH_SEED, CRASH_DURABILITY
+	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-250} CRASH_TABS=$${CRASH_TABS:-100} SYNC_APPENDS=$${SYNC_APPENDS:-1000} CHROME=$$chrome \
+		npx playwright test killloop killagent crashloop durability --workers=1 --global-timeout=0
+
+.PHONY: corrupt
+corrupt: build ## damage the files of Chromium's IndexedDB at random; takes CORRUPT_TRIALS, of both backends together, and CORRUPT_SEED
+	chrome=$$(.tools/chrome.sh) && cd web && CORRUPT_TRIALS=$${CORRUPT_TRIALS:-200} CHROME=$$chrome \
+		npx playwright test corrupt --workers=1 --global-timeout=0
+
+.PHONY: engines
+engines: build $(DRIVER) .build/engines/idbstore.wasm ## run the specs in Chromium with both backends, in Firefox and in WebKitGTK, and print a table; takes ENGINES, such as "firefox webkit"
+	chrome=$$(.tools/chrome.sh) && firefox=$$(.tools/firefox.sh) && .tools/webkit.sh && cd web && CHROME=$$chrome FIREFOX=$$firefox \
+		npx playwright test --config=engines $(ENGINES:%=--project=%)
 
 # The linter knows the package, as the tests do, by what is in dist.
 .PHONY: lint
-lint: build $(PEERS) $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, known vulnerabilities (Go and npm), types and TypeScript rules
+lint: build $(PEERS) $(DRIVER) $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, known vulnerabilities (Go and npm), types and TypeScript rules
 	@test -z "$$(gofmt -l core idbstore wasm .tools | tee /dev/stderr)" || { echo "run gofmt -w on these" >&2; exit 1; }
 	go vet ./...
 	$(WASM) go vet ./...
@@ -89,7 +110,7 @@ size: build ## print the bytes that a visitor downloads, and fail over the budge
 
 .PHONY: clean
 clean: ## remove everything that was generated
-	rm -rf .build $(DIST) web/node_modules web/bench/node_modules web/test-results
+	rm -rf .build $(DIST) web/node_modules web/bench/node_modules web/engines/node_modules web/test-results
 
 # A new toolchain makes everything that it made before out of date.
 TOOLCHAIN := .build/$(GO_VERSION)
@@ -115,6 +136,11 @@ $(DIST)/holdfast.wasm: $(GO_SOURCES) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
 	cd .tools && $(WASM) $(SMALL) go build -trimpath -ldflags="-s -w" -o $(CURDIR)/$@ ./empty
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/$@)
 
+# The tests of the store, as a program of their own.
+.build/engines/idbstore.wasm: $(GO_SOURCES) $(wildcard idbstore/*_test.go) $(TOOLCHAIN)
+	@mkdir -p $(@D)
+	$(WASM) go test -vet=off -c -o $@ ./idbstore
+
 $(DIST)/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-license.txt web/src/go.d.ts $(TOOLCHAIN)
 	@mkdir -p $(DIST)
 	node $<
@@ -133,7 +159,7 @@ $(DIST)/index.js: web/src $(wildcard web/src/*.ts) web/tsconfig.json $(NPM)
 	cd web && npx tsc
 	@touch $@
 
-$(NPM) $(PEERS): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
+$(NPM) $(PEERS) $(DRIVER): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm not found: install Node.js 20.19 or later" >&2; exit 1; }
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@

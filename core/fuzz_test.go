@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/storetest"
 )
 
 // FuzzDecodeEvent feeds the decoder bytes from anywhere. It must not panic,
@@ -28,7 +29,7 @@ func FuzzDecodeEvent(f *testing.F) {
 		input := bytes.Clone(b)
 		var e core.Event
 		var err error
-		boundMemory(t, b, func() { e, err = core.DecodeEvent(b) })
+		storetest.BoundMemory(t, b, func() { e, err = core.DecodeEvent(b) })
 		if !bytes.Equal(b, input) {
 			t.Error("the input was changed")
 		}

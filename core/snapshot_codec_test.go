@@ -5,14 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"reflect"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/storetest"
 )
 
 // goldenStates are the states, of the conversation "chat" at sequence 300, whose
@@ -185,26 +184,8 @@ func TestDecodeHostileSnapshots(t *testing.T) {
 // withinMemory decodes b and checks what that allocates.
 func withinMemory(t *testing.T, b []byte) (err error) {
 	t.Helper()
-	boundMemory(t, b, func() { _, _, _, err = core.DecodeSnapshot("chat", b) })
+	storetest.BoundMemory(t, b, func() { _, _, _, err = core.DecodeSnapshot("chat", b) })
 	return err
-}
-
-// boundMemory checks what decode allocates for b. The runtime counts what
-// others allocate at the same time too, such as those of tests that have ended,
-// so only what is allocated each time counts.
-func boundMemory(t *testing.T, b []byte, decode func()) {
-	t.Helper()
-	least, bound := uint64(math.MaxUint64), uint64(64<<10+2*len(b))
-	for range 5 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		decode()
-		runtime.ReadMemStats(&after)
-		if least = min(least, after.TotalAlloc-before.TotalAlloc); least <= bound {
-			return
-		}
-	}
-	t.Errorf("%d bytes allocated for %d, the bound is %d", least, len(b), bound)
 }
 
 // TestSnapshotsOfManySmallThings: decoding keeps to the bound where a message

@@ -119,6 +119,24 @@ type Snapshotter interface {
 	ReadSnapshot(ctx context.Context, stream string) ([]byte, error)
 }
 
+// Inspector is implemented by stores that can read past damage.
+type Inspector interface {
+	// Inspect reads a part of stream, of at least one record if there is any, from
+	// sequence offset on, and tells what of it is damaged. What is neither among the
+	// entries nor damaged is missing. It changes nothing. Errors are those of
+	// [DurableStore].ReadFrom, but for damage.
+	Inspect(ctx context.Context, stream string, offset uint64) (Inspection, error)
+}
+
+// Inspection is a part of a stream.
+type Inspection struct {
+	Entries []Entry  // those that can be read, in order
+	Damage  []Damage // what cannot be read, in order, between and around them
+	// End is where the next part begins. At the end of the stream it is the
+	// offset that was asked for.
+	End uint64
+}
+
 // Locker is implemented by stores that have locks of their own. A lock decides
 // who works, not what is true: the log has the last word, so a lock that is
 // taken away from somebody who does not notice does no harm. Of other stores,

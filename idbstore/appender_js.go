@@ -82,7 +82,7 @@ func (a *jsAppender) close() {
 // exceptionOf reads the name and the message of an exception; without them the
 // transaction was aborted.
 func exceptionOf(args []safejs.Value) error {
-	e := &engineError{"AbortError", "the transaction was aborted"}
+	e := &engineError{abortError, "the transaction was aborted"}
 	for i, to := range []*string{&e.name, &e.message} {
 		if i < len(args) && args[i].Type() == safejs.TypeString {
 			if text, err := args[i].String(); err == nil {

@@ -245,7 +245,7 @@ func (m *merging) take(key, value []byte) error {
 	if err := follows(r, m.next, m.records == 0); err != nil {
 		return err
 	}
-	if r.end() != end || r.tombstone() != deleted {
+	if r.end() != end || r.deleted != deleted {
 		return corruptKey(m.stream)
 	}
 	m.records, m.bytes, m.next = m.records+1, m.bytes+len(value), end
@@ -260,12 +260,12 @@ func (m *merging) take(key, value []byte) error {
 	}
 	g := &m.groups[n]
 	g.upper, g.records, g.bytes = key, g.records+1, g.bytes+len(value)
-	g.entries = append(g.entries, r.entries...)
+	g.entries = r.appendTo(g.entries, r.first, math.MaxInt)
 	return nil
 }
 
 // datable reports whether the time of r can begin a record. Only damage with a
 // right checksum has another.
 func (r record) datable() bool {
-	return uint64(r.entries[0].Timestamp) <= math.MaxInt64/2
+	return uint64(r.appendTo(nil, r.first, 1)[0].Timestamp) <= math.MaxInt64/2
 }

@@ -1,8 +1,10 @@
 package idbstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -85,6 +87,28 @@ func TestDamagedStream(t *testing.T) {
 				t.Error("no last error")
 			}
 		})
+	}
+}
+
+// A key that cannot be read hides no stream from the list, also not its own.
+func TestDamagedKey(t *testing.T) {
+	for _, key := range [][]byte{
+		{0}, []byte("s"), []byte("s\xff"), append(recordKey("s", 2), 9), recordKey("s", 0), recordKey("s", 1<<60), recordKey("s\xff", 2), bytes.Repeat([]byte("z"), 3000),
+	} {
+		s := freshStore(t)
+		for _, stream := range []string{"a", "s", "t"} {
+			fill(t, s, stream, 1)
+		}
+		rawPut(t, s, recordsStore, key, []byte("rubbish and more rubbish"))
+		want := []core.StreamInfo{{Name: "a", Head: 2}, {Name: "s", Head: 2}, {Name: "t", Head: 2}}
+		if streams, err := s.Streams(context.Background(), ""); err != nil || !slices.Equal(streams, want) {
+			t.Errorf("beside %x: %+v, %v", key, streams, err)
+		}
+		for _, stream := range []string{"a", "t"} {
+			if _, err := s.Append(context.Background(), stream, 2, nil); err != nil {
+				t.Errorf("beside %x: %v", key, err)
+			}
+		}
 	}
 }
 

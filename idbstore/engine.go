@@ -81,12 +81,6 @@ type appending interface {
 	abort() (committing bool)
 }
 
-// identity tells one database from its successor of the same name.
-type identity struct {
-	format int
-	epoch  string // in hex
-}
-
 // mode is what a transaction may do, and how hard its commit is pushed.
 type mode int
 
@@ -146,11 +140,13 @@ func (e *engineError) Error() string { return e.name + ": " + e.message }
 
 // Names of exceptions that the store tells apart (Web IDL, section 3.14.1).
 const (
+	abortError        = "AbortError"
 	constraintError   = "ConstraintError"
 	dataError         = "DataError"
 	dataCloneError    = "DataCloneError"
 	quotaExceeded     = "QuotaExceededError"
 	versionError      = "VersionError"
+	unknownError      = "UnknownError"
 	foreignDatabase   = "HoldfastForeignDatabase" // ours: the object stores are not there
 	unexpectedFailure = "HoldfastUnexpected"      // ours: an answer of an impossible kind
 )

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hack-pad/safejs"
+
+	"github.com/holdfast-dev/holdfast/core"
 )
 
 // databaseVersion never changes: an upgrade would have to wait for every other
@@ -200,9 +202,14 @@ func (d *jsDatabase) identify(ctx context.Context) error {
 		return failureOf(err)
 	}
 	for _, name := range []string{recordsStore, valuesStore, snapshotsStore, metaStore} {
-		if there, err := names.Call("contains", name); err != nil || there.Equal(jsFalse) {
-			return &engineError{foreignDatabase, "it has no object store " + name}
+		there, err := names.Call("contains", name)
+		if err == nil && !there.Equal(jsFalse) {
+			continue
 		}
+		if d.engine.recallEpoch() != "" { // it was ours
+			return &core.Error{Code: core.ErrCorrupt, Detail: "the database has lost its object store " + name}
+		}
+		return &engineError{foreignDatabase, "it has no object store " + name}
 	}
 	tx, err := d.begin(readOnly, metaStore)
 	if err != nil {
@@ -217,11 +224,8 @@ func (d *jsDatabase) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.id.epoch = string(epoch)
-	if d.id.format, err = strconv.Atoi(string(format)); err != nil || len(epoch) == 0 {
-		return &engineError{foreignDatabase, "it does not say its format"}
-	}
-	return nil
+	d.id, err = decodeIdentity(format, epoch)
+	return err
 }
 
 func (d *jsDatabase) identity() identity { return d.id }

@@ -27,7 +27,7 @@ type fault struct {
 	then func()
 }
 
-var abortedError = &engineError{"AbortError", "the transaction was aborted"}
+var abortedError = &engineError{abortError, "the transaction was aborted"}
 
 func (f *fault) fails() bool { return f.err != nil || f.silent }
 

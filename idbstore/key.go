@@ -3,6 +3,9 @@ package idbstore
 import (
 	"bytes"
 	"encoding/binary"
+	"unicode/utf8"
+
+	"github.com/holdfast-dev/holdfast/core"
 )
 
 // tombstoneMark is appended to the key of a tombstone. It sorts behind the
@@ -43,7 +46,21 @@ func parseKey(key []byte) (stream string, end uint64, tombstone, ok bool) {
 		return "", 0, false, false
 	}
 	end = binary.BigEndian.Uint64(tail)
-	return string(key[:nul]), end, tombstone, end > 0 && end < maxEnd
+	if end == 0 || end >= maxEnd || nul > core.MaxNameBytes || !utf8.Valid(key[:nul]) {
+		return "", 0, false, false
+	}
+	return string(key[:nul]), end, tombstone, true
+}
+
+// before returns what is less than key, and not less than any key of a record that is.
+func before(key []byte) []byte {
+	last := len(key) - 1
+	less := append([]byte(nil), key[:last]...)
+	if key[last] == 0 {
+		return less
+	}
+	// No key of a record has nine bytes ff.
+	return append(append(less, key[last]-1), bytes.Repeat([]byte{0xff}, 9)...)
 }
 
 // keyRange is an inclusive range of keys.

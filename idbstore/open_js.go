@@ -10,7 +10,8 @@ import (
 // and creates it if it is absent. Errors, all with a code: [core.ErrInvalidArgument]
 // for a bad name or a database that is not Holdfast's; [core.ErrBlocked] when
 // another tab keeps it from opening until the timeout;
-// [core.ErrUnsupportedVersion] when a newer release wrote it;
+// [core.ErrUnsupportedVersion] when a newer release wrote it; [core.ErrCorrupt]
+// when it does not say what it is;
 // [core.ErrStoreReset] when it was emptied since the page last had it open,
 // reported once; [core.ErrStorageUnavailable] when the browser cannot open it.
 func Open(ctx context.Context, database string, options Options) (*Store, error) {

@@ -3,6 +3,7 @@ package idbstore
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -59,10 +60,9 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 				if err := follows(r, next, next == offset); err != nil {
 					return err
 				}
-				fresh := r.entries[max(next, r.first)-r.first:]
-				entries = append(entries, fresh[:min(len(fresh), limit-len(entries))]...)
+				entries = r.appendTo(entries, next, limit)
 				next = r.end()
-				if !r.tombstone() {
+				if !r.deleted {
 					small = small.with(r.first, next, len(value))
 				}
 				if len(entries) == limit {
@@ -88,7 +88,7 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 // tombstone, later: what was before is gone.
 func follows(r record, next uint64, first bool) error {
 	switch {
-	case r.first == next, first && r.first < next && r.end() > next, first && r.tombstone() && r.end() > next:
+	case r.first == next, first && r.first < next && r.end() > next, first && r.deleted && r.end() > next:
 		return nil
 	case r.first > next:
 		return &core.Error{Code: core.ErrGap,
@@ -149,7 +149,7 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
 				if r.end() != end {
 					return corruptKey(stream)
 				}
-				entries = append(entries, r.entries...)
+				entries = r.appendTo(entries, r.first, math.MaxInt)
 				next = end
 			}
 			if len(keys) < page {
@@ -167,6 +167,8 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
 
 // Streams implements [core.DurableStore]. It walks backwards over the last key
 // of each stream, at the cost of one request a stream, whatever their lengths.
+// Keys that Holdfast did not write are passed over: one that is damaged must not
+// hide all other streams.
 func (s *Store) Streams(ctx context.Context, prefix string) ([]core.StreamInfo, error) {
 	const op = "streams"
 	if err := core.CheckPrefix(op, prefix); err != nil {
@@ -183,7 +185,8 @@ func (s *Store) Streams(ctx context.Context, prefix string) ([]core.StreamInfo, 
 			}
 			name, head, deleted, ok := parseKey(key)
 			if !ok {
-				return corruptKey(prefix)
+				rest.upper = before(key)
+				continue
 			}
 			if !deleted {
 				streams = append(streams, core.StreamInfo{Name: name, Head: head})

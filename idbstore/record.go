@@ -92,20 +92,41 @@ func checksum(stream string, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(name, castagnoli), castagnoli, b)
 }
 
-// record is a decoded record. Its payloads share the memory it was decoded from.
+// record is a record that decodeRecord has found whole. It shares the memory that
+// it was decoded from, and so do the payloads of its entries, which are made
+// when they are asked for: they may take many times as much as the record.
 type record struct {
+	stream  string
 	first   uint64
-	entries []core.Entry
+	count   uint64
+	stamp   int64
+	deleted bool   // it is a tombstone
+	events  []byte // those of the others
 }
 
 // end is the sequence behind the record.
-func (r record) end() uint64 { return r.first + uint64(len(r.entries)) }
+func (r record) end() uint64 { return r.first + r.count }
 
-func (r record) tombstone() bool { return r.entries[0].Tombstone }
+// appendTo appends the entries from sequence on, as long as there are fewer
+// than limit.
+func (r record) appendTo(entries []core.Entry, sequence uint64, limit int) []core.Entry {
+	if r.deleted {
+		return append(entries, core.Entry{Stream: r.stream, Sequence: r.first, Timestamp: r.stamp, Tombstone: true})
+	}
+	in, timestamp := reader{rest: r.events}, r.stamp
+	for at := r.first; at < r.end() && len(entries) < limit; at++ {
+		timestamp += in.varint()
+		payload := in.bytes()
+		if at >= sequence {
+			entries = append(entries, core.Entry{Stream: r.stream, Sequence: at, Timestamp: timestamp, Payload: payload})
+		}
+	}
+	return entries
+}
 
 // decodeRecord is the inverse of encodeRecord and encodeTombstone. It accepts
 // any bytes: damage is [core.ErrCorrupt], a newer version
-// [core.ErrUnsupportedVersion]. What it allocates is bounded by the input.
+// [core.ErrUnsupportedVersion]. It allocates next to nothing.
 func decodeRecord(stream string, b []byte) (record, error) {
 	corrupt := func(detail string) (record, error) {
 		return record{}, &core.Error{Code: core.ErrCorrupt, Op: "read", Stream: stream,
@@ -132,24 +153,19 @@ func decodeRecord(stream string, b []byte) (record, error) {
 		if count != 1 || len(in.rest) != 0 {
 			return corrupt("its tombstone has content")
 		}
-		return record{first, []core.Entry{{Stream: stream, Sequence: first, Timestamp: int64(stamp), Tombstone: true}}}, nil
-	case count > uint64(len(in.rest))/2: // an event has two bytes at least
-		return corrupt("it is shorter than its count")
+		return record{stream: stream, first: first, count: 1, stamp: int64(stamp), deleted: true}, nil
 	}
-	entries := make([]core.Entry, 0, count)
-	timestamp := int64(stamp)
-	for i := range count {
-		timestamp += in.varint()
-		payload := in.bytes()
-		if in.failed {
+	r := record{stream: stream, first: first, count: count, stamp: int64(stamp), events: in.rest}
+	for range count {
+		in.varint()
+		if in.bytes(); in.failed {
 			return corrupt("an event is cut off")
 		}
-		entries = append(entries, core.Entry{Stream: stream, Sequence: first + i, Timestamp: timestamp, Payload: payload})
 	}
 	if len(in.rest) != 0 {
 		return corrupt("it has trailing bytes")
 	}
-	return record{first, entries}, nil
+	return r, nil
 }
 
 // reader takes varints and byte strings off the front of rest. Once it has

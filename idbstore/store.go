@@ -25,7 +25,7 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Store is a [core.DurableStore] and [core.Snapshotter] in IndexedDB, and a
+// Store is a [core.DurableStore], [core.Snapshotter] and [core.Inspector] in IndexedDB, and a
 // [core.Watcher] and [core.Locker] across tabs. It opens its connection again when the browser has closed it, and it
 // never falls back to memory. If it then finds another, emptied database in
 // place of its own, every call gives [core.ErrStoreReset], and what is left to
@@ -59,6 +59,7 @@ var (
 	_ core.Watcher      = (*Store)(nil)
 	_ core.Locker       = (*Store)(nil)
 	_ core.Snapshotter  = (*Store)(nil)
+	_ core.Inspector    = (*Store)(nil)
 )
 
 // deadline ends calls that share it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -158,7 +159,7 @@ func connectionFailed(err error) bool {
 	if !errors.As(err, &failure) {
 		return false
 	}
-	return codeOf(failure) == core.ErrStorageUnavailable
+	return unreadable(codeOf(failure))
 }
 
 // codeOf maps an engine error to the closed list.
@@ -172,9 +173,17 @@ func codeOf(e *engineError) core.Code {
 		return core.ErrInvalidArgument
 	case versionError:
 		return core.ErrUnsupportedVersion
-	default:
-		return core.ErrStorageUnavailable
+	case unknownError:
+		if strings.Contains(e.message, "Corruption") { // Chromium with SQLite
+			return core.ErrCorrupt
+		}
 	}
+	return core.ErrStorageUnavailable
+}
+
+// unreadable reports whether err may be due to what was to be read.
+func unreadable(err error) bool {
+	return errors.Is(err, core.ErrStorageUnavailable) || errors.Is(err, core.ErrCorrupt)
 }
 
 // connect returns the connection, which it opens if there is none.
@@ -291,6 +300,8 @@ func advice(e *engineError) string {
 			return "a database of this name exists and is not Holdfast's; choose another name"
 		}
 		return "the browser refused the data, and nothing was written"
+	case core.ErrCorrupt:
+		return "the browser has found its own files damaged"
 	case core.ErrUnsupportedVersion:
 		return "a newer release has written the database; update Holdfast"
 	default:

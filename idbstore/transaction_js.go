@@ -2,6 +2,7 @@ package idbstore
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/hack-pad/safejs"
@@ -17,6 +18,8 @@ type jsTransaction struct {
 	tx      safejs.Value
 	waiting []settler // requests that have not been answered, oldest first
 	end     *transactionEnd
+	refusal error // of the first request that failed
+	writes  int
 }
 
 // transactionEnd outlives the reuse of its jsTransaction.
@@ -52,7 +55,7 @@ func (d *jsDatabase) begin(m mode, stores string) (transaction, error) {
 		return nil, err
 	}
 	t.tx, t.end = tx, &transactionEnd{done: make(chan struct{})}
-	for _, property := range []string{"oncomplete", "onabort"} {
+	for _, property := range []string{"oncomplete", "onabort", "onerror"} {
 		if err := tx.Set(property, t.handlers.fn(property)); err != nil {
 			return nil, failureOf(err)
 		}
@@ -69,9 +72,28 @@ func (d *jsDatabase) transaction() (*jsTransaction, error) {
 	}
 	t := &jsTransaction{db: d}
 	err := t.handlers.make(map[string]func(safejs.Value){
-		"oncomplete": func(safejs.Value) { t.finish(nil) },
+		// In Firefox also if a request has failed behind the call of commit().
+		"oncomplete": func(safejs.Value) { t.finish(t.refusal) },
 		// A request that fails makes the transaction abort with its error.
-		"onabort": func(safejs.Value) { t.finish(errorProperty(t.tx)) },
+		// WebKit leaves the error of the transaction null if that happens behind
+		// the call of commit().
+		"onerror": func(event safejs.Value) {
+			request, err := event.Get("target")
+			if err != nil || t.refusal != nil {
+				return
+			}
+			var refusal *engineError
+			if err := errorProperty(request); errors.As(err, &refusal) && refusal.name != abortError { // else the transaction knows why
+				t.refusal = err
+			}
+		},
+		"onabort": func(safejs.Value) {
+			if t.refusal != nil {
+				t.finish(t.refusal)
+			} else {
+				t.finish(errorProperty(t.tx))
+			}
+		},
 		// Requests of a transaction are answered in the order they were made
 		// (Indexed Database API 3.0, section 5.6).
 		"onsuccess": func(safejs.Value) {
@@ -95,7 +117,7 @@ func (t *jsTransaction) finish(err error) {
 	}
 	t.end.err = err
 	close(t.end.done)
-	t.tx, t.end = safejs.Undefined(), nil
+	t.tx, t.end, t.refusal, t.writes = safejs.Undefined(), nil, nil, 0
 	t.waiting = t.waiting[:0]
 	if t.db.gone {
 		t.handlers.release()
@@ -172,6 +194,7 @@ func (r *jsTransactionRef) write(method string, key, value []byte) error {
 	if err != nil {
 		return err
 	}
+	r.t.writes++
 	_, err = r.call(nil, method, jsValue, jsKey)
 	return err
 }
@@ -184,6 +207,7 @@ func (r *jsTransactionRef) remove(k keyRange) error {
 	if err != nil {
 		return err
 	}
+	r.t.writes++
 	_, err = r.call(nil, "delete", bound)
 	return err
 }
@@ -251,9 +275,16 @@ func (a *jsAnswer[T]) wait(ctx context.Context) (T, error) {
 	}
 }
 
+// commit leaves a transaction of several changes to the browser, which commits
+// it behind the last answer. If one of them fails behind the call of commit(),
+// Firefox keeps the others (seen with 153), such as the removal of records
+// whose successor found no room.
 func (r *jsTransactionRef) commit() error {
 	if r.over() {
 		return errOver
+	}
+	if r.t.writes > 1 {
+		return nil
 	}
 	_, err := r.t.tx.Call("commit")
 	return failureOf(err)

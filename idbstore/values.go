@@ -89,11 +89,3 @@ func (s *Store) Flush(ctx context.Context) error {
 		return tx.put([]byte(metaFlushed), strconv.AppendInt(nil, time.Now().UnixMilli(), 10))
 	})
 }
-
-// Keys of the object store meta. Their values are decimal or hex digits.
-const (
-	metaFormat  = "format"
-	metaEpoch   = "epoch"
-	metaCreated = "created"
-	metaFlushed = "flushed"
-)

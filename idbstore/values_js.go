@@ -34,7 +34,7 @@ func errorProperty(v safejs.Value) error {
 		return failureOf(err)
 	}
 	if failure.IsNull() || failure.IsUndefined() {
-		return &engineError{"AbortError", "the transaction was aborted"}
+		return &engineError{abortError, "the transaction was aborted"}
 	}
 	return describe(failure)
 }
@@ -72,15 +72,22 @@ func (b binaryValues) toJS(data []byte) (safejs.Value, error) {
 	return array, failureOf(err)
 }
 
-// value reads a Uint8Array.
+// maxValue is more than Chromium stores in one value.
+const maxValue = 133 << 20
+
+// value reads a Uint8Array. Of anything else, which damage or another program has
+// put there, it makes no bytes, which nothing that Holdfast stores has.
 func (b binaryValues) value(v safejs.Value) ([]byte, error) {
+	if v.Type() != safejs.TypeObject {
+		return []byte{}, nil
+	}
 	n, err := v.Length()
-	if err != nil {
-		return nil, failureOf(err)
+	if err != nil || n < 0 || n > maxValue {
+		return []byte{}, nil
 	}
 	data := make([]byte, n)
 	if _, err := safejs.CopyBytesToGo(data, v); err != nil {
-		return nil, failureOf(err)
+		return []byte{}, nil
 	}
 	return data, nil
 }

@@ -117,6 +117,19 @@ func (b *bridge) delete(ctx context.Context, args arguments) (any, error) {
 	return nil, b.store.Delete(ctx, args.text(0))
 }
 
+// verify returns the damage as from, to, code and message in turn.
+func (b *bridge) verify(ctx context.Context, args arguments) (any, error) {
+	found, err := core.Verify(ctx, args.text(0), b.store)
+	if err != nil {
+		return nil, err
+	}
+	flat := make([]any, 0, 4*len(found.Damage))
+	for _, d := range found.Damage {
+		flat = append(flat, d.From, d.To, string(d.Code), d.Detail)
+	}
+	return map[string]any{"head": found.Head, "events": found.Events, "damage": flat, "snapshot": string(found.Snapshot)}, nil
+}
+
 func (b *bridge) health(arguments) (any, error) {
 	store, ok := b.store.(*idbstore.Store)
 	if !ok {

@@ -27,6 +27,7 @@ func main() {
 		"open":          b.background(b.open),
 		"conversations": b.background(b.list),
 		"delete":        b.background(b.delete),
+		"verify":        b.background(b.verify),
 		"close":         b.background(b.close),
 		"recover":       b.background(b.recover),
 		"receive":       b.background(b.receive),

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -50,6 +51,9 @@ func (s *stage) checkStream(h *handle, scanned []core.Entry) {
 			s.Fatalf("check: entry %d is %s, want sequence %d", i, show(entry), want)
 		}
 	}
+	if inspector, ok := h.DurableStore.(core.Inspector); ok {
+		s.checkInspected(inspector, name, scanned)
+	}
 	last := scanned[len(scanned)-1]
 	if entry, ok := h.readAt(name, last.Sequence); !ok || !same(entry, last) {
 		s.Fatalf("check: last entry is %s, present %t, want %s", show(entry), ok, show(last))
@@ -57,6 +61,23 @@ func (s *stage) checkStream(h *handle, scanned []core.Entry) {
 	if entry, ok := h.readAt(name, last.Sequence+1); ok {
 		s.Fatalf("check: %s is behind the last entry", show(entry))
 	}
+}
+
+// checkInspected checks that an inspection finds all of a stream, and no damage.
+func (s *stage) checkInspected(inspector core.Inspector, name string, scanned []core.Entry) {
+	s.Helper()
+	var found []core.Entry
+	for offset := uint64(0); ; {
+		part, err := inspector.Inspect(context.Background(), name, offset)
+		if err != nil || len(part.Damage) > 0 {
+			s.Fatalf("check: inspection of %.40q from %d: %+v, %v", name, offset, part.Damage, err)
+		}
+		if part.End == offset {
+			break
+		}
+		found, offset = append(found, part.Entries...), part.End
+	}
+	wantEntries(s, fmt.Sprintf("check: inspection of %.40q against scan", name), found, scanned)
 }
 
 // checkListed checks that listed begins with name and its head, unless only a

@@ -24,12 +24,12 @@ export async function profiles(context: BrowserContext): Promise<Row[]> {
   for (const name of [floorName, "Holdfast"]) {
     const spent = await onFreshPage(context, async (page, server) => {
       await openBench(page, server);
-      await page.evaluate(([peer, appends]) => bench.appends(peer, appends), [name, profiled] as const); // warms up
+      await page.evaluate(([peer, appends]) => bench.appendOnly(peer, appends), [name, profiled] as const); // warms up
       const session = await context.newCDPSession(page);
       await session.send("Profiler.enable");
       await session.send("Profiler.setSamplingInterval", { interval: intervalMicroseconds });
       await session.send("Profiler.start");
-      await page.evaluate(([peer, appends]) => bench.appends(peer, appends), [name, profiled] as const);
+      await page.evaluate(([peer, appends]) => bench.appendOnly(peer, appends), [name, profiled] as const);
       return spentIn(await stop(session));
     });
     const sum = [...spent.values()].reduce((a, b) => a + b, 0);

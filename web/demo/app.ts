@@ -44,7 +44,7 @@ export class App {
     this.#files = new Files(library, (name) => this.#frame.confirm(`Delete the file “${name}”?`, "Its text goes, in every tab. What was quoted from it stays."), this.#failed);
     this.#sidebar = new Sidebar({
       select: (chat) => this.#select(chat),
-      delete: (chat) => void this.#delete(chat).catch(this.#failed),
+      delete: (id) => void this.#delete(id).catch(this.#failed),
       create: () => this.#select(this.#chats.create()),
     });
     this.#composer = new Composer((text) => this.#send(text));
@@ -74,7 +74,7 @@ export class App {
   #show(changed: Chat): void {
     const { all } = this.#chats;
     const chat = this.#room?.chat;
-    this.#sidebar.show(all, chat);
+    this.#sidebar.show(all, chat, this.#chats.damaged);
     if (chat === undefined) return;
     this.#frame.show(chat.role, all.some(({ role }) => role === "here"));
     if (changed !== chat) return;
@@ -111,11 +111,11 @@ export class App {
     room.toEnd();
   }
 
-  async #delete(chat: Chat): Promise<void> {
+  async #delete(id: string): Promise<void> {
     const sure = await this.#frame.confirm("Delete this conversation?", "All its messages, steps and answers go, in every tab. This cannot be undone.");
     if (!sure) return;
-    await this.#chats.delete(chat);
+    await this.#chats.delete(id);
     this.#leaveWhatIsGone();
-    this.#sidebar.show(this.#chats.all, this.#room?.chat);
+    this.#sidebar.show(this.#chats.all, this.#room?.chat, this.#chats.damaged);
   }
 }

@@ -1,9 +1,9 @@
 // All conversations of this browser. Each is followed, and worked on, whichever of them is shown.
-import type { Conversation, Handler, Holdfast, HoldfastError, Message } from "@holdfast-dev/holdfast";
+import type { Conversation, Handler, Holdfast, HoldfastError, Message, Verification } from "@holdfast-dev/holdfast";
 import { agentOf, type Tools, type Turn } from "./agent/agent.js";
 import type { Bell } from "./bell.js";
 import { isHeldElsewhere } from "./holder.js";
-import { answerOf, isUnfinished, textOf } from "./message.js";
+import { answerOf, isDamage, isUnfinished, textOf } from "./message.js";
 
 const prefix = "chat/";
 
@@ -135,6 +135,7 @@ export class Chats {
   readonly #tools: Omit<Tools, "history">;
   readonly #listener: Listener;
   readonly #open = new Map<string, Chat>();
+  readonly #damaged = new Map<string, Verification>();
   #updating: Promise<void> = Promise.resolve();
 
   constructor(holdfast: Holdfast, bell: Bell, tools: Omit<Tools, "history">, listener: Listener) {
@@ -147,6 +148,11 @@ export class Chats {
   /** Those with messages, newest first. Ids begin with the time they were made at. */
   get all(): readonly Chat[] {
     return [...this.#open.values()].filter(({ messages }) => messages.length > 0).sort((a, b) => (a.id < b.id ? 1 : -1));
+  }
+
+  /** Those that cannot be opened, and why. */
+  get damaged(): readonly Verification[] {
+    return [...this.#damaged.values()];
   }
 
   /** Whether a chat has not been let go of. */
@@ -168,11 +174,23 @@ export class Chats {
 
   async #update(): Promise<void> {
     const stored = new Set((await this.#holdfast.conversations(prefix)).map(({ id }) => id));
-    for (const id of stored) if (!this.#open.has(id)) this.#keep(await this.#holdfast.recover(id));
+    for (const id of stored) if (!this.#open.has(id)) await this.#recover(id);
+    for (const id of this.#damaged.keys()) if (!stored.has(id)) this.#damaged.delete(id);
     for (const [id, chat] of this.#open) {
       if (stored.has(id) || chat.isFresh) continue;
       chat.leave();
       this.#open.delete(id);
+    }
+  }
+
+  /** Opens a chat. One that is damaged must not keep the others from opening. */
+  async #recover(id: string): Promise<void> {
+    try {
+      this.#keep(await this.#holdfast.recover(id));
+      this.#damaged.delete(id);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#damaged.set(id, await this.#holdfast.verify(id));
     }
   }
 
@@ -188,8 +206,8 @@ export class Chats {
     this.#bell.ring();
   }
 
-  async delete(chat: Chat): Promise<void> {
-    await this.#holdfast.delete(chat.id);
+  async delete(id: string): Promise<void> {
+    await this.#holdfast.delete(id);
     await this.update();
     this.#bell.ring();
   }

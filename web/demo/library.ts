@@ -2,7 +2,7 @@
 import { type Holdfast, HoldfastError } from "@holdfast-dev/holdfast";
 import type { Bell } from "./bell.js";
 import { type Document, type Found, search } from "./agent/search.js";
-import { textOf } from "./message.js";
+import { isDamage, textOf } from "./message.js";
 
 const prefix = "file/";
 const maxBytes = 2_000_000;
@@ -63,11 +63,22 @@ export class Library {
     return { files: documents.length, passages: search(documents, query) };
   }
 
+  /** The text of a file; undefined if it is damaged, which must not keep the others from being found. */
+  async #text(id: string): Promise<string | undefined> {
+    try {
+      return textOf((await this.#holdfast.recover(id)).state.messages.at(-1)?.body);
+    } catch (error) {
+      if (isDamage(error)) return undefined;
+      throw error;
+    }
+  }
+
   async #read(): Promise<Document[]> {
     const documents: Document[] = [];
     for (const { id, head } of await this.#holdfast.conversations(prefix)) {
       const version = `${id}\0${head}`;
-      const text = this.#texts.get(version) ?? textOf((await this.#holdfast.recover(id)).state.messages.at(-1)?.body);
+      const text = this.#texts.get(version) ?? (await this.#text(id));
+      if (text === undefined) continue;
       this.#texts.set(version, text);
       documents.push({ name: id.slice(prefix.length), text });
     }

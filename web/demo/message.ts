@@ -1,5 +1,5 @@
 // What the demo keeps in a message. The log is read as anybody's: it may hold other shapes.
-import type { Message } from "@holdfast-dev/holdfast";
+import { HoldfastError, type Message, type Verification } from "@holdfast-dev/holdfast";
 
 /** The text of a stored body. */
 export function textOf(body: unknown): string {
@@ -53,4 +53,15 @@ export function field(value: unknown, name: string): string | undefined {
 
 export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** Whether it says that what is stored is damaged, or of another release. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof HoldfastError && ["corrupt", "gap", "unsupported_version"].includes(error.code);
+}
+
+/** What is left of a damaged conversation, and what is not. */
+export function describeDamage({ head, events, damage }: Verification): string {
+  const lost = damage.map(({ from, to, code }) => `${from === to ? from : `${from} to ${to}`} (${code})`);
+  return `Damaged: ${events} of ${count(head, "event")} can be read, all but ${lost.join(", ")}`;
 }

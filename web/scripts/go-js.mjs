@@ -4,16 +4,11 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { dist, wasmExec } from "./build-info.mjs";
 
-// Text that begins with U+FEFF would reach the page without it, and be another name.
-const decoder = 'new TextDecoder("utf-8")';
-const script = wasmExec();
-if (script.split(decoder).length !== 2) throw new Error(`wasm_exec.js no longer has one ${decoder}: look how it decodes text now`);
-
 const license = readFileSync(new URL("go-license.txt", import.meta.url), "utf8");
 
 writeFileSync(
   join(dist, "go.js"),
   `/*! wasm_exec.js of the Go distribution:\n\n${license}*/\nexport function defineGo(globalThis, fs) {\n` +
-    `${script.replace(decoder, 'new TextDecoder("utf-8", { ignoreBOM: true })')}\nreturn globalThis.Go;\n}\n`,
+    `${wasmExec()}\nreturn globalThis.Go;\n}\n`,
 );
 copyFileSync(new URL("../src/go.d.ts", import.meta.url), join(dist, "go.d.ts"));

@@ -48,14 +48,20 @@ export class Appender {
     const appending: Appending = { tx, committing: false };
     let state = failed;
     // The end is an event of the transaction: request success is no commit (Indexed Database API 3.0, section 5.4).
-    tx.oncomplete = () => {
-      this.#appending.delete(call);
-      ended(call, committed);
+    // But if the record is refused behind the call of commit(), Firefox says `complete` although it has not stored it (seen
+    // with 153), and WebKit leaves the error of the transaction null (2.50).
+    let refusal: DOMException | null = null;
+    tx.onerror = ({ target }) => {
+      const { error } = target as IDBRequest;
+      if (error?.name !== "AbortError") refusal ??= error; // else the transaction knows why
     };
-    tx.onabort = () => {
+    const end = (now: number, error: DOMException | null): void => {
       this.#appending.delete(call);
-      ended(call, state, tx.error?.name, tx.error?.message);
+      if (error === null) ended(call, now);
+      else ended(call, now, error.name, error.message);
     };
+    tx.oncomplete = () => end(refusal === null ? committed : state, refusal);
+    tx.onabort = () => end(state, refusal ?? tx.error);
     try {
       const records = tx.objectStore(store);
       const least = bytes.slice(0, lower);

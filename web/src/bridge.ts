@@ -1,4 +1,5 @@
 import type { ErrorCode, Outcome } from "./errors.js";
+import type { Verification } from "./types.js";
 
 // The functions that the Go program offers, see wasm/main_js.go. Arguments are
 // not checked there.
@@ -37,6 +38,9 @@ export interface Opened {
   readonly expectedSeq: number;
 }
 
+/** What `verify` has found. The damage is from, to, code and message in turn. */
+export type Verified = Omit<Verification, "id" | "damage"> & { readonly damage: readonly (number | string)[] };
+
 /** Kinds of events, by the numbers of core.Kind. */
 export const eventKinds = { messageReceived: 1, processingStarted: 2, stepCompleted: 3, processingFinished: 4, errorOccurred: 5 } as const;
 
@@ -52,6 +56,7 @@ export interface Bridge {
   open(storage: string, database: string, defaultDurability: boolean, timeout: number, call: Call<null>): void;
   conversations(prefix: string, call: Call<(string | number)[]>): void;
   delete(id: string, call: Call<null>): void;
+  verify(id: string, call: Call<Verified>): void;
   close(call: Call<null>): void;
   recover(id: string, call: Call<Opened>): void;
   /** -2 is skip, -1 is start, any other the step to resume from. */

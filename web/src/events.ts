@@ -1,4 +1,5 @@
 import { decode } from "./decode.js";
+import { Lazy } from "./lazy.js";
 import type { ConversationEvent } from "./types.js";
 import { decodeValue, decodeValues } from "./values.js";
 
@@ -12,23 +13,29 @@ export function decodeEvents(bytes: Uint8Array): ConversationEvent[] {
     const common = { sequence, timestamp, eventId: hex(id), messageId };
     switch (kind) {
       case "message_received":
-        return { ...common, kind, receivedAt: number, body: decodeValue(data) };
+        return withDecoded({ ...common, kind, receivedAt: number }, "body", data, decodeValue);
       case "processing_started":
         return { ...common, kind, runner: data === null ? undefined : hex(data) };
       case "step_completed":
-        return { ...common, kind, step: number, name: text === "" ? undefined : text, output: decodeValue(data) };
+        return withDecoded({ ...common, kind, step: number, name: text === "" ? undefined : text }, "output", data, decodeValue);
       case "processing_finished":
-        return { ...common, kind, result: decodeValue(data) };
+        return withDecoded({ ...common, kind }, "result", data, decodeValue);
       case "error_occurred":
         return { ...common, kind, error: text };
       case "step_started":
         return { ...common, kind, step: number, name: text };
       case "step_streamed":
-        return { ...common, kind, step: number, name: text, offset, chunks: decodeValues(data) };
+        return withDecoded({ ...common, kind, step: number, name: text, offset }, "chunks", data, decodeValues);
       default:
         return { ...common, kind: kind as "message_cancelled" | "message_retried" | "processing_stopped" };
     }
   });
+}
+
+/** Adds a property that is decoded when it is first looked at: one that cannot be must not hide the other events. */
+function withDecoded<E extends object, K extends string, T>(event: E, key: K, data: Uint8Array | null, decoding: (data: Uint8Array | null) => T): E & Readonly<Record<K, T>> {
+  const lazy = new Lazy(data, decoding);
+  return Object.defineProperty(event, key, { get: () => lazy.value, enumerable: true }) as E & Readonly<Record<K, T>>;
 }
 
 function hex(bytes: Uint8Array): string {

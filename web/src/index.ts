@@ -18,6 +18,7 @@ export type {
   ConversationEvent,
   ConversationInfo,
   ConversationState,
+  Damage,
   Decision,
   Durability,
   Handler,
@@ -34,5 +35,6 @@ export type {
   StepOptions,
   Storable,
   Streamed,
+  Verification,
   Work,
 } from "./types.js";

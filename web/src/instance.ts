@@ -241,7 +241,9 @@ async function instantiate(module: WebAssembly.Module, imports: WebAssembly.Impo
   try {
     program = await WebAssembly.instantiate(module, imports);
   } catch (cause) {
-    throw cause instanceof WebAssembly.LinkError || cause instanceof TypeError ? foreign("the module", cause) : lost(cause);
+    // WebKit asks the Content-Security-Policy here, not when it compiles.
+    const refused = cause instanceof WebAssembly.LinkError || cause instanceof WebAssembly.CompileError || cause instanceof TypeError;
+    throw refused ? foreign("the module", cause) : lost(cause);
   }
   if (!("run" in program.exports && "resume" in program.exports)) throw foreign("the module");
   return program;

@@ -50,7 +50,8 @@ async function read(response: Response): Promise<WebAssembly.Module> {
     if (streaming) return await WebAssembly.compileStreaming(response);
     bytes = await response.arrayBuffer();
   } catch (cause) {
-    throw cause instanceof WebAssembly.CompileError ? foreign(name, cause) : unloadable(`${name} could not be read to its end`, cause);
+    // Fetching fails with one of these; compiling with a CompileError, or, of half a module in Firefox, with an InternalError.
+    throw cause instanceof TypeError || cause instanceof DOMException ? unloadable(`${name} could not be read to its end`, cause) : foreign(name, cause);
   }
   return compile(bytes, name);
 }

@@ -1,10 +1,10 @@
-import type { Call, Opened } from "./bridge.js";
+import type { Call, Opened, Verified } from "./bridge.js";
 import * as check from "./check.js";
 import { Registry } from "./conversation.js";
 import { errorOf, Instance } from "./instance.js";
 import { loadModule } from "./load.js";
 import { State } from "./state.js";
-import type { Conversation, ConversationInfo, Durability, Health, Holdfast, OpenOptions } from "./types.js";
+import type { Conversation, ConversationInfo, Damage, Durability, Health, Holdfast, OpenOptions, Verification } from "./types.js";
 
 const maxTimeout = 600_000;
 
@@ -36,6 +36,7 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
   }
   return new OpenStore(registry, settings);
 }
+
 
 interface Settings {
   readonly database: string;
@@ -78,6 +79,17 @@ class OpenStore implements Holdfast {
     await this.#registry.instance.call<null>((bridge, call) => bridge.delete(name, call));
   }
 
+  async verify(id: string): Promise<Verification> {
+    const name = check.name("verify", "id", id);
+    const { head, events, damage: flat, snapshot } = await this.#registry.instance.call((bridge, call: Call<Verified>) => bridge.verify(name, call));
+    const damage: Damage[] = [];
+    for (let i = 0; i < flat.length; i += 4) {
+      const [from, to, code, message] = flat.slice(i) as [number, number, Damage["code"], string];
+      damage.push({ from, to, code, message });
+    }
+    return { id: name, head, events, damage, snapshot };
+  }
+
   async health(): Promise<Health> {
     const { epoch = "", lastError } = this.#registry.instance.callNow((bridge) => bridge.health());
     const { storage, durability } = this.#settings;
@@ -100,10 +112,13 @@ class OpenStore implements Holdfast {
   async persist(): Promise<boolean> {
     this.#registry.instance.callNow((bridge) => bridge.health()); // rejects if the store is no longer open
     const manager = this.#settings.storage === "indexeddb" ? storageManager() : undefined;
-    // Workers can only ask whether it is so.
     if (manager === undefined) return false;
-    const granted = typeof manager.persist === "function" ? manager.persist() : manager.persisted();
-    return granted.catch(() => false);
+    // Workers can only ask whether it is so.
+    const answer = typeof manager.persist === "function" ? manager.persist() : manager.persisted();
+    // Firefox asks the user, who may never answer.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, this.#settings.timeout, false)));
+    return Promise.race([answer.catch(() => false), late]).finally(() => clearTimeout(timer));
   }
 
   close(): Promise<void> {

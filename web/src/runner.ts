@@ -217,14 +217,11 @@ async function streamed(
   context: StepContext,
   emit: (part: Uint8Array) => Promise<unknown>,
 ): Promise<Uint8Array | undefined> {
-  const source: unknown = await fn(context);
-  if (typeof source !== "object" || source === null || !(Symbol.asyncIterator in source)) {
-    throw new TerminalError("the function of a streaming step must return an async iterable, such as that of an async generator");
-  }
+  const source = iterable(await fn(context));
   const parts: Uint8Array[] = [];
   let text: string | undefined = "";
   let size = 0;
-  for await (const chunk of source as AsyncIterable<unknown>) {
+  for await (const chunk of source) {
     if (context.signal.aborted) throw context.signal.reason;
     const part = encodeValue("step", "a chunk", chunk);
     if (part === undefined) throw check.refuse("step", "a chunk must not be undefined");
@@ -234,6 +231,29 @@ async function streamed(
     await emit(part);
   }
   return text === undefined ? encodedArray(parts) : encodeValue("step", "the output", text);
+}
+
+function iterable(source: unknown): AsyncIterable<unknown> {
+  if (typeof source === "object" && source !== null) {
+    if (Symbol.asyncIterator in source) return source as AsyncIterable<unknown>;
+    if (source instanceof ReadableStream) return chunksOf(source);
+  }
+  throw new TerminalError("the function of a streaming step must return an async iterable, such as that of an async generator");
+}
+
+/** Does what iterating over a stream does by the standard (https://streams.spec.whatwg.org/#rs-asynciterator); WebKit lacks that. */
+async function* chunksOf(stream: ReadableStream<unknown>): AsyncGenerator {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel(); // nothing is left, unless it was broken off
+    reader.releaseLock();
+  }
 }
 
 function retryOptions(operation: string, given: Readonly<Record<"maxAttempts" | "backoff" | "timeout", unknown>>): Retry {

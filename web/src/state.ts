@@ -1,4 +1,5 @@
 import { decodeMulti } from "./decode.js";
+import { Lazy } from "./lazy.js";
 import { Table } from "./table.js";
 import type { ConversationState, Message, OpenStep, Step } from "./types.js";
 import { decodeValue, decodeValues } from "./values.js";
@@ -29,26 +30,6 @@ const inProgress = 1;
 const finished = 2;
 const failed = 8;
 const cancelled = 16;
-
-/** What `read` makes of a source, from when it is first looked at. */
-class Lazy<S, T> {
-  #source: S | undefined;
-  readonly #read: (source: S) => T;
-  #made: { readonly value: T } | undefined;
-
-  constructor(source: S, read: (source: S) => T) {
-    this.#source = source;
-    this.#read = read;
-  }
-
-  get value(): T {
-    if (this.#made === undefined) {
-      this.#made = { value: this.#read(this.#source as S) };
-      this.#source = undefined;
-    }
-    return this.#made.value;
-  }
-}
 
 class StoredStep implements Step {
   readonly index: number;

@@ -1,4 +1,4 @@
-import type { HoldfastError } from "./errors.js";
+import type { ErrorCode, HoldfastError } from "./errors.js";
 
 /**
  * The public contract of `@holdfast-dev/holdfast`, written by hand.
@@ -364,6 +364,33 @@ export interface ConversationInfo {
   readonly head: number;
 }
 
+/** A range of events that cannot be read. */
+export interface Damage {
+  /** The first and the last sequence. */
+  readonly from: number;
+  readonly to: number;
+  /** `"gap"`: not there. `"corrupt"`: damaged. `"unsupported_version"`: written by another release. */
+  readonly code: ErrorCode & ("corrupt" | "gap" | "unsupported_version");
+  /** What is wrong with the first of them. */
+  readonly message: string;
+}
+
+/** What {@link Holdfast.verify} has found. */
+export interface Verification {
+  readonly id: string;
+  /** The sequence that the next event gets. */
+  readonly head: number;
+  /** How many events can be read. Those before a deletion are gone, and do not count. */
+  readonly events: number;
+  /** What cannot be read, in order; nothing if all is well. */
+  readonly damage: readonly Damage[];
+  /**
+   * `"ok"`: the snapshot that saves `recover` a replay is whole, and the log gives the same state, unless it is damaged before that.
+   * `"damaged"` does no harm, since nothing depends on it. `"none"`: there is none, or one of another release.
+   */
+  readonly snapshot: "none" | "ok" | "damaged";
+}
+
 /** The state of the storage. */
 export interface Health {
   readonly storage: "indexeddb" | "memory";
@@ -392,9 +419,18 @@ export interface Holdfast {
    * conflict, refreshes, and finds it empty. Deleting an absent one does nothing.
    */
   delete(id: string): Promise<void>;
+  /**
+   * Reads the whole log of a conversation, goes on behind whatever is damaged, and tells what that is. It changes nothing.
+   * `create(id).events({ from, limit })` reads what is between the damage. A log that has lost its end looks like a shorter one, unless
+   * a snapshot goes further. Bodies and outputs are not looked into.
+   */
+  verify(id: string): Promise<Verification>;
   /** Reports on the storage. */
   health(): Promise<Health>;
-  /** Asks the browser not to evict the data. Resolves with whether it agreed. */
+  /**
+   * Asks the browser not to evict the data. Resolves with whether it agreed: `false` also if the user, whom Firefox
+   * asks, has not answered within the timeout of `open`. What they answer later shows in `health()`.
+   */
   persist(): Promise<boolean>;
   /** Stops what is processed, waits for the calls under way, then releases everything. Later calls reject with `closed`. */
   close(): Promise<void>;

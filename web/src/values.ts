@@ -48,16 +48,51 @@ export function encodedArray(items: readonly Uint8Array[]): Uint8Array {
 /** The inverse of {@link encodeValue}. */
 export function decodeValue(bytes: Uint8Array | null): unknown {
   if (bytes === null || bytes.byteLength === 0) return undefined;
-  return read(() => decode(bytes));
+  return read(bytes, () => decode(bytes));
 }
 
 /** Decodes values that follow one another. */
 export function decodeValues(bytes: Uint8Array | null): readonly unknown[] {
-  return bytes === null ? [] : read(() => [...decodeMulti(bytes)]);
+  return bytes === null ? [] : read(bytes, () => [...decodeMulti(bytes)]);
 }
 
-function read<T>(decoding: () => T): T {
+/** Of each type from hex c0 to df: how many bytes tell its length, and how many it has besides. */
+const lengthBytes = "00001241240000000000000001242424";
+const fixedBytes = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, 0, 0, 0, 0, 0, 0, 0];
+
+/**
+ * Walks through msgpack: the decoder makes an array as long as its head claims, and goes to any depth. Here all that is
+ * claimed must fit into the bytes that are left.
+ */
+function checkClaims(bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength); // throws when read beyond its end
+  const open: number[] = []; // how many items are still to come in each array or map around
+  let due = 0; // their sum
+  for (let at = 0; at < view.byteLength; ) {
+    while (open.at(-1) === 0) open.pop();
+    const around = open.pop();
+    if (around !== undefined) {
+      open.push(around - 1);
+      due--;
+    }
+    const type = view.getUint8(at++);
+    let items = 0;
+    if (type >= 0xc0 && type < 0xe0) {
+      const size = Number(lengthBytes[type - 0xc0]);
+      const length = size === 0 ? 0 : size === 1 ? view.getUint8(at) : size === 2 ? view.getUint16(at) : view.getUint32(at);
+      at += size + (fixedBytes[type - 0xc0] ?? 0);
+      if (type < 0xdc) at += length;
+      else items = type < 0xde ? length : 2 * length;
+    } else if (type >= 0xa0 && type < 0xc0) at += type & 0x1f;
+    else if (type >= 0x80 && type < 0xa0) items = type < 0x90 ? 2 * (type & 0x0f) : type & 0x0f;
+    // What a streaming step returns is an array around its chunks.
+    if ((due += items) > view.byteLength - at || (items > 0 && open.push(items) > maxDepth + 1)) throw new RangeError("it claims more than it has, or is nested too deep");
+  }
+}
+
+function read<T>(bytes: Uint8Array, decoding: () => T): T {
   try {
+    checkClaims(bytes);
     return decoding();
   } catch (cause) {
     throw new HoldfastError("corrupt", "holdfast: corrupt: a stored body or output is not msgpack; another program may have written it", { cause });

@@ -31,6 +31,31 @@ test("a commit that was lost without a reason is sent once more", async ({ holdf
   expect(facts).toEqual([0, 1, 2]);
 });
 
+test("a request that is refused behind the call of commit() undoes its whole transaction, and nothing is acknowledged", async ({ holdfast }) => {
+  const facts = await holdfast.evaluate(async (holdfast) => {
+    const [c, other] = [holdfast.create("c"), holdfast.create("other")];
+    for (let i = 0; i < 3; i++) await c.recordStepCompleted("m", i);
+    await other.recordProcessingStarted("m");
+    const taken = (await told.idb((await told.objectStore("holdfast", "records")).getAllKeys())).at(-1);
+    const { add } = IDBObjectStore.prototype; // oxlint-disable-line typescript/unbound-method
+    IDBObjectStore.prototype.add = function (value) {
+      return add.call(this, value, taken);
+    };
+    const appended = await told.failure(c.recordStepCompleted("m", 3));
+    const deleted = await told.failure(holdfast.delete("c"));
+    IDBObjectStore.prototype.add = add;
+    const kinds = async (id: string): Promise<string[]> => (await holdfast.create(id).events()).map(({ kind }) => kind);
+    return { appended: appended?.code, deleted: deleted?.code, c: await kinds("c"), other: await kinds("other"), next: await c.recordStepCompleted("m", 3) };
+  });
+  expect(facts).toEqual({
+    appended: "sequence_conflict", // which is what a key that is taken means
+    deleted: "sequence_conflict",
+    c: Array.from({ length: 3 }, () => "step_completed"),
+    other: ["processing_started"],
+    next: 3,
+  });
+});
+
 test("nothing is acknowledged before the transaction is complete", async ({ holdfast }) => {
   const order = await holdfast.evaluate(async (holdfast) => {
     const order: string[] = [];

@@ -6,7 +6,7 @@ import type { Page } from "@playwright/test";
 import { dist } from "../scripts/build-info.mjs";
 import { type Failure, expect, test } from "./harness/holdfast.js";
 import { type Answer as ServerAnswer, strictPolicy } from "./harness/server.js";
-import { until } from "./harness/browser.js";
+import { until } from "./harness/group.js";
 import type { Answer } from "./pages/worker.js";
 
 const path = "/dist/holdfast.wasm";
@@ -50,7 +50,8 @@ test("nothing runs at import, and neither import nor open adds anything to the p
     const spy = (object: object, name: string): void => {
       const original = Reflect.get(object, name) as (...args: unknown[]) => unknown;
       Reflect.set(object, name, function (this: unknown, ...args: unknown[]) {
-        calls.push(name);
+        // What drives the page may call it too, and has no address here.
+        if (new Error().stack?.includes(location.origin)) calls.push(name);
         return Reflect.apply(original, this, args);
       });
     };

@@ -198,16 +198,18 @@ onEachStore(() => {
       expect(persisted).toEqual([false, undefined]);
       expect(relaxed).toEqual({ storage, durability: "default", ...nothing });
     } else {
+      // WebKitGTK has no StorageManager to ask.
+      const told = await home.evaluate(() => "storage" in navigator);
       expect(health).toEqual({
         storage,
         durability: "strict",
-        persisted: false,
-        usage: expect.any(Number),
-        quota: expect.any(Number),
+        persisted: told ? false : undefined,
+        usage: told ? expect.any(Number) : undefined,
+        quota: told ? expect.any(Number) : undefined,
         epoch: expect.stringMatching(/^[0-9a-f]{32}$/),
         lastError: undefined,
       });
-      expect(persisted[0]).toBe(persisted[1]);
+      expect(persisted).toEqual(told ? [persisted[0], persisted[0]] : [false, undefined]);
       expect(relaxed).toMatchObject({ durability: "default", epoch: health.epoch });
     }
   });

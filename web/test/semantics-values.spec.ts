@@ -194,7 +194,7 @@ onEachStore(() => {
         for (const [i, message] of state.messages.entries()) {
           const output = message.steps[0]?.output as string | Uint8Array | undefined;
           const wanted = value(i);
-          const same = output?.length === wanted.length && [...output].every((item, at) => item === wanted[at]);
+          const same = typeof wanted === "string" ? output === wanted : output instanceof Uint8Array && output.length === wanted.length && output.every((item) => item === i);
           if (!same || message.body !== "small" || message.error !== "ü".repeat((sizes[i] ?? 0) / 10)) wrong.push(`${name}: ${message.id}`);
         }
       }

@@ -81,7 +81,7 @@ test("a tab that knows only the beginning of what another one appended at once g
   expect((await log(b)).length).toBe(6);
 });
 
-test("a page and its worker in lock-step", async ({ page, server }) => {
+test("a page and its worker in lock-step", { tag: "@chromium" }, async ({ page, server }) => {
   server.answer("/worker.js", { body: "export {}" });
   const starting = page.waitForEvent("worker");
   await page.evaluate(() => void new Worker("/worker.js", { type: "module" }));
@@ -194,7 +194,7 @@ test("a page that comes back from the back/forward cache catches up and appends"
   expect(await messages(a)).toEqual(await messages(b));
 });
 
-test("a frozen tab keeps nobody waiting, and follows again when it thaws", async ({ backend, profile, server }) => {
+test("a frozen tab keeps nobody waiting, and follows again when it thaws", { tag: "@chromium" }, async ({ backend, profile, server }) => {
   const running = await launchBrowser({ backend, userDataDir: profile, lifelike: true });
   const page = await running.newPage();
   await page.goto(server.origin);

@@ -23,7 +23,7 @@ export function oneByOne(rounds: number): Contest {
 }
 
 /** Appends to a log of its own, with the default durability. */
-export async function appends(name: string, count: number): Promise<void> {
+export async function appendOnly(name: string, count: number): Promise<void> {
   const peer = peers.find((one) => one.name === name);
   if (peer === undefined) throw new Error(`there is no peer ${name}`);
   const log = await peer.open("appends", "default");

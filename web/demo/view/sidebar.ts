@@ -1,11 +1,12 @@
 // The list of conversations.
+import type { Verification } from "@holdfast-dev/holdfast";
 import type { Chat, Role } from "../chats.js";
-import { excerpt } from "../message.js";
+import { describeDamage, excerpt } from "../message.js";
 import { byId, el, setText } from "./dom.js";
 
 export interface SidebarActions {
   select(chat: Chat): void;
-  delete(chat: Chat): void;
+  delete(id: string): void;
   create(): void;
 }
 
@@ -23,6 +24,7 @@ interface Row {
 
 export class Sidebar {
   readonly #list = byId("chats", HTMLOListElement);
+  readonly #damaged = byId("damaged", HTMLOListElement);
   readonly #rows = new Map<string, Row>();
   readonly #actions: SidebarActions;
 
@@ -31,7 +33,7 @@ export class Sidebar {
     byId("new", HTMLButtonElement).addEventListener("click", () => actions.create());
   }
 
-  show(chats: readonly Chat[], selected: Chat | undefined): void {
+  show(chats: readonly Chat[], selected: Chat | undefined, damaged: readonly Verification[]): void {
     for (const [id, { item }] of this.#rows) {
       if (chats.some((chat) => chat.id === id)) continue;
       item.remove();
@@ -48,6 +50,14 @@ export class Sidebar {
       else row.open.removeAttribute("aria-current");
       if (this.#list.children[place] !== row.item) this.#list.insertBefore(row.item, this.#list.children[place] ?? null);
     }
+    this.#damaged.hidden = damaged.length === 0;
+    this.#damaged.replaceChildren(...damaged.map((found) => this.#damagedRow(found)));
+  }
+
+  #damagedRow(found: Verification): HTMLLIElement {
+    const remove = el("button", { type: "button", class: "dismiss", "aria-label": "Delete the damaged conversation" }, "×");
+    remove.addEventListener("click", () => this.#actions.delete(found.id));
+    return el("li", { "data-role": "damaged" }, el("p", { class: "entry" }, describeDamage(found)), remove);
   }
 
   #row(chat: Chat): Row {
@@ -58,7 +68,7 @@ export class Sidebar {
       const open = el("button", { type: "button", class: "entry" }, title, role);
       const remove = el("button", { type: "button", class: "dismiss" }, "×");
       open.addEventListener("click", () => this.#actions.select(chat));
-      remove.addEventListener("click", () => this.#actions.delete(chat));
+      remove.addEventListener("click", () => this.#actions.delete(chat.id));
       row = { item: el("li", {}, open, remove), open, title, role, remove };
       this.#rows.set(chat.id, row);
     }

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { type Browser, type BrowserContext, chromium, type Page } from "@playwright/test";
+import { Group } from "./group.js";
 
 /** What Chromium keeps IndexedDB in. */
 export type Backend = "leveldb" | "sqlite";
@@ -35,10 +36,18 @@ const flags = [
 const startDeadline = 30_000;
 const endDeadline = 10_000;
 
+/** A kind of browser. */
+export interface Engine {
+  readonly launch: (options: LaunchOptions) => Promise<RunningBrowser>;
+}
+
 export interface LaunchOptions {
+  /** Of Chromium. */
   readonly backend: Backend;
   /** The profile. Start on the same one again, and what was committed is there. */
   readonly userDataDir: string;
+  /** How much an origin may store. */
+  readonly quota?: { readonly origin: string; readonly bytes: number };
   /** More flags for the browser. */
   readonly args?: readonly string[];
   /** The command that runs the browser, such as one which traces it. */
@@ -71,20 +80,15 @@ export async function launchBrowser(options: LaunchOptions): Promise<RunningBrow
   const env = process.platform === "linux" ? { ...process.env, TMPDIR: temporary } : process.env;
   const [command = chrome, ...rest] = [...(options.under ?? []), chrome, ...args];
   const child = spawn(command, rest, { detached: true, env, stdio: ["ignore", "ignore", "pipe"] });
-  const gone = exit(child);
-  // A run that is broken off must not leave browsers behind.
-  const abandoned = (): void => killGroup(child);
-  process.once("exit", abandoned);
-  void gone.then(() => process.off("exit", abandoned));
+  const group = new Group(child);
   try {
     const endpoint = await devtools(child);
     const browser = await chromium.connectOverCDP(endpoint, { noDefaults: options.lifelike ?? false });
     const context = browser.contexts()[0];
     if (context === undefined) throw new Error("the browser has no default context");
+    if (options.quota !== undefined) await limit(context, options.quota);
     const kill = async (): Promise<void> => {
-      killGroup(child);
-      await gone;
-      await until(() => groupIsGone(child), endDeadline, "the killed browser has processes left");
+      await group.kill();
       await browser.close(); // of this end of the connection
     };
     return {
@@ -95,13 +99,12 @@ export async function launchBrowser(options: LaunchOptions): Promise<RunningBrow
       close: async () => {
         const session = await browser.newBrowserCDPSession();
         await session.send("Browser.close").catch(() => undefined); // the answer may be lost with the browser
-        await Promise.race([gone, after(endDeadline, undefined, { ref: false })]);
+        await Promise.race([group.ended, after(endDeadline, undefined, { ref: false })]);
         await kill();
       },
     };
   } catch (error) {
-    killGroup(child);
-    await gone;
+    await group.kill();
     throw error;
   }
 }
@@ -120,6 +123,14 @@ export function backendOnDisk(userDataDir: string): Backend | undefined {
   return [...found][0];
 }
 
+/** Holds as long as the connection to the page that the browser started with. */
+async function limit(context: BrowserContext, { origin, bytes }: NonNullable<LaunchOptions["quota"]>): Promise<void> {
+  const [page] = context.pages();
+  if (page === undefined) throw new Error("the browser has started without a page");
+  const session = await context.newCDPSession(page);
+  await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: bytes });
+}
+
 /** The address on which the browser can be driven. It says so on its standard error; the profile's file could be an old one. */
 function devtools(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -136,50 +147,4 @@ function devtools(child: ChildProcess): Promise<string> {
     child.once("error", (error) => fail(`could not be started: ${error.message}`));
     child.once("exit", (code, signal) => fail(`ended with ${signal ?? code}`));
   });
-}
-
-function exit(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    child.once("exit", () => resolve());
-    child.once("error", () => resolve());
-  });
-}
-
-function killGroup(child: ChildProcess): void {
-  try {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-  } catch {
-    // Gone already.
-  }
-}
-
-/** Whether no process of the group runs. Zombies do not count: in a container nobody may ever fetch them. */
-function groupIsGone(child: ChildProcess): boolean {
-  if (process.platform === "linux") {
-    return readdirSync("/proc").every((pid) => {
-      if (!/^\d+$/.test(pid)) return true;
-      try {
-        // pid (name) state parent group …
-        const [state, , group] = readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "").split(" ");
-        return state === "Z" || state === "X" || group !== String(child.pid);
-      } catch {
-        return true;
-      }
-    });
-  }
-  try {
-    process.kill(-(child.pid ?? 0), 0);
-    return false;
-  } catch {
-    return true;
-  }
-}
-
-/** Waits for a condition, looking again every few milliseconds. */
-export async function until(condition: () => boolean | Promise<boolean>, deadline: number, otherwise: string): Promise<void> {
-  const end = performance.now() + deadline;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`${otherwise} after ${deadline} ms`);
-    await after(5);
-  }
 }

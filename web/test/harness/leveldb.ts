@@ -2,7 +2,7 @@
 // header alone at the end of the log. That is no harm yet: the next browser reads up to there. But it then writes on
 // behind the header, and the browser after that takes what it finds for corruption and deletes all of the origin's
 // IndexedDB. So says no specification, and the SQLite backend does not do it; see once/torn.spec.ts.
-import { readdirSync, readFileSync, truncateSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 
 const block = 32_768;
@@ -14,6 +14,7 @@ const last = 4;
 /** The log that the next browser reads; undefined if the profile has no LevelDB with an IndexedDB. */
 export function logOf(profile: string): string | undefined {
   const folder = join(profile, "Default", "IndexedDB");
+  if (!existsSync(folder)) return undefined; // another engine's
   const logs = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => /\.leveldb\/\d+\.log$/.test(name));
   const newest = logs.sort().at(-1);
   return newest === undefined ? undefined : join(folder, newest);

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, test as base } from "@playwright/test";
-import { type Backend, launchBrowser, type RunningBrowser } from "./browser.js";
+import { type Backend, type Engine, launchBrowser, type RunningBrowser } from "./browser.js";
 import { Server } from "./server.js";
 
 export { expect } from "@playwright/test";
@@ -22,6 +22,8 @@ export interface Fixtures {
 export interface WorkerFixtures {
   /** Set by the project. */
   backend: Backend;
+  /** Set by `make engines`. The pages of other engines can do what the specs named there need. Default: Chromium. */
+  engine: Engine;
   /** Shared by the tests of a worker. */
   browser: Browser;
 }
@@ -30,11 +32,12 @@ const remove = (folder: string): Promise<void> => rm(folder, { recursive: true, 
 
 export const test = base.extend<Fixtures, WorkerFixtures>({
   backend: ["leveldb", { option: true, scope: "worker" }],
+  engine: [{ launch: launchBrowser }, { option: true, scope: "worker" }],
 
   browser: [
-    async ({ backend }, use) => {
+    async ({ backend, engine }, use) => {
       const userDataDir = await mkdtemp(join(tmpdir(), "holdfast-"));
-      const running = await launchBrowser({ backend, userDataDir });
+      const running = await engine.launch({ backend, userDataDir });
       await use(running.browser);
       await running.kill();
       await remove(userDataDir);
@@ -67,10 +70,10 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     await remove(folder);
   },
 
-  launch: async ({ backend, profile }, use) => {
+  launch: async ({ backend, engine, profile }, use) => {
     const started: RunningBrowser[] = [];
     await use(async (...args) => {
-      const running = await launchBrowser({ backend, userDataDir: profile, args });
+      const running = await engine.launch({ backend, userDataDir: profile, args });
       started.push(running);
       return running;
     });

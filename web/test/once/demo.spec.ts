@@ -1,5 +1,5 @@
 // The demo in one tab: answers in steps, crashed in the middle of what it does, hostile content, failures.
-import { addSamples, answer, banner, finished, message, names, once, question, recovered, role, running, say, step, stories, stranger, test, visit } from "../harness/demo.js";
+import { addSamples, answer, banner, chats, finished, message, names, once, question, recovered, role, running, say, step, stories, stranger, test, visit } from "../harness/demo.js";
 import { expect } from "../harness/test.js";
 
 const hostile = `<img src=x onerror=ran()><script>ran()</script>`;
@@ -183,4 +183,50 @@ test("failures are told with their code, and with the way on", async ({ complain
   await finished(page);
   await finished(page, 1);
   expect(await stories(await stranger(await context.newPage(), server))).toEqual([once, once]);
+});
+
+test("a damaged conversation is shown as such, and the others work", async ({ page, server }) => {
+  await visit(page, server);
+  await addSamples(page);
+  await say(page, "Which conversation is damaged?");
+  await finished(page);
+  await page.getByRole("button", { name: "New" }).click();
+  await say(page, question);
+  await finished(page);
+  // The record of the first conversation's first event, and a file's.
+  const lost = await page.evaluate(
+    () =>
+      new Promise<number>((resolve) => {
+        const opening = indexedDB.open("holdfast-demo");
+        opening.onsuccess = () => {
+          const records = opening.result.transaction("records", "readwrite").objectStore("records");
+          let first: string | undefined;
+          let removed = 0;
+          records.openCursor().onsuccess = ({ target }) => {
+            const cursor = (target as IDBRequest<IDBCursorWithValue | null>).result;
+            if (cursor === null) return resolve(removed);
+            const [name = ""] = new TextDecoder().decode(cursor.key as ArrayBuffer).split("\0");
+            const damaged = name.startsWith("chat/") ? first === undefined : name === "file/tides.md";
+            if (damaged) {
+              removed++;
+              cursor.update(new Uint8Array(20));
+            }
+            if (name.startsWith("chat/")) first ??= name;
+            cursor.continue();
+          };
+        };
+      }),
+  );
+  expect(lost).toBe(2);
+  await page.reload();
+  await expect(page.locator("#damaged > li")).toHaveText(/^Damaged: \d+ of \d+ events can be read, all but 0( to \d+)? \(corrupt\)×$/);
+  await expect(chats(page)).toHaveCount(1);
+  await expect(banner(page)).toContainText(/Recovered \d+ events/);
+  await say(page, "And what does a storm do?");
+  await finished(page, 1);
+  await expect(step(page, "search", 1)).toContainText("in 2 files");
+  await page.getByRole("button", { name: "Delete the damaged conversation" }).click();
+  await page.getByRole("button", { name: "Delete", exact: true }).click();
+  await expect(page.locator("#damaged")).toBeHidden();
+  await expect(chats(page)).toHaveCount(1);
 });

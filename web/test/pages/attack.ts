@@ -54,6 +54,7 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...of("conversations", (prefix) => store.conversations(prefix)),
       // Not of the conversation under attack.
       ...of("delete", (id) => (id === "target" ? undefined : store.delete(id))),
+      ...of("verify", (id) => store.verify(id)),
       ...of("health", (extra) => (store.health as (extra: unknown) => unknown).call(store, extra)),
       ...of("persist", (extra) => (store.persist as (extra: unknown) => unknown).call(store, extra)),
       { name: "close, attacked by itself", call: () => undefined },

@@ -1,0 +1,42 @@
+package idbstore
+
+import (
+	"strconv"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// identity tells one database from its successor of the same name.
+type identity struct {
+	format int
+	epoch  string // in hex
+}
+
+// Keys of the object store meta. Their values are decimal or hex digits.
+const (
+	metaFormat  = "format"
+	metaEpoch   = "epoch"
+	metaCreated = "created"
+	metaFlushed = "flushed"
+)
+
+// maxEpoch is more digits than an epoch has.
+const maxEpoch = 64
+
+// decodeIdentity reads what a database that has our object stores says of itself.
+// Of another format than ours nothing else is looked at.
+func decodeIdentity(format, epoch []byte) (identity, error) {
+	n, err := strconv.Atoi(string(format))
+	if err == nil && n > formatVersion {
+		return identity{format: n}, nil
+	}
+	hex := len(epoch) > 0 && len(epoch) <= maxEpoch
+	for _, digit := range epoch {
+		hex = hex && (digit >= '0' && digit <= '9' || digit >= 'a' && digit <= 'f')
+	}
+	if err != nil || n < 1 || !hex {
+		return identity{}, &core.Error{Code: core.ErrCorrupt,
+			Detail: "the database does not say what format it has, or which database it is"}
+	}
+	return identity{n, string(epoch)}, nil
+}

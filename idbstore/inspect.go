@@ -1,0 +1,117 @@
+package idbstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// inspectEntries is how many entries of a stream are inspected in one
+// transaction, and then those of a few more records.
+const inspectEntries = 2048
+
+// Inspect implements [core.Inspector]. A record that cannot be read is known by
+// its key, which says where it ends; where it begins is not known, so it is
+// taken to begin where the one before it ends.
+func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core.Inspection, error) {
+	const op = "inspect"
+	if err := core.CheckName(op, stream); err != nil {
+		return core.Inspection{}, err
+	}
+	offset = min(offset, core.MaxSequence)
+	part, err := s.inspect(ctx, op, stream, offset)
+	if unreadable(err) {
+		return s.inspectOne(ctx, op, stream, offset)
+	}
+	return part, err
+}
+
+// inspect reads many records at once.
+func (s *Store) inspect(ctx context.Context, op, stream string, offset uint64) (part core.Inspection, err error) {
+	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
+		part = core.Inspection{End: offset}
+		rest, page := recordsFrom(stream, offset), firstPage
+		for len(part.Entries) < inspectEntries {
+			askedKeys, askedValues := tx.keys(rest, page), tx.values(rest, page)
+			keys, err := askedKeys.wait(ctx)
+			if err != nil {
+				return err
+			}
+			values, err := askedValues.wait(ctx)
+			if err != nil {
+				return err
+			}
+			size := 0
+			for i, key := range keys {
+				var value []byte
+				if i < len(values) {
+					value = values[i]
+				}
+				size += len(value)
+				inspectRecord(&part, stream, key, value, part.End == offset)
+			}
+			if len(keys) < page {
+				return nil
+			}
+			rest.lower = append(keys[len(keys)-1], 0)
+			page = nextPage(len(keys), size)
+		}
+		return nil
+	})
+	if err != nil {
+		return core.Inspection{}, err
+	}
+	return part, nil
+}
+
+// inspectOne inspects one record, which the browser may not be able to read. What
+// is behind it may be whole.
+func (s *Store) inspectOne(ctx context.Context, op, stream string, offset uint64) (core.Inspection, error) {
+	part := core.Inspection{End: offset}
+	var keys [][]byte
+	err := s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) (err error) {
+		keys, err = tx.keys(recordsFrom(stream, offset), 1).wait(ctx)
+		return err
+	})
+	if err != nil || len(keys) == 0 {
+		return part, err
+	}
+	var value []byte
+	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) (err error) {
+		value, err = tx.get(keys[0]).wait(ctx)
+		return err
+	})
+	switch {
+	case unreadable(err):
+		value = nil
+	case err != nil:
+		return part, err
+	}
+	inspectRecord(&part, stream, keys[0], value, true)
+	return part, nil
+}
+
+// inspectRecord adds a record to part.
+func inspectRecord(part *core.Inspection, stream string, key, value []byte, first bool) {
+	_, end, deleted, ok := parseKey(key)
+	if !ok || end <= part.End {
+		part.Damage = append(part.Damage, core.Damage{From: part.End, To: part.End, Code: core.ErrCorrupt,
+			Detail: "before it the database has a key that Holdfast did not write"})
+		return
+	}
+	r, err := decodeRecord(stream, value)
+	if err == nil && (r.end() != end || r.deleted != deleted || r.first < part.End && !first) {
+		err = &core.Error{Code: core.ErrCorrupt,
+			Detail: fmt.Sprintf("a record of sequences %d to %d stands in the wrong place", r.first, r.end()-1)}
+	}
+	var failure *core.Error
+	if errors.As(err, &failure) {
+		part.Damage = append(part.Damage, core.Damage{From: part.End, To: end - 1, Code: failure.Code, Detail: failure.Detail})
+	} else {
+		part.Entries = r.appendTo(part.Entries, part.End, math.MaxInt)
+	}
+	part.End = end
+}

@@ -1,0 +1,154 @@
+// Damage is told by verify, and stays where it is: other conversations, and other messages, do not suffer from it.
+import type { Holdfast, Verification } from "@holdfast-dev/holdfast";
+import type { JSHandle } from "@playwright/test";
+import { expect, onEachStore, test } from "./harness/holdfast.js";
+import { messageRecord, recordKey } from "./harness/record.js";
+
+/** Puts a value under a key of the records, behind Holdfast's back; without one, removes it. */
+async function put(holdfast: JSHandle<Holdfast>, key: Uint8Array, value?: Uint8Array | string): Promise<void> {
+  await holdfast.evaluate(
+    async (_, [key, value]) => {
+      const store = await told.objectStore("holdfast", "records");
+      const bytes = new Uint8Array(key);
+      if (value === undefined) await told.idb(store.delete(bytes));
+      else await told.idb(store.put(typeof value === "string" ? value : new Uint8Array(value), bytes));
+    },
+    [[...key], typeof value === "object" ? [...value] : value] as const,
+  );
+}
+
+/** Conversations of six events in six records, by id. */
+async function fill(holdfast: JSHandle<Holdfast>, ...ids: string[]): Promise<void> {
+  await holdfast.evaluate(async (holdfast, ids) => {
+    for (const id of ids) {
+      const c = holdfast.create(id);
+      for (let i = 0; i < 6; i++) await c.recordMessageReceived({ id: `m${i}`, body: { text: `${id} ${i}` } });
+    }
+  }, ids);
+}
+
+const verify = (holdfast: JSHandle<Holdfast>, id: string): Promise<Verification> => holdfast.evaluate((holdfast, id) => holdfast.verify(id), id);
+
+onEachStore(() => {
+  test("a whole conversation, a deleted one and an absent one have no damage", async ({ holdfast }) => {
+    await fill(holdfast, "whole", "deleted");
+    await holdfast.evaluate((holdfast) => holdfast.delete("deleted"));
+    expect(await verify(holdfast, "whole")).toEqual({ id: "whole", head: 6, events: 6, damage: [], snapshot: "none" });
+    expect(await verify(holdfast, "deleted")).toEqual({ id: "deleted", head: 7, events: 0, damage: [], snapshot: "none" });
+    expect(await verify(holdfast, "absent")).toEqual({ id: "absent", head: 0, events: 0, damage: [], snapshot: "none" });
+  });
+});
+
+test("verify tells all damage of a conversation, what is between can be read, and the others work", async ({ holdfast }) => {
+  await fill(holdfast, "a", "damaged", "z");
+  await put(holdfast, recordKey("damaged", 1), "not bytes");
+  await put(holdfast, recordKey("damaged", 3));
+  await put(holdfast, recordKey("damaged", 5), Buffer.from("rubbish and more"));
+  await put(holdfast, Buffer.from("no key of Holdfast"), Buffer.from("rubbish"));
+  const facts = await holdfast.evaluate(async (holdfast) => {
+    const c = holdfast.create("damaged");
+    const failures = await Promise.all([holdfast.recover("damaged"), c.refresh(), c.events()].map((call) => told.failure(call)));
+    const between = [await c.events({ from: 1, limit: 1 }), await c.events({ from: 5 })].flat().map(({ sequence }) => sequence);
+    const others: unknown[] = [];
+    for (const id of ["a", "z"]) {
+      const other = await holdfast.recover(id);
+      others.push(other.state.messages.length, await other.recordProcessingStarted("m0"), (await holdfast.verify(id)).damage.length);
+    }
+    return { codes: failures.map((failure) => failure?.code), between, others, listed: await holdfast.conversations() };
+  });
+  expect(facts).toEqual({
+    codes: ["corrupt", "corrupt", "corrupt"],
+    between: [1, 5],
+    others: [6, 6, 0, 6, 6, 0],
+    listed: ["a", "damaged", "z"].map((id) => ({ id, head: id === "damaged" ? 6 : 7 })),
+  });
+  expect(await verify(holdfast, "damaged")).toEqual({
+    id: "damaged",
+    head: 6,
+    events: 3,
+    damage: [
+      { from: 0, to: 0, code: "corrupt", message: expect.stringContaining("too short") },
+      { from: 2, to: 2, code: "gap", message: expect.any(String) },
+      { from: 4, to: 4, code: "corrupt", message: expect.stringContaining("checksum") },
+    ],
+    snapshot: "none",
+  });
+});
+
+test("a runner of a damaged conversation ends with what is wrong, and those of others work", async ({ holdfast }) => {
+  await fill(holdfast, "damaged", "whole");
+  await put(holdfast, recordKey("damaged", 3));
+  const facts = await holdfast.evaluate(async (holdfast) => {
+    const error = await new Promise<unknown>((resolve) => {
+      holdfast.create("damaged").process(() => undefined, { onError: ({ code }) => resolve(code) });
+    });
+    const whole = await holdfast.recover("whole");
+    const done = new Promise<number>((resolve) => {
+      whole.subscribe(() => whole.state.messages.every(({ status }) => status === "finished") && resolve(whole.state.messages.length));
+    });
+    const stop = whole.process(() => "done");
+    const finished = await done;
+    await stop();
+    return { error, finished };
+  });
+  expect(facts).toEqual({ error: "gap", finished: 6 });
+});
+
+test("a stored body that cannot be decoded is `corrupt`, and hides no other message", async ({ holdfast }) => {
+  await fill(holdfast, "c");
+  const hostile: readonly Uint8Array[] = [
+    Buffer.from([0xc1]), // no msgpack
+    Buffer.from("dd01ffffff", "hex"), // an array of 33,554,431, of which nothing is there
+    Buffer.from("dd0000ffff".repeat(10_000), "hex"),
+    Buffer.from("c6ffffffff", "hex"),
+    Buffer.alloc(100_000, 0x91), // 100,000 levels
+    Buffer.from("c70cff", "hex"), // half a date
+  ];
+  for (const [i, body] of hostile.entries()) await put(holdfast, recordKey("c", 7 + i), messageRecord("c", 6 + i, `hostile ${i}`, body));
+  const facts = await holdfast.evaluate(async (holdfast) => {
+    const c = await holdfast.recover("c");
+    const code = (read: () => unknown): string => {
+      try {
+        return JSON.stringify(read());
+      } catch (error) {
+        return (error as { readonly code: string }).code;
+      }
+    };
+    const events = await c.events();
+    const done = new Promise<void>((resolve) => {
+      c.subscribe(() => c.state.messages.every(({ status }) => status === "finished" || status === "failed") && resolve());
+    });
+    const stop = c.process(({ message }) => message.body);
+    await done;
+    await stop();
+    return {
+      state: c.state.messages.map((message) => code(() => message.body)),
+      events: events.map((event) => code(() => event.kind === "message_received" && event.body)),
+      status: c.state.messages.map(({ status }) => status),
+      damage: (await holdfast.verify("c")).damage,
+    };
+  });
+  const bodies = [0, 1, 2, 3, 4, 5].map((i) => JSON.stringify({ text: `c ${i}` }));
+  const corrupt = hostile.map(() => "corrupt");
+  expect(facts).toEqual({
+    state: [...bodies, ...corrupt],
+    events: [...bodies, ...corrupt],
+    status: [...bodies.map(() => "finished"), ...corrupt.map(() => "failed")],
+    damage: [],
+  });
+});
+
+test("a database that does not say what it is, or has lost its stores, is damaged, not somebody else's", async ({ home }) => {
+  const codes = await home.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    await (await open()).close();
+    const meta = await told.objectStore("holdfast", "meta");
+    await told.idb(meta.put(new Uint8Array([0xff]), new TextEncoder().encode("format")));
+    meta.transaction.db.close();
+    const unsaid = (await told.failure(open()))?.code;
+    await told.idb(indexedDB.deleteDatabase("holdfast"));
+    (await told.idb(indexedDB.open("holdfast"))).close();
+    return [unsaid, (await told.failure(open()))?.code];
+  });
+  expect(codes).toEqual(["corrupt", "corrupt"]);
+});
