@@ -1,4 +1,4 @@
-// Names and sequences at the edge of what JavaScript can tell apart.
+// Names and sequences at the edge of what JavaScript can tell apart; memory at the edge of what the browser gives.
 import { expect, test } from "./harness/holdfast.js";
 
 const seed = Number(process.env["NAMES_SEED"] ?? 1);
@@ -102,4 +102,25 @@ test("names of any characters are refused, or are different conversations and me
   }, seed);
   expect(report, `NAMES_SEED=${seed}`).toMatchObject({ faults: [], listed: true, recorded: true });
   expect(Math.min(...report.tried), "some of both").toBeGreaterThan(50);
+});
+
+test("an instance that runs out of memory dies, and the next one has what was acknowledged", async ({ launch, server }) => {
+  const page = await (await launch("--js-flags=--wasm-max-mem-pages=1000")).newPage(); // of 64 KiB
+  await page.goto(server.origin);
+  const facts = await page.evaluate(async () => {
+    const { open, HoldfastError } = await import("@holdfast-dev/holdfast");
+    const c = (await open()).create("c");
+    await c.recordProcessingStarted("m");
+    const ends = await Promise.allSettled(Array.from({ length: 16 }, (_, i) => c.recordStepCompleted("m", i, new Uint8Array(7 * 2 ** 20))));
+    const codes = ends.map((end) => (end.status === "fulfilled" ? end.value : end.reason instanceof HoldfastError ? `${end.reason.code} ${end.reason.outcome}` : end.reason));
+    const fresh = await (await open()).recover("c");
+    const seq = fresh.expectedSeq;
+    return { codes, seq, next: await fresh.recordProcessingFinished("m") };
+  });
+  const acknowledged = facts.codes.filter((code) => typeof code === "number");
+  expect(facts.codes.slice(acknowledged.length), "it did run out of memory").toContain("instance_lost unknown");
+  expect(new Set(facts.codes.slice(acknowledged.length)).size, "and nothing else").toBe(1);
+  expect(acknowledged).toEqual(acknowledged.map((_, i) => i + 1));
+  expect(facts.seq).toBeGreaterThan(acknowledged.length);
+  expect(facts.next).toBe(facts.seq);
 });
