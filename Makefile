@@ -92,7 +92,7 @@ engines: build $(DRIVER) .build/engines/idbstore.wasm ## run the specs in Chromi
 
 # The linter knows the package, as the tests do, by what is in dist.
 .PHONY: lint
-lint: build $(PEERS) $(DRIVER) $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, known vulnerabilities, types and TypeScript rules
+lint: build $(PEERS) $(DRIVER) $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, known vulnerabilities (Go and npm), types and TypeScript rules
 	@test -z "$$(gofmt -l core idbstore wasm .tools | tee /dev/stderr)" || { echo "run gofmt -w on these" >&2; exit 1; }
 	go vet ./...
 	$(WASM) go vet ./...

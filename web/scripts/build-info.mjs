@@ -14,8 +14,13 @@ const goEnv = (name) => execFileSync("go", ["env", name], { cwd: root, encoding:
 /** @param {string | Uint8Array} bytes */
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** The toolchain's JavaScript half of a Go program. */
-export const wasmExec = () => readFileSync(join(goEnv("GOROOT"), "lib", "wasm", "wasm_exec.js"), "utf8");
+/** The toolchain's JavaScript half of a Go program. Text that begins with U+FEFF would leave it without, and be another name: not here. */
+export function wasmExec() {
+  const script = readFileSync(join(goEnv("GOROOT"), "lib", "wasm", "wasm_exec.js"), "utf8");
+  const decoder = 'new TextDecoder("utf-8")';
+  if (script.split(decoder).length !== 2) throw new Error(`wasm_exec.js no longer has one ${decoder}: look how it decodes text now`);
+  return script.replace(decoder, 'new TextDecoder("utf-8", { ignoreBOM: true })');
+}
 
 /** Hash over the names and the contents of all files that go into holdfast.wasm. */
 function sourceHash() {

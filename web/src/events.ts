@@ -1,4 +1,4 @@
-import { decode } from "@msgpack/msgpack";
+import { decode } from "./decode.js";
 import { Lazy } from "./lazy.js";
 import type { ConversationEvent } from "./types.js";
 import { decodeValue, decodeValues } from "./values.js";

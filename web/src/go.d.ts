@@ -17,6 +17,8 @@ export interface Go {
   run(instance: WebAssembly.Instance): Promise<void>;
   /** Enters the program from an event or a timer. */
   _resume(): void;
+  /** The call of a function of the program that it has not answered. */
+  readonly _pendingEvent: { readonly args: ArrayLike<unknown> } | null;
   /** Timers of the program that have not fired: its ids to those of `setTimeout`. */
   readonly _scheduledTimeouts: Map<number, ReturnType<typeof setTimeout>>;
 }

@@ -29,6 +29,12 @@ export class Instance {
   #bridge: Bridge | undefined;
   #inbox: Inbox | undefined;
   #over: HoldfastError | undefined;
+  /**
+   * Why the program has died. Where a caller's recursion has used up the stack there may be no room to do more about it than to set
+   * this; the rest is for a microtask, on a stack of its own, which was asked for before the program was entered.
+   */
+  #death: { readonly cause: unknown } | undefined;
+  #watched = false;
   /** Set when the user has asked for the end. */
   #closing: HoldfastError | undefined;
   /** Calls that are held back until the next one, or the end of the task at the latest. */
@@ -44,11 +50,15 @@ export class Instance {
     // Every entry into the program from an event or a timer goes through here.
     const resume = go._resume.bind(go);
     go._resume = () => {
-      if (this.#over !== undefined) return this.#silence();
+      if (this.#over !== undefined || this.#death !== undefined) {
+        letGo(go._pendingEvent?.args[0]);
+        return this.#silence();
+      }
       try {
         resume();
       } catch (cause) {
-        this.#end(lost(cause));
+        this.#death ??= { cause };
+        this.#watch();
       }
     };
   }
@@ -74,7 +84,13 @@ export class Instance {
     this.#bridge = detached(bridge);
     this.#inbox = new Inbox(memory, inbox, size);
     return {
-      settle: (call, error, value) => this.#settle(call, error, value),
+      settle: (call, error, value) => {
+        try {
+          this.#settle(call, error, value);
+        } catch (cause) {
+          this.#death ??= { cause }; // whoever waits would not hear
+        }
+      },
       changed: (handle, expectedSeq, reset, address, length) =>
         this.onChange?.(handle, expectedSeq, reset, new Uint8Array(memory.buffer, address, length).slice()),
     };
@@ -129,7 +145,7 @@ export class Instance {
     this.#catchUp();
     const bridge = this.#living();
     const result = this.#guard(() => work(bridge));
-    if (result === undefined) throw this.#over ?? lost(undefined);
+    if (result === undefined) throw this.#over ?? lost(this.#death?.cause);
     if (result.error === undefined) return result.value;
     const error = errorOf(result.error);
     if (error.code === "instance_lost") this.#end(error);
@@ -160,6 +176,7 @@ export class Instance {
   }
 
   #living(): Bridge {
+    if (this.#death !== undefined) throw this.#over ?? lost(this.#death.cause);
     const reason = this.#over ?? this.#closing;
     if (reason !== undefined) throw reason;
     if (this.#bridge === undefined) throw lost(undefined);
@@ -168,13 +185,26 @@ export class Instance {
 
   /** Runs an entry into the program; an exception from there means that it has died. */
   #guard<T>(enter: () => T): T | undefined {
+    this.#watch();
     try {
       return enter();
     } catch (cause) {
-      this.#end(lost(cause));
+      this.#death ??= { cause };
       return undefined;
     }
   }
+
+  /** Sees to it that a death in this task has its consequences. */
+  #watch(): void {
+    if (this.#watched) return;
+    queueMicrotask(this.#mourn);
+    this.#watched = true;
+  }
+
+  readonly #mourn = (): void => {
+    this.#watched = false;
+    if (this.#death !== undefined) this.#end(lost(this.#death.cause));
+  };
 
   #end(reason: HoldfastError): void {
     if (this.#over !== undefined) return;
@@ -191,6 +221,18 @@ export class Instance {
     for (const timer of this.#go._scheduledTimeouts.values()) clearTimeout(timer);
     this.#go._scheduledTimeouts.clear();
   }
+}
+
+/**
+ * Answers, for a program that is over, what the browser says of its database. One that was asked for in vain would be made
+ * without its object stores, and then be nobody's; one that is open would keep others from deleting it.
+ */
+function letGo(event: unknown): void {
+  if (!(event instanceof Event)) return;
+  const { type, target } = event;
+  if (type === "upgradeneeded") (target as IDBOpenDBRequest).transaction?.abort();
+  else if (type === "versionchange") (target as IDBDatabase).close();
+  else if (type === "success" && target instanceof IDBOpenDBRequest) target.result.close();
 }
 
 /** Refuses a module that is not a Go program; that it is not ours shows when it does not call the host. */

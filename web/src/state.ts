@@ -1,4 +1,4 @@
-import { decodeMulti } from "@msgpack/msgpack";
+import { decodeMulti } from "./decode.js";
 import { Lazy } from "./lazy.js";
 import { Table } from "./table.js";
 import type { ConversationState, Message, OpenStep, Step } from "./types.js";

@@ -1,5 +1,6 @@
-import { decode, decodeMulti, Encoder } from "@msgpack/msgpack";
+import { Encoder } from "@msgpack/msgpack";
 import { kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, wellFormed } from "./check.js";
+import { decode, decodeMulti } from "./decode.js";
 import { HoldfastError } from "./errors.js";
 
 // Bodies and outputs are msgpack, with Date as the timestamp extension. To the

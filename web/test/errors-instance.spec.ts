@@ -108,6 +108,19 @@ test("one that dies while it is being closed is noticed", async ({ home, complai
   expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
 });
 
+test("one that has died keeps nobody from deleting its database", async ({ home, complaints }) => {
+  const codes = await (await mortal(home)).evaluate(async ({ c, kill }) => {
+    await c.recordProcessingStarted("m");
+    kill();
+    const code = (await told.failure(c.recordProcessingStarted("m")))?.code;
+    const deletion = indexedDB.deleteDatabase("holdfast");
+    const blocked = new Promise((resolve) => (deletion.onblocked = () => resolve("blocked")));
+    return [code, await Promise.race([blocked, told.idb(deletion)])];
+  });
+  expect(codes).toEqual(["instance_lost", undefined]);
+  expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
+});
+
 test("one that finds no memory to start in is lost, and nothing was written", async ({ home }) => {
   const failure = await home.evaluate(async () => {
     Object.assign(WebAssembly, { instantiate: () => Promise.reject(new RangeError("WebAssembly.instantiate(): Out of memory")) });
@@ -115,4 +128,46 @@ test("one that finds no memory to start in is lost, and nothing was written", as
     return told.failure(open());
   });
   expect(failure).toMatchObject({ code: "instance_lost", cause: "RangeError: WebAssembly.instantiate(): Out of memory" });
+});
+
+test("one that a caller's recursion leaves no stack dies, every call settles, and the next one has what was acknowledged", { tag: "@chromium" }, async ({ home, complaints }) => {
+  const facts = await home.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const holdfast = await open();
+    const c = holdfast.create("c");
+    for (let i = 0; i < 50; i++) await c.refresh(); // what is not compiled yet asks for more room than its call
+    await c.recordProcessingStarted("m");
+    const pending = c.recordStepCompleted("m", 0);
+    const handles = Array.from({ length: 1000 }, (_, i) => holdfast.create(`c ${i}`));
+    const calls: (Promise<number> | undefined)[] = handles.map(() => undefined); // to be set without a call
+    let above = 0;
+    const descend = (): void => {
+      try {
+        descend();
+      } catch {
+        return; // the bottom of the stack
+      }
+      // On the way up there is more room for each call than for the one before: for none, for a part of the package, for a part of the program.
+      const n = above++;
+      const handle = handles[n];
+      if (handle === undefined) return;
+      try {
+        calls[n] = handle.refresh();
+      } catch {
+        // It has not begun.
+      }
+    };
+    descend();
+    const ends = await Promise.allSettled([pending, c.recordStepCompleted("m", 1), ...calls]);
+    // What has found no room to begin says so in the words of the browser.
+    const codes = ends.map((end) => (end.status === "fulfilled" ? "ok" : ((end.reason as { code?: string }).code ?? "not begun")));
+    const fresh = await (await open()).recover("c");
+    const seq = fresh.expectedSeq;
+    return { codes: [...new Set(codes)].sort(), pending: codes[0], seq, next: await fresh.recordProcessingFinished("m") };
+  });
+  expect(["instance_lost", "not begun", "ok"]).toEqual(expect.arrayContaining(facts.codes));
+  expect(facts.codes, "the program was interrupted").toContain("instance_lost");
+  expect(facts.seq).toBeGreaterThanOrEqual(facts.pending === "ok" ? 2 : 1);
+  expect(facts.next).toBe(facts.seq);
+  expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
 });

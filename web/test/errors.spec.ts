@@ -326,6 +326,9 @@ const reached: Partial<Record<ErrorCode, Reached>> = {
         const failure = await told.failure(open({ timeout: 300 }));
         ignorant.close();
         await told.idb(deletion);
+        // The request that nobody waits for any more has made no database without object stores.
+        const codes = [(await told.failure(open()))?.code, (await told.failure(open()))?.code];
+        if (codes.join() !== "store_reset,") throw new Error(codes.join());
         return failure;
       }),
   },

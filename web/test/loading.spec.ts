@@ -187,6 +187,23 @@ test("the WebAssembly can be given in many forms", async ({ home }) => {
   expect(failures).toEqual({});
 });
 
+test("its hash can be pinned, as dist/build.json has it: other bytes are not started", async ({ home, server, complaints }) => {
+  const { wasmSha256 } = JSON.parse(readFileSync(join(dist, "build.json"), "utf8")) as { wasmSha256: string };
+  const integrity = `sha256-${Buffer.from(wasmSha256, "hex").toString("base64")}`;
+  const visit = (): Promise<Failure | undefined> =>
+    home.evaluate(
+      async ([path, integrity]) => {
+        const { open } = await import("@holdfast-dev/holdfast");
+        return told.failure(async () => (await open({ wasm: fetch(path, { integrity }), storage: "memory" })).close());
+      },
+      [path, integrity] as const,
+    );
+  expect(await visit()).toBe(undefined);
+  server.answer(path, { body: Buffer.concat([wasm, Buffer.from([0, 1, 0])]) }); // with an empty custom section: as valid as before
+  expect(await visit()).toMatchObject({ code: "instance_lost", outcome: "not_written" });
+  expect(complaints.splice(0).filter((text) => !text.includes("integrity"))).toEqual([]);
+});
+
 test("what is not our WebAssembly is refused", async ({ home }) => {
   const failures = await home.evaluate(async (path) => {
     const { open } = await import("@holdfast-dev/holdfast");

@@ -21,6 +21,7 @@ onEachStore(() => {
         ["astral string", "😀\u{10ffff}\u{10000}"],
         ["string with NUL", "\0a\0"],
         ["string of 31, 32, 255, 256 and 65,536 bytes", [31, 32, 255, 256, 65_536].map((n) => "x".repeat(n))],
+        ["long texts that begin with U+FEFF", ["\ufeff".repeat(100), `\ufeff${"x".repeat(300)}`, { [`\ufeff${"k".repeat(300)}`]: "" }]],
         ["1 MiB string", "0123456789abcdef".repeat(65_536)],
         ["empty bytes", new Uint8Array()],
         ["bytes", bytes],
