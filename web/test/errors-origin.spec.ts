@@ -109,7 +109,7 @@ for (const [wish, then] of [["deleteDatabase", "store_reset"], ["open", "unsuppo
         granted: new Promise<void>((resolve) => {
           const request = wish === "open" ? indexedDB.open("holdfast", 2) : indexedDB.deleteDatabase("holdfast");
           request.onsuccess = () => {
-            if (wish === "open") (request.result as IDBDatabase).close();
+            if (wish === "open") request.result.close();
             resolve();
           };
         }),

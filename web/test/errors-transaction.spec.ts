@@ -19,7 +19,7 @@ test("a request that IndexedDB refuses undoes the one that it has taken before",
     };
   });
   expect(facts).toEqual({
-    failures: Array(2).fill(["invalid_argument", "permanent", expect.stringContaining("DataError")]),
+    failures: Array.from({ length: 2 }, () => ["invalid_argument", "permanent", expect.stringContaining("DataError")]),
     next: [1, 1],
     kinds: ["processing_started", "processing_finished"],
   });
@@ -116,12 +116,12 @@ test("a connection that is lost, as WebKit loses it, is opened again, and what w
     await c.recordProcessingStarted("m");
 
     /** Changes a method of IndexedDB for its next call. */
-    const next = <T extends object, K extends keyof T>(prototype: T, name: K, make: (original: (...args: unknown[]) => unknown) => unknown): void => {
+    const next = <T extends object>(prototype: T, name: keyof T, make: (original: (...args: unknown[]) => unknown) => unknown): void => {
       const original = prototype[name] as (...args: unknown[]) => unknown;
       prototype[name] = function (this: unknown, ...args: unknown[]) {
-        prototype[name] = original as T[K];
+        prototype[name] = original as T[keyof T];
         return (make((...given) => original.apply(this, given.length > 0 ? given : args)) as (self: unknown) => unknown)(this);
-      } as T[K];
+      } as T[keyof T];
     };
     const lose = (tx: IDBTransaction): void => {
       const error = new DOMException("Connection to Indexed Database server lost. Refresh the page to try again", "UnknownError");
