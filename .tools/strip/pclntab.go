@@ -151,18 +151,22 @@ const (
 
 // findData returns the memory from the functions' further data on.
 func findData(memory []byte, t *tables) ([]byte, error) {
-	at := uint64(len(memory) - len(t.bytes))
-	begin := binary.LittleEndian.AppendUint64(nil, at)
-	begin = binary.LittleEndian.AppendUint64(begin, at+uint64(t.names))
-	module := bytes.Index(memory, begin)
+	module := findModule(memory, t)
 	if module < 0 || module+endAddress+8 > len(memory) {
 		return nil, errLayout
 	}
 	data, end := binary.LittleEndian.Uint64(memory[module+dataAddress:]), binary.LittleEndian.Uint64(memory[module+endAddress:])
-	if data < at || data > end || end > uint64(len(memory)) {
+	if data < uint64(len(memory)-len(t.bytes)) || data > end || end > uint64(len(memory)) {
 		return nil, errLayout
 	}
 	return memory[data:end], nil
+}
+
+// findModule returns where runtime.moduledata is; less than 0 if it is nowhere.
+func findModule(memory []byte, t *tables) int {
+	at := uint64(len(memory) - len(t.bytes))
+	begin := binary.LittleEndian.AppendUint64(nil, at)
+	return bytes.Index(memory, binary.LittleEndian.AppendUint64(begin, at+uint64(t.names)))
 }
 
 func find(memory []byte) (*tables, error) {
