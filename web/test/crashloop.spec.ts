@@ -46,19 +46,21 @@ test("a tab that ends amid its appends leaves none in part, and the others go on
       const [dying, living] = [await open(), await open()];
       const others = [await attach(living, "chat"), await hire(living, server, "chat", {})];
       const writers = [await attach(dying, "chat"), await hire(dying, server, "chat", {}), ...others];
+      let ending = false;
       let over = false;
-      const writing = Promise.all(
-        writers.map((tab, i) =>
-          write(tab, `round ${round} writer ${i}`, book.conversations, i % 2 ? 20 : 1).catch((error: unknown) => {
-            if (i >= 2 && !over) throw error; // the first two end with their tab
-          }),
-        ),
+      const all = writers.map((tab, i) =>
+        write(tab, `round ${round} writer ${i}`, book.conversations, i % 2 ? 20 : 1).catch((error: unknown) => {
+          if (!(i < 2 ? ending : over)) throw error; // the first two end with their tab
+        }),
       );
+      const writing = Promise.all(all);
       await Promise.race([book.reach(20 + Math.floor(number() * 200)), writing]);
       await after(number() * 10);
       const end = Object.values(ends)[round % 4];
-      end?.(dying).catch(() => undefined);
+      ending = true;
       const since = performance.now();
+      end?.(dying).catch(() => undefined);
+      await all[0]; // it has ended
       await Promise.race([book.reach(acksBehind), writing]);
       slowest = Math.max(slowest, performance.now() - since);
       over = true;

@@ -1,4 +1,5 @@
-// SIGKILL at random moments while two tabs and a worker append to three conversations. `make crash` runs many rounds of it.
+// SIGKILL at random moments while two tabs and a worker append, each to a conversation of its own and to two that they share.
+// `make crash` runs many rounds of it.
 import { setTimeout as after } from "node:timers/promises";
 import type { Durability } from "@holdfast-dev/holdfast";
 import { Book, compare, hire, lend, random, write } from "./harness/killing.js";
@@ -15,10 +16,12 @@ const roundDeadline = 30_000;
 const roundsOfABook = 10;
 /** How many events each of the writers appends at once. */
 const sizes = [1, 20, 50];
+const shared = ["one chat", "another chat"];
+const own = (size: number): string => `chat of the writer of ${size}`;
 
 test("an acknowledged append outlives SIGKILL at any moment, and an append is there wholly or not at all", async ({ backend, launch, profile, server }) => {
   test.setTimeout((rounds + 2) * roundDeadline);
-  const names = (round: number): string[] => [0, 1, 2].map((i) => `chat ${i} of book ${Math.floor(round / roundsOfABook)}`);
+  const names = (round: number, writers = sizes): string[] => [...shared, ...writers.map(own)].map((chat) => `${chat} of book ${Math.floor(round / roundsOfABook)}`);
   const book = new Book(names(0));
   const number = random(seed);
   let torn = 0;
@@ -41,7 +44,7 @@ test("an acknowledged append outlives SIGKILL at any moment, and an append is th
       if (round % roundsOfABook === 0) book.turn(names(round));
       const tabs = [tab, await attach(pages[1], "chat", { durability }), await hire(pages[1], server, "chat", { durability })];
       let killed = false;
-      const writing = Promise.all(tabs.map((one, i) => write(one, `round ${round} writer ${i}`, book.conversations, sizes[i] ?? 1))).catch((error: unknown) => {
+      const writing = Promise.all(sizes.map((size, i) => write(tabs[i] ?? tab, `round ${round} writer ${i}`, names(round, [size]), size))).catch((error: unknown) => {
         if (!killed) throw error;
       });
       // Every other kill comes with the news of an acknowledgement, which then must have been true; the rest at random.

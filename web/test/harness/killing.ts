@@ -20,6 +20,9 @@ export function random(seed: number): () => number {
   };
 }
 
+/** The output of an event is its name so many times. */
+const repeats = 20;
+
 /** What the log of a conversation must have. */
 class Leaf {
   /** Events that were found in the log, in order. */
@@ -39,7 +42,7 @@ export class Book {
     lost: 0,
     /** Sequences that are missing, and logs that cannot be read. */
     gaps: 0,
-    /** Events more than once in a log, or another one than before in their place. */
+    /** Events more than once in a log, another one than before in their place, or with another output than they were given. */
     altered: 0,
     /** Events that were found and not acknowledged, beyond those that each writer may have had under way. */
     surplus: 0,
@@ -86,6 +89,7 @@ export class Book {
     const events = log.map((event) => (event.kind === "deleted" ? "deleted" : event.messageId));
     counts.gaps += log.filter(({ sequence }, i) => sequence !== i).length;
     counts.altered += events.length - new Set(events).size;
+    counts.altered += log.filter((event) => event.kind !== "step_completed" || event.output !== event.messageId.repeat(repeats)).length;
     counts.altered += leaf.found.filter((event, i) => i < events.length && events[i] !== event).length;
     counts.lost += Math.max(0, leaf.found.length - events.length);
     for (const [sequence, event] of leaf.acknowledged) if (events[sequence] !== event) counts.lost++;
@@ -111,15 +115,15 @@ export class Book {
   }
 }
 
-/** Appends to all conversations at once, without end: so many events at once, and the next when those are in the book. */
+/** Appends to conversations, to all at once, without end: so many events at once, and the next when those are in the book. */
 export async function write(tab: Tab, writer: string, conversations: readonly string[], size: number): Promise<void> {
   await tab.evaluate(
-    async ({ holdfast, Conflict }, [name, ids, together]) => {
+    async ({ holdfast, Conflict }, [name, ids, together, times]) => {
       const fill = async (id: string): Promise<never> => {
         const conversation = await holdfast.recover(id);
         for (let n = 0; ; ) {
           const events = Array.from({ length: together }, (_, i) => `${name} x${together}#${n + i}`);
-          const appends = events.map((event, i) => conversation.recordStepCompleted(event, n + i, { text: event.repeat(20) }));
+          const appends = events.map((event, i) => conversation.recordStepCompleted(event, n + i, event.repeat(times)));
           try {
             await globalThis.note(id, await Promise.all(appends), events);
             n += together;
@@ -132,7 +136,7 @@ export async function write(tab: Tab, writer: string, conversations: readonly st
       };
       await Promise.all(ids.map(fill));
     },
-    [writer, conversations, size] as const,
+    [writer, conversations, size, repeats] as const,
   );
 }
 
