@@ -65,6 +65,9 @@ test("an agent killed at any moment pays for no completed step again", async ({ 
     expect(own.map(({ kind }) => kind), id).toEqual(["message_received", ...Array.from({ length: 6 }, () => "step_completed"), "processing_finished"]);
   }
   const starts = events.filter(({ kind }) => kind === "processing_started").length;
-  console.log(`killed agent: ${kills} kills, ${sent.length} messages, ${starts} starts, ${effects.repeated} effects repeated, ${torn} torn by LevelDB; ${backend}, seed ${seed}`);
+  console.log(
+    `killed agent: ${kills} kills of Chromium ${running.browser.version()}, ${sent.length} messages, ${starts} starts, ${effects.repeated} effects repeated, ` +
+      `${torn} torn by LevelDB; ${backend}, durability strict, seed ${seed}`,
+  );
   await running.close();
 });
