@@ -19,7 +19,7 @@ const (
 	overdue      = 4                      // times compactDue, then it does not wait for quiet
 	compactPage  = 128                    // records that one transaction takes at most
 	compactBytes = 2 << 20                // that it takes, if they are as large as those before
-	smallRecord  = 16 << 10               // and smaller ones are merged
+	smallRecord  = 32 << 10               // and smaller ones are merged, so once more what a page of tiny ones has made
 	largeRecord  = 64 << 10               // and larger ones are not even read along
 	mergedRecord = 256 << 10              // bytes of a merged record, at most
 )
