@@ -18,8 +18,9 @@ type Options struct {
 	// sync to disk before each commit: an acknowledged event then survives the
 	// end of the tab and of the browser, but perhaps not a power cut.
 	DefaultDurability bool
-	// Timeout bounds every call, [DefaultTimeout] if 0. A write whose commit
-	// was already sent then gives [core.ErrOutcomeUnknown], any other call
+	// Timeout bounds every call, [DefaultTimeout] if 0; calls made at about the
+	// same time end together, up to a 32nd earlier. A write whose commit was
+	// already sent then gives [core.ErrOutcomeUnknown], any other call
 	// [core.ErrBlocked]. A write whose abort is not answered either takes two
 	// seconds more.
 	Timeout time.Duration

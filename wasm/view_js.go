@@ -73,8 +73,10 @@ func (e *encoder) message(m core.Message, news *news) {
 			e.step(&m.Steps[i])
 		}
 	} else {
-		e.array(3 * len(news.steps))
-		for _, index := range news.steps {
+		slices.Sort(news.steps)
+		steps := slices.Compact(news.steps) // one that was recorded again is sent once
+		e.array(3 * len(steps))
+		for _, index := range steps {
 			at, _ := slices.BinarySearchFunc(m.Steps, index, func(s core.Step, index uint32) int { return cmp.Compare(s.Index, index) })
 			e.step(&m.Steps[at])
 		}
