@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"math"
 	"slices"
+	"time"
 	"unicode/utf8"
 )
 
@@ -196,7 +197,7 @@ func decodeSnapshot(stream string, b []byte) (snapshot, error) {
 	r := readers.Get().(*eventReader)
 	r.in = b[:size:size]
 	r.src.Reset(r.in)
-	s, err := (&snapshotReader{eventReader: r, left: 32<<10 + 2*size}).read()
+	s, err := (&snapshotReader{eventReader: r, left: 32<<10 + 2*size}).snapshot()
 	r.in, r.defect = nil, ""
 	r.src.Reset(nil) // the pool must not keep b
 	readers.Put(r)
@@ -207,14 +208,27 @@ func errSnapshot(detail string) error {
 	return &Error{Code: ErrCorrupt, Op: "decode snapshot", Detail: "the snapshot is damaged: " + detail}
 }
 
+// pauseEvery is how many messages and steps are decoded without a pause. In a
+// browser nothing else happens meanwhile.
+const pauseEvery = 4096
+
 // snapshotReader is an eventReader that keeps to what it may allocate.
 type snapshotReader struct {
 	*eventReader
 	left int
 	cost int
+	read int // messages and steps
 }
 
-func (r *snapshotReader) read() (snapshot, error) {
+// pause lets others run from time to time. It has to sleep: without a thread of
+// its own Go gives the event loop of the browser a turn when nothing of it runs.
+func (r *snapshotReader) pause() {
+	if r.read++; r.read%pauseEvery == 0 {
+		time.Sleep(time.Nanosecond)
+	}
+}
+
+func (r *snapshotReader) snapshot() (snapshot, error) {
 	count := r.arrayLen("the snapshot")
 	version := r.uint("the version", math.MaxUint64)
 	if r.defect == "" && version != snapshotVersion {
@@ -283,6 +297,7 @@ func (r *snapshotReader) state() *State {
 }
 
 func (r *snapshotReader) message() *Message {
+	r.pause()
 	r.head("a message", 10)
 	m := &Message{ID: r.name("a message id"), Position: -1}
 	flags := r.uint("the flags", messageFlags)
@@ -366,6 +381,7 @@ func (r *snapshotReader) steps() []Step {
 	}
 	steps := make([]Step, count)
 	for i := range steps {
+		r.pause()
 		step := &steps[i]
 		r.head("a step", 3)
 		step.Index = uint32(r.uint("the step index", math.MaxUint32))

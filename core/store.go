@@ -123,7 +123,8 @@ type Snapshotter interface {
 type Inspector interface {
 	// Inspect reads a part of stream, of at least one record if there is any, from
 	// sequence offset on, and tells what of it is damaged. What is neither among the
-	// entries nor damaged is missing. It changes nothing. Errors are those of
+	// entries nor damaged is missing. What has been lost behind the last record, as
+	// far as the store remembers it, is damage at the end. It changes nothing. Errors are those of
 	// [DurableStore].ReadFrom, but for damage.
 	Inspect(ctx context.Context, stream string, offset uint64) (Inspection, error)
 }

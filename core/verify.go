@@ -45,7 +45,8 @@ type Verification struct {
 // them. It sees also what a snapshot hides from Recover.
 //
 // An absent log is not damaged. One that has lost its end looks like a shorter
-// one, unless a snapshot goes further: then the end is a gap, behind Head.
+// one, unless a snapshot goes further, or the store remembers that the log did: then
+// the end is a gap, behind Head.
 // Bodies and outputs are opaque, and not looked into.
 //
 // Errors are those of the store; of one that is no [Inspector], also those of
@@ -184,7 +185,11 @@ func (v *verifier) compare() {
 	}
 	switch end := v.snapshot.sequence; {
 	case v.found.Head < end:
-		v.add(Damage{From: v.found.Head, To: end - 1, Code: ErrGap, Detail: "the log ends here, and the snapshot goes further"})
+		if n := len(v.found.Damage); n > 0 && v.found.Damage[n-1].From == v.found.Head { // the store remembers it, too
+			v.found.Damage[n-1].To = max(v.found.Damage[n-1].To, end-1)
+			return
+		}
+		v.add(Damage{From: v.found.Head, To: end - 1, Code: ErrGap, Detail: "the log ends before it, and the snapshot goes further"})
 	case len(v.found.Damage) > 0 && v.found.Damage[0].From < end:
 		// The snapshot is all there is of what was damaged.
 	case !bytes.Equal(encodeSnapshot(v.found.ID, end, v.last, v.state), v.stored):

@@ -14,6 +14,9 @@
 //	snapshots  what a stream amounts to, which saves a replay, under utf8(stream)
 //	meta       "format", "epoch" (random, 16 bytes), "created" (ms), "flushed" (ms)
 //
+// Where there is a localStorage, it remembers the epoch, and the heads of the
+// streams that were written to last (heads.go).
+//
 // Because records are keyed by their end, the range from key(stream, offset+1)
 // starts exactly at the record that contains offset, and the last key of a
 // stream is its head.

@@ -26,10 +26,10 @@ type engine interface {
 	// listen joins the other tabs which have the database open. received gets
 	// what they post; missed is called when posts may have been lost.
 	listen(received func(key []byte), missed func()) (peers, error)
-	// recallEpoch returns what keepEpoch kept outside the database, in an
-	// earlier life of the page too; empty if nothing was or can be kept.
-	recallEpoch() string
-	keepEpoch(epoch string)
+	// recall returns what remember kept outside the database, in an earlier
+	// life of the page too; empty if nothing was or can be kept.
+	recall(key string) string
+	remember(key, value string)
 	// lock waits for a lock that it shares with the other tabs. Where there are
 	// none it returns nil.
 	lock(ctx context.Context, name string) (core.Lock, error)

@@ -18,12 +18,12 @@ const databaseVersion = 1
 // jsEngine opens one IndexedDB database.
 type jsEngine struct {
 	name    string
-	factory safejs.Value     // indexedDB
-	ranges  safejs.Value     // IDBKeyRange
-	options [4]safejs.Value  // of transaction(), by mode
-	scope   safejs.Value     // the real global object of the page or worker
-	binary  binaryValues     // bytes to JavaScript and back
-	storage *rememberedEpoch // nil where there is no localStorage
+	factory safejs.Value    // indexedDB
+	ranges  safejs.Value    // IDBKeyRange
+	options [4]safejs.Value // of transaction(), by mode
+	scope   safejs.Value    // the real global object of the page or worker
+	binary  binaryValues    // bytes to JavaScript and back
+	memory  *memory         // nil where there is no localStorage
 	page    lifecycle
 
 	appender    *jsAppender  // nil where the page offers none
@@ -56,7 +56,7 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 			return nil, failureOf(err)
 		}
 	}
-	e.storage = rememberEpochOf(name)
+	e.memory = memoryOf(name)
 	if e.appender, err = newJSAppender(); err != nil {
 		return nil, failureOf(err)
 	}
@@ -206,7 +206,7 @@ func (d *jsDatabase) identify(ctx context.Context) error {
 		if err == nil && !there.Equal(jsFalse) {
 			continue
 		}
-		if d.engine.recallEpoch() != "" { // it was ours
+		if d.engine.recall(rememberedEpoch) != "" { // it was ours
 			return &core.Error{Code: core.ErrCorrupt, Detail: "the database has lost its object store " + name}
 		}
 		return &engineError{foreignDatabase, "it has no object store " + name}

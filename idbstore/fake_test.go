@@ -18,8 +18,8 @@ import (
 type disk struct {
 	mu     sync.Mutex
 	epoch  int
-	stores map[string]rows // nil while there is no database
-	kept   string          // what keepEpoch kept
+	stores map[string]rows   // nil while there is no database
+	memory map[string]string // what remember kept
 	tabs   map[*fakePeers]struct{}
 	open   map[*fakeDatabase]struct{}
 	queue  []*fakeTransaction // those with something to do, oldest first
@@ -37,7 +37,7 @@ type disk struct {
 }
 
 func newDisk() *disk {
-	return &disk{tabs: map[*fakePeers]struct{}{}, open: map[*fakeDatabase]struct{}{}}
+	return &disk{memory: map[string]string{}, tabs: map[*fakePeers]struct{}{}, open: map[*fakeDatabase]struct{}{}}
 }
 
 // do changes something, and carries out what can be carried out then.
@@ -120,22 +120,22 @@ func (e *fakeEngine) listen(received func([]byte), missed func()) (peers, error)
 	return p, nil
 }
 
-func (e *fakeEngine) recallEpoch() string {
+func (e *fakeEngine) recall(key string) string {
 	if f := e.disk.meet("recall"); f.silent {
 		return ""
 	}
 	e.disk.mu.Lock()
 	defer e.disk.mu.Unlock()
-	return e.disk.kept
+	return e.disk.memory[key]
 }
 
-func (e *fakeEngine) keepEpoch(epoch string) {
-	if f := e.disk.meet("keep"); f.silent {
+func (e *fakeEngine) remember(key, value string) {
+	if f := e.disk.meet("remember"); f.silent {
 		return
 	}
 	e.disk.mu.Lock()
 	defer e.disk.mu.Unlock()
-	e.disk.kept = epoch
+	e.disk.memory[key] = value
 }
 
 type fakePeers struct {

@@ -3,7 +3,7 @@ package idbstore
 import "strings"
 
 // fault is what goes wrong with a step that the store makes, in one of the ways
-// of a browser. The steps are: open, listen, recall, keep, lock, post, leave;
+// of a browser. The steps are: open, listen, recall, remember, lock, post, leave;
 // begin, close, append; in, keys, values, last, get, add, put, remove, commit,
 // abort; wait, for an answer or the end of a transaction.
 type fault struct {

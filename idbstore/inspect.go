@@ -15,16 +15,22 @@ const inspectEntries = 2048
 
 // Inspect implements [core.Inspector]. A record that cannot be read is known by
 // its key, which says where it ends; where it begins is not known, so it is
-// taken to begin where the one before it ends.
+// taken to begin where the one before it ends. Behind the last record stands
+// what is missing there of what is remembered.
 func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core.Inspection, error) {
 	const op = "inspect"
 	if err := core.CheckName(op, stream); err != nil {
 		return core.Inspection{}, err
 	}
 	offset = min(offset, core.MaxSequence)
+	head := s.rememberedHead(stream) // before it is read: others may append
 	part, err := s.inspect(ctx, op, stream, offset)
 	if unreadable(err) {
-		return s.inspectOne(ctx, op, stream, offset)
+		part, err = s.inspectOne(ctx, op, stream, offset)
+	}
+	if err == nil && part.End == offset && len(part.Damage) == 0 && offset < head {
+		part.Damage = []core.Damage{{From: offset, To: head - 1, Code: core.ErrGap,
+			Detail: "the log ends before it, and the browser remembers that it went further"}}
 	}
 	return part, err
 }

@@ -84,40 +84,40 @@ func (p *jsPeers) close() {
 	}
 }
 
-// rememberedEpoch keeps the epoch of a database in localStorage, so that a page
-// notices when the browser has emptied the database and kept the former.
-type rememberedEpoch struct {
+// memory is localStorage, as far as it is about one database. It is another file
+// of the browser's, which remembers what the database was when that has lost it.
+type memory struct {
 	storage safejs.Value
-	key     string
+	prefix  string
 }
 
-// rememberEpochOf returns nil where there is no localStorage: in a worker, or
-// where the user blocks it.
-func rememberEpochOf(database string) *rememberedEpoch {
+// memoryOf returns nil where there is no localStorage: in a worker, or where the
+// user blocks it.
+func memoryOf(database string) *memory {
 	storage, err := safejs.Global().Get("localStorage")
 	if err != nil || storage.Type() != safejs.TypeObject {
 		return nil
 	}
-	return &rememberedEpoch{storage, "holdfast:" + database + ":epoch"}
+	return &memory{storage, "holdfast:" + database + ":"}
 }
 
-func (e *jsEngine) recallEpoch() string {
-	if e.storage == nil {
+func (e *jsEngine) recall(key string) string {
+	if e.memory == nil {
 		return ""
 	}
-	v, err := e.storage.storage.Call("getItem", e.storage.key)
+	v, err := e.memory.storage.Call("getItem", e.memory.prefix+key)
 	if err != nil || v.Type() != safejs.TypeString {
 		return ""
 	}
-	epoch, err := v.String()
+	value, err := v.String()
 	if err != nil {
 		return ""
 	}
-	return epoch
+	return value
 }
 
-func (e *jsEngine) keepEpoch(epoch string) {
-	if e.storage != nil {
-		_, _ = e.storage.storage.Call("setItem", e.storage.key, epoch) // best effort: it may be full
+func (e *jsEngine) remember(key, value string) {
+	if e.memory != nil {
+		_, _ = e.memory.storage.Call("setItem", e.memory.prefix+key, value) // best effort: it may be full
 	}
 }

@@ -51,6 +51,7 @@ type Store struct {
 	unposted map[string][]byte // stream to the key of its last record, for other tabs
 	posted   time.Time         // when the last post went out
 	deadline deadline
+	heads    map[string]uint64 // by stream, to be remembered
 
 	compaction compaction
 }
@@ -84,6 +85,7 @@ func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error)
 		connecting: make(chan struct{}, 1),
 		watchers:   map[*watcher]struct{}{},
 		unposted:   map[string][]byte{},
+		heads:      map[string]uint64{},
 		compaction: compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
 	}
 	s.life, s.end = context.WithCancelCause(context.Background())
@@ -132,6 +134,7 @@ func (s *Store) Close() error {
 	}
 	s.mu.Unlock()
 	if !closed {
+		s.remember()
 		s.post()
 		s.peers.close()
 		s.connecting <- struct{}{}
@@ -203,7 +206,9 @@ func (s *Store) post() {
 
 func (s *Store) received(key []byte) {
 	if stream, end, _, ok := parseKey(key); ok {
-		s.notify(core.StreamInfo{Name: stream, Head: end})
+		info := core.StreamInfo{Name: stream, Head: end}
+		s.moved(info)
+		s.notify(info)
 	}
 }
 

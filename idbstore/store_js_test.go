@@ -37,7 +37,7 @@ func freshDatabase(t testing.TB) string {
 	t.Helper()
 	databases++
 	name := fmt.Sprintf("test-%d", databases)
-	forget := func() { deleteDatabase(t, name); keepEpoch(t, name, "") }
+	forget := func() { deleteDatabase(t, name); rememberEpoch(t, name, "") }
 	forget()
 	t.Cleanup(forget)
 	return name
@@ -53,7 +53,7 @@ func modelDatabase(t testing.TB, _ bool) (tab func() *Store, remove func()) {
 	name := fmt.Sprintf("model-%d", databases)
 	remove = func() {
 		deleteDatabase(t, name)
-		keepEpoch(t, name, "")
+		rememberEpoch(t, name, "")
 	}
 	remove()
 	return func() *Store { return open(t, name, Options{DefaultDurability: true}) }, remove
@@ -101,7 +101,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func keepEpoch(t testing.TB, database, epoch string) {
+func rememberEpoch(t testing.TB, database, epoch string) {
 	t.Helper()
 	storage := must(safejs.Global().Get("localStorage"))
 	if epoch == "" {
@@ -223,7 +223,7 @@ func TestStoreReset(t *testing.T) {
 	})
 	t.Run("between two lives", func(t *testing.T) {
 		name := freshDatabase(t)
-		keepEpoch(t, name, "the epoch of a former database")
+		rememberEpoch(t, name, "the epoch of a former database")
 		if _, err := Open(ctx, name, Options{}); !errors.Is(err, core.ErrStoreReset) {
 			t.Fatalf("open: %v", err)
 		}

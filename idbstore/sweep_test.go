@@ -33,7 +33,7 @@ const (
 	requestSteps = "keys values last get add put remove"
 	writeSteps   = "add put remove"
 	throwSteps   = "begin append in commit " + requestSteps
-	allSteps     = "lock open listen recall keep post leave begin close append in commit abort wait " + requestSteps
+	allSteps     = "lock open listen recall remember post leave begin close append in commit abort wait " + requestSteps
 )
 
 // A way is one in which a step can fail.
@@ -98,7 +98,7 @@ var ways = []way{
 		fault: func(s *strike) fault { return fault{silent: true, landed: true, first: s.cancel} }},
 	{name: "a newer version", steps: "open", fault: failing(fault{err: &engineError{versionError, ""}}), codes: []core.Code{core.ErrUnsupportedVersion}},
 	{name: "somebody else's database", steps: "open", fault: failing(fault{err: &engineError{foreignDatabase, ""}}), codes: []core.Code{core.ErrInvalidArgument}},
-	{name: "nothing is kept beside", steps: "recall keep", fault: failing(fault{silent: true}), passes: true},
+	{name: "nothing is remembered beside", steps: "recall remember", fault: failing(fault{silent: true}), passes: true},
 	{name: "other tabs do not hear", steps: "post", fault: failing(fault{silent: true}), passes: true},
 	{name: "damaged records", steps: "values", fault: failing(fault{damage: func(values [][]byte) [][]byte {
 		for _, value := range values {
@@ -273,7 +273,7 @@ func (s *strike) open() *Store {
 // clone returns another disk with the same content, which nobody has open.
 func (d *disk) clone() *disk {
 	c := newDisk()
-	c.epoch, c.stores, c.kept, c.atOnce = d.epoch, maps.Clone(d.stores), d.kept, d.atOnce
+	c.epoch, c.stores, c.memory, c.atOnce = d.epoch, maps.Clone(d.stores), maps.Clone(d.memory), d.atOnce
 	return c
 }
 

@@ -227,9 +227,9 @@ func (s *Store) recognize(found identity) error {
 	known := s.epoch
 	s.mu.Unlock()
 	if known == "" {
-		known = s.engine.recallEpoch()
+		known = s.engine.recall(rememberedEpoch)
 	}
-	s.engine.keepEpoch(found.epoch)
+	s.engine.remember(rememberedEpoch, found.epoch)
 	if known != "" && known != found.epoch {
 		s.reset = true
 		return errReset

@@ -422,7 +422,7 @@ export interface Holdfast {
   /**
    * Reads the whole log of a conversation, goes on behind whatever is damaged, and tells what that is. It changes nothing.
    * `create(id).events({ from, limit })` reads what is between the damage. A log that has lost its end looks like a shorter one, unless
-   * a snapshot goes further. Bodies and outputs are not looked into.
+   * a snapshot goes further, or the page remembers that the log did: then the end is a gap behind `head`. Bodies and outputs are not looked into.
    */
   verify(id: string): Promise<Verification>;
   /** Reports on the storage. */

@@ -2,7 +2,9 @@
 import type { Holdfast, Verification } from "@holdfast-dev/holdfast";
 import type { JSHandle } from "@playwright/test";
 import { expect, onEachStore, test } from "./harness/holdfast.js";
+import { bundled, startWorker } from "./harness/place.js";
 import { messageRecord, recordKey } from "./harness/record.js";
+import { append, attach } from "./harness/tab.js";
 
 /** Puts a value under a key of the records, behind Holdfast's back; without one, removes it. */
 async function put(holdfast: JSHandle<Holdfast>, key: Uint8Array, value?: Uint8Array | string): Promise<void> {
@@ -73,6 +75,39 @@ test("verify tells all damage of a conversation, what is between can be read, an
     ],
     snapshot: "none",
   });
+});
+
+test("a conversation that has lost its end reads as a shorter one, and verify tells what is missing", async ({ holdfast }) => {
+  await fill(holdfast, "cut", "gone", "whole");
+  await holdfast.evaluate((holdfast) => holdfast.close());
+  await put(holdfast, recordKey("cut", 5));
+  await put(holdfast, recordKey("cut", 6));
+  for (let end = 1; end <= 6; end++) await put(holdfast, recordKey("gone", end));
+  const facts = await holdfast.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const again = await open();
+    const found = await Promise.all(["cut", "gone", "whole"].map((id) => again.verify(id)));
+    const cut = await again.recover("cut");
+    return { found, head: cut.expectedSeq, appended: await cut.recordProcessingStarted("m0"), then: (await again.verify("cut")).damage };
+  });
+  const lost = (from: number): unknown => ({ from, to: 5, code: "gap", message: expect.stringContaining("remembers") });
+  expect(facts).toEqual({
+    found: [
+      { id: "cut", head: 4, events: 4, damage: [lost(4)], snapshot: "none" },
+      { id: "gone", head: 0, events: 0, damage: [lost(0)], snapshot: "none" },
+      { id: "whole", head: 6, events: 6, damage: [], snapshot: "none" },
+    ],
+    head: 4,
+    appended: 4,
+    then: [lost(5)],
+  });
+});
+
+test("a window remembers how far a worker's conversation has come, since a worker cannot", { tag: "@chromium" }, async ({ page, server, holdfast }) => {
+  await holdfast.evaluate((holdfast) => holdfast.health());
+  const worker = await attach(await startWorker(page, server), "worker's", {}, bundled(server));
+  expect(await append(worker, "worker", 0)).toEqual({ sequence: 0 });
+  await expect.poll(() => page.evaluate(() => localStorage.getItem("holdfast:holdfast:heads")?.split("\0").slice(1))).toEqual(["1", "worker's"]);
 });
 
 test("a runner of a damaged conversation ends with what is wrong, and those of others work", async ({ holdfast }) => {
