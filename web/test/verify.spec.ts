@@ -88,7 +88,7 @@ test("a conversation that has lost its end reads as a shorter one, and verify te
     const again = await open();
     const found = await Promise.all(["cut", "gone", "whole"].map((id) => again.verify(id)));
     const cut = await again.recover("cut");
-    return { found, head: cut.expectedSeq, appended: await cut.recordProcessingStarted("m0"), then: (await again.verify("cut")).damage };
+    return { found, head: cut.expectedSeq, appended: await cut.recordProcessingStarted("m0"), later: (await again.verify("cut")).damage };
   });
   const lost = (from: number): unknown => ({ from, to: 5, code: "gap", message: expect.stringContaining("remembers") });
   expect(facts).toEqual({
@@ -99,7 +99,7 @@ test("a conversation that has lost its end reads as a shorter one, and verify te
     ],
     head: 4,
     appended: 4,
-    then: [lost(5)],
+    later: [lost(5)],
   });
 });
 
