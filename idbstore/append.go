@@ -96,21 +96,27 @@ func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 	return found && (len(rest) == 0 || len(rest) == 1 && rest[0] == tombstoneMark)
 }
 
+// conflict says where the head is that an append has found elsewhere. It looks
+// at the record too: of a damaged key reads know nothing, so whoever refreshes
+// and appends again would do so for ever.
 func (s *Store) conflict(ctx context.Context, stream string, expected uint64) error {
-	actual, _, err := s.head(ctx, "append", stream)
+	var actual uint64
+	err := s.view(ctx, "append", stream, recordsStore, func(ctx context.Context, tx transaction) error {
+		head, deleted, err := lastRecord(ctx, tx, stream)
+		if actual = head; err != nil || head == 0 {
+			return err
+		}
+		last, err := tx.values(keyRange{recordKey(stream, head), tombstoneKey(stream, head)}, 1).wait(ctx)
+		if err != nil || len(last) == 0 {
+			return err
+		}
+		_, err = decodeRecordAt(stream, last[0], head, deleted)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	return &core.SequenceConflictError{Stream: stream, Expected: expected, Actual: actual}
-}
-
-// head returns the head of stream, and whether the stream is deleted.
-func (s *Store) head(ctx context.Context, op, stream string) (head uint64, deleted bool, err error) {
-	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
-		head, deleted, err = lastRecord(ctx, tx, stream)
-		return err
-	})
-	return head, deleted, err
 }
 
 // lastRecord reads the head of stream off its last key.

@@ -112,6 +112,36 @@ func TestDamagedKey(t *testing.T) {
 	}
 }
 
+// A last key that says more than its record. Reads do not look at it, and an
+// append that was told of a conflict would be tried again for ever.
+func TestDamagedHead(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name string
+		key  []byte
+		last []byte
+		want error
+	}{
+		{"none", recordKey("s", 4), encodeRecord("s", 2, 0, [][]byte{nil, nil}), core.ErrSequenceConflict},
+		{"the key is higher", recordKey("s", 4+1<<41), encodeRecord("s", 2, 0, [][]byte{nil, nil}), core.ErrCorrupt},
+		{"the key is that of a tombstone", tombstoneKey("s", 4), encodeRecord("s", 2, 0, [][]byte{nil, nil}), core.ErrCorrupt},
+		{"the record is overwritten", recordKey("s", 4), []byte("rubbish and more rubbish"), core.ErrCorrupt},
+		{"the record is of a newer format", recordKey("s", 4), seal("s", []byte{recordVersion + 1, 0, 2, 2, 0, 0, 0, 0, 0}), core.ErrUnsupportedVersion},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := freshStore(t)
+			fill(t, s, "s", 1)
+			rawPut(t, s, recordsStore, c.key, c.last)
+			if _, err := s.Append(ctx, "s", 2, nil); !errors.Is(err, c.want) {
+				t.Errorf("append: %v, want %v", err, c.want)
+			}
+			if err := s.Delete(ctx, "s"); err != nil && !errors.Is(err, core.ErrOutOfRange) {
+				t.Errorf("delete: %v", err)
+			}
+		})
+	}
+}
+
 func TestDamagedValue(t *testing.T) {
 	s := freshStore(t)
 	for _, value := range [][]byte{{}, make([]byte, valueSize), encodeValue("other", 7)} {

@@ -3,7 +3,6 @@ package idbstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -108,10 +107,9 @@ func inspectRecord(part *core.Inspection, stream string, key, value []byte, firs
 			Detail: "before it the database has a key that Holdfast did not write"})
 		return
 	}
-	r, err := decodeRecord(stream, value)
-	if err == nil && (r.end() != end || r.deleted != deleted || r.first < part.End && !first) {
-		err = &core.Error{Code: core.ErrCorrupt,
-			Detail: fmt.Sprintf("a record of sequences %d to %d stands in the wrong place", r.first, r.end()-1)}
+	r, err := decodeRecordAt(stream, value, end, deleted)
+	if err == nil && r.first < part.End && !first {
+		err = misplaced(stream, r)
 	}
 	var failure *core.Error
 	if errors.As(err, &failure) {

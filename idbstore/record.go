@@ -124,6 +124,21 @@ func (r record) appendTo(entries []core.Entry, sequence uint64, limit int) []cor
 	return entries
 }
 
+// decodeRecordAt is decodeRecord for a record whose key says where it ends, and
+// whether it is a tombstone.
+func decodeRecordAt(stream string, b []byte, end uint64, deleted bool) (record, error) {
+	r, err := decodeRecord(stream, b)
+	if err == nil && (r.end() != end || r.deleted != deleted) {
+		err = misplaced(stream, r)
+	}
+	return r, err
+}
+
+func misplaced(stream string, r record) error {
+	return &core.Error{Code: core.ErrCorrupt, Op: "read", Stream: stream,
+		Detail: fmt.Sprintf("a record of sequences %d to %d stands in the wrong place", r.first, r.end()-1)}
+}
+
 // decodeRecord is the inverse of encodeRecord and encodeTombstone. It accepts
 // any bytes: damage is [core.ErrCorrupt], a newer version
 // [core.ErrUnsupportedVersion]. It allocates next to nothing.
