@@ -102,7 +102,7 @@ export class App {
     const isNew = room.chat.messages.length === 0;
     this.#banner.hide();
     try {
-      await room.chat.conversation.send({ body: bodyOf(text, this.#connection.agent) });
+      await room.chat.send(bodyOf(text, this.#connection.agent));
     } catch (error) {
       this.#failed(error);
       throw error;

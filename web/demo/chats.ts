@@ -1,5 +1,5 @@
 // All conversations of this browser. Each is followed, and worked on, whichever of them is shown.
-import type { Conversation, Handler, Holdfast, HoldfastError, Message, Verification } from "@holdfast-dev/holdfast";
+import type { Conversation, Handler, Holdfast, HoldfastError, Message, Storable, Verification } from "@holdfast-dev/holdfast";
 import { agentOf, type Tools, type Turn } from "./agent/agent.js";
 import type { Bell } from "./bell.js";
 import { isHeldElsewhere } from "./holder.js";
@@ -31,6 +31,7 @@ export class Chat {
   /** The message that this tab is working on. */
   #active: string | undefined;
   #elsewhere = false;
+  #sending = 0;
   #stopped = false;
 
   constructor(conversation: Conversation, tools: Omit<Tools, "history">, listener: Listener) {
@@ -68,6 +69,20 @@ export class Chat {
   /** Whether nobody has written into it yet. */
   get isFresh(): boolean {
     return this.conversation.expectedSeq === 0;
+  }
+
+  /** Whether nobody is about to write into it either. */
+  get isFree(): boolean {
+    return this.isFresh && this.#sending === 0;
+  }
+
+  async send(body: Storable): Promise<void> {
+    this.#sending++;
+    try {
+      await this.conversation.send({ body });
+    } finally {
+      this.#sending--;
+    }
   }
 
   /** Lets the agent work again, if it has stopped. */
@@ -196,7 +211,7 @@ export class Chats {
 
   /** A chat without messages. It is stored with the first one. */
   create(): Chat {
-    for (const chat of this.#open.values()) if (chat.isFresh) return chat;
+    for (const chat of this.#open.values()) if (chat.isFree) return chat;
     const id = `${prefix}${Date.now().toString(36)}-${crypto.randomUUID().slice(0, 8)}`;
     return this.#keep(this.#holdfast.create(id));
   }
