@@ -82,7 +82,7 @@ crash: build ## kill Chromium and its tabs again and again, while they append an
 
 .PHONY: corrupt
 corrupt: build ## damage the files of Chromium's IndexedDB at random; takes CORRUPT_TRIALS, of both backends together, and CORRUPT_SEED
-	chrome=$$(.tools/chrome.sh) && cd web && CORRUPT_TRIALS=$${CORRUPT_TRIALS:-200} CHROME=$$chrome \
+	chrome=$$(.tools/chrome.sh) && cd web && CORRUPT_TRIALS=$${CORRUPT_TRIALS:-200} CORRUPT_SEED=$${CORRUPT_SEED:-$$RANDOM} CHROME=$$chrome \
 		npx playwright test corrupt --workers=1 --global-timeout=0
 
 .PHONY: engines
