@@ -165,9 +165,9 @@ func TestFieldsOfOtherKindsAreNotStored(t *testing.T) {
 	}
 }
 
-// hostile are bytes which are no event of this release. ID is short for an event
+// hostileEvents are bytes which are no event of this release. ID is short for an event
 // id with its head; see unhex.
-var hostile = []struct {
+var hostileEvents = []struct {
 	name  string
 	bytes string
 	want  error
@@ -273,7 +273,7 @@ func unhex(t testing.TB, digits string) []byte {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	for _, tt := range hostile {
+	for _, tt := range hostileEvents {
 		t.Run(tt.name, func(t *testing.T) {
 			e, err := core.DecodeEvent(unhex(t, tt.bytes))
 			if !errors.Is(err, tt.want) {
@@ -311,7 +311,7 @@ func TestDecodeTruncated(t *testing.T) {
 // the reused reader.
 func TestDecodeAfterARefusal(t *testing.T) {
 	good := unhex(t, "93 02 ID a1 6d")
-	for _, tt := range hostile {
+	for _, tt := range hostileEvents {
 		if _, err := core.DecodeEvent(unhex(t, tt.bytes)); err == nil {
 			t.Fatalf("%s is accepted", tt.name)
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
-	"github.com/holdfast-dev/holdfast/core/storetest"
+	"github.com/holdfast-dev/holdfast/internal/hostile"
 )
 
 // FuzzDecodeEvent feeds the decoder bytes from anywhere. It must not panic,
@@ -22,14 +22,14 @@ func FuzzDecodeEvent(f *testing.F) {
 		f.Add(b[:len(b)/2])
 		f.Add(append(b, 0xc0))
 	}
-	for _, tt := range hostile {
+	for _, tt := range hostileEvents {
 		f.Add(unhex(f, tt.bytes))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	hostile.Fuzz(f, func(t testing.TB, b []byte) {
 		input := bytes.Clone(b)
 		var e core.Event
 		var err error
-		storetest.BoundMemory(t, b, func() { e, err = core.DecodeEvent(b) })
+		hostile.BoundMemory(t, b, func() { e, err = core.DecodeEvent(b) })
 		if !bytes.Equal(b, input) {
 			t.Error("the input was changed")
 		}
@@ -59,7 +59,7 @@ func FuzzDecodeSnapshot(f *testing.F) {
 	for _, tt := range hostileSnapshots {
 		f.Add(unhex(f, tt.bytes))
 	}
-	f.Fuzz(func(t *testing.T, content []byte) {
+	hostile.Fuzz(f, func(t testing.TB, content []byte) {
 		b := core.SealSnapshot("chat", content)
 		input := bytes.Clone(b)
 		if err := withinMemory(t, b); err != nil {

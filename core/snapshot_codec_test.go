@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
-	"github.com/holdfast-dev/holdfast/core/storetest"
+	"github.com/holdfast-dev/holdfast/internal/hostile"
 )
 
 // goldenStates are the states, of the conversation "chat" at sequence 300, whose
@@ -182,9 +182,9 @@ func TestDecodeHostileSnapshots(t *testing.T) {
 }
 
 // withinMemory decodes b and checks what that allocates.
-func withinMemory(t *testing.T, b []byte) (err error) {
+func withinMemory(t testing.TB, b []byte) (err error) {
 	t.Helper()
-	storetest.BoundMemory(t, b, func() { _, _, _, err = core.DecodeSnapshot("chat", b) })
+	hostile.BoundMemory(t, b, func() { _, _, _, err = core.DecodeSnapshot("chat", b) })
 	return err
 }
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
-	"github.com/holdfast-dev/holdfast/core/storetest"
+	"github.com/holdfast-dev/holdfast/internal/hostile"
 )
 
 // The decoders of what is in the database, given bytes from anywhere: they must
@@ -18,11 +18,11 @@ import (
 // Checksums are made right: they keep out accidents, not bytes from anywhere.
 
 // decoding runs decode, and reports whether it has accepted b.
-func decoding(t *testing.T, b []byte, decode func() error) bool {
+func decoding(t testing.TB, b []byte, decode func() error) bool {
 	t.Helper()
 	input := slices.Clone(b)
 	var err error
-	storetest.BoundMemory(t, b, func() { err = decode() })
+	hostile.BoundMemory(t, b, func() { err = decode() })
 	if !bytes.Equal(b, input) {
 		t.Error("the input was changed")
 	}
@@ -45,7 +45,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		f.Add(h.body)
 	}
 	f.Add(recordHeader(nil, kindEvents, 1, 50_000, 1)) // as many as follow
-	f.Fuzz(func(t *testing.T, body []byte) {
+	hostile.Fuzz(f, func(t testing.TB, body []byte) {
 		_, err := decodeRecord("s", body)
 		if err != nil && !errors.Is(err, core.ErrCorrupt) && !errors.Is(err, core.ErrUnsupportedVersion) {
 			t.Errorf("untyped: %v", err)
@@ -84,7 +84,7 @@ func FuzzParseKey(f *testing.F) {
 	f.Add(recordKey("a", 0))
 	f.Add(recordKey("a", maxEnd))
 	f.Add(append(recordKey("a\xff", 1), 2))
-	f.Fuzz(func(t *testing.T, key []byte) {
+	hostile.Fuzz(f, func(t testing.TB, key []byte) {
 		var stream string
 		var end uint64
 		var deleted, ok bool
@@ -109,7 +109,7 @@ func FuzzDecodeValue(f *testing.F) {
 	f.Add(binaryValue(7))
 	f.Add(binaryValue(1<<64 - 1))
 	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, content []byte) {
+	hostile.Fuzz(f, func(t testing.TB, content []byte) {
 		b := seal("k", slices.Clone(content))
 		var value uint64
 		var present bool
@@ -122,14 +122,15 @@ func FuzzDecodeValue(f *testing.F) {
 
 func binaryValue(value uint64) []byte { return encodeValue("k", value)[:valueSize-4] }
 
+// FuzzDecodeIdentity has the format before the first slash, and the epoch behind it.
 func FuzzDecodeIdentity(f *testing.F) {
-	f.Add([]byte("1"), []byte("9f86d081884c7d659a2feaa0c55ad015"))
-	f.Add([]byte("2"), []byte("of another form"))
-	f.Add([]byte("-1"), []byte("9f86"))
-	f.Add([]byte("1"), []byte("not hex"))
-	f.Fuzz(func(t *testing.T, format, epoch []byte) {
+	f.Add([]byte("1/9f86d081884c7d659a2feaa0c55ad015"))
+	f.Add([]byte("2/of another form"))
+	f.Add([]byte("-1/9f86"))
+	f.Add([]byte("1/not hex"))
+	hostile.Fuzz(f, func(t testing.TB, both []byte) {
+		format, epoch, _ := bytes.Cut(both, []byte("/"))
 		var id identity
-		both := slices.Concat(format, epoch)
 		if !decoding(t, both, func() (err error) { id, err = decodeIdentity(format, epoch); return err }) {
 			return
 		}

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
-	"github.com/holdfast-dev/holdfast/core/storetest"
+	"github.com/holdfast-dev/holdfast/internal/hostile"
 )
 
 // Bytes that a released format has written. They must stay readable for ever,
@@ -127,11 +127,11 @@ func TestRecordOfManySmallEvents(t *testing.T) {
 	b := encodeRecord("s", 0, 0, make([][]byte, 100_000))
 	var r record
 	var err error
-	storetest.BoundMemory(t, b, func() { r, err = decodeRecord("s", b) })
+	hostile.BoundMemory(t, b, func() { r, err = decodeRecord("s", b) })
 	if err != nil || r.end() != 100_000 {
 		t.Fatal(r.end(), err)
 	}
-	storetest.BoundMemory(t, nil, func() {
+	hostile.BoundMemory(t, nil, func() {
 		if one := r.appendTo(nil, 99_999, 1); len(one) != 1 || one[0].Sequence != 99_999 {
 			t.Errorf("the last is %+v", one)
 		}
