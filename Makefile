@@ -73,17 +73,17 @@ bugs: build ## plant bugs, one after the other, and see that the test named for 
 .PHONY: fuzz
 fuzz: build ## give every decoder of stored bytes hostile inputs; takes FUZZ_INPUTS, for each
 	.tools/fuzz.sh $(FUZZ_INPUTS)
-	chrome=$$(.tools/chrome.sh) && cd web && FUZZ_INPUTS=$(FUZZ_INPUTS) CHROME=$$chrome npx playwright test fuzz --global-timeout=0
+	chrome=$$(.tools/chrome.sh) && cd web && FUZZ_INPUTS=$(FUZZ_INPUTS) CHROME=$$chrome npx playwright test fuzz.spec --global-timeout=0
 
 .PHONY: crash
 crash: build ## kill Chromium and its tabs again and again, while they append and while an agent works; takes CRASH_ROUNDS, CRASH_TABS, CRASH_SEED, CRASH_DURABILITY
 	chrome=$$(.tools/chrome.sh) && cd web && CRASH_ROUNDS=$${CRASH_ROUNDS:-250} CRASH_TABS=$${CRASH_TABS:-100} SYNC_APPENDS=$${SYNC_APPENDS:-1000} CHROME=$$chrome \
-		npx playwright test killloop killagent crashloop durability --workers=1 --global-timeout=0
+		npx playwright test killloop.spec killagent.spec crashloop.spec durability.spec --workers=1 --global-timeout=0
 
 .PHONY: corrupt
 corrupt: build ## damage the files of Chromium's IndexedDB at random; takes CORRUPT_TRIALS, of both backends together, and CORRUPT_SEED
 	chrome=$$(.tools/chrome.sh) && cd web && CORRUPT_TRIALS=$${CORRUPT_TRIALS:-200} CORRUPT_SEED=$${CORRUPT_SEED:-$$RANDOM} CHROME=$$chrome \
-		npx playwright test corrupt --workers=1 --global-timeout=0
+		npx playwright test corrupt.spec --workers=1 --global-timeout=0
 
 .PHONY: engines
 engines: build $(DRIVER) .build/engines/idbstore.wasm ## run the specs in Chromium with both backends, in Firefox and in WebKitGTK, and print a table; takes ENGINES, such as "firefox webkit"
