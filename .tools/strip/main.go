@@ -1,12 +1,13 @@
 // Command strip takes out of a Go program in WebAssembly what only its stack
-// traces need: the names of functions and files, and the line tables. For the
-// browser they are a tenth of the download.
+// traces need: the names of functions and files, and the line tables. It also
+// writes the initial memory in few segments. Both together are a quarter of the
+// download.
 //
 // The runtime itself goes by function ids, stack maps and stack sizes, which
 // stay (runtime/symtab.go, runtime/traceback.go): an empty name and an unknown
 // line are cases it knows, as in a program that was built by another compiler.
-// Where the tables are not as Go 1.26 lays them out, the program stays as it
-// is, and a line on standard error says so.
+// Where the tables are not as Go 1.26 lays them out, they stay as they are, and a
+// line on standard error says so.
 package main
 
 import (
@@ -28,21 +29,27 @@ func main() {
 	}
 }
 
-// stripFile rewrites a file, all of it or nothing.
+// stripFile rewrites a file, all of it or nothing. With errLayout the tables are
+// still in it.
 func stripFile(name string) error {
 	program, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
 	stripped, err := strip(program)
+	if stripped != nil {
+		temporary := name + ".stripped"
+		if err := os.WriteFile(temporary, stripped, 0o644); err != nil {
+			return err
+		}
+		if err := os.Rename(temporary, name); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	temporary := name + ".stripped"
-	if err := os.WriteFile(temporary, stripped, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(temporary, name)
+	return nil
 }
 
 func strip(program []byte) ([]byte, error) {
@@ -50,8 +57,6 @@ func strip(program []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := forget(m.memory); err != nil {
-		return nil, err
-	}
-	return m.encode(), nil
+	err = forget(m.memory)
+	return m.encode(), err
 }

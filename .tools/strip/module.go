@@ -84,10 +84,11 @@ func (m *module) encode() []byte {
 	return out
 }
 
-// segments cuts memory where enough zeros follow each other to pay for the head
-// of a segment. The compiler cuts at 8 already, and heads hardly compress.
+// segments cuts memory where more zeros follow each other than compress well. The
+// compiler cuts at 8 already, which makes tens of thousands of segments; their
+// heads hardly compress, and an instance starts with a walk through all of them.
 func segments(memory []byte) []byte {
-	const pays = 16
+	const pays = 1024
 	var body []byte
 	n := uint64(0)
 	for at := 0; at < len(memory); {
