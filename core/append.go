@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -194,28 +195,73 @@ func (c *Conversation) appendGroups(ctx context.Context, e *entry) {
 	}
 }
 
+// BeginRecord appends an event like the Record methods, but never waits: if it
+// would have to, because another append or a refresh is under way or the store
+// is no [Beginner], it returns false and has done nothing. Otherwise settled is
+// called once, when the Record method would have returned; it is subject to
+// what [Conversation.Subscribe] says of a subscriber.
+func (c *Conversation) BeginRecord(event Event, settled func(Recorded)) bool {
+	store, ok := c.store.(Beginner)
+	if !ok {
+		return false
+	}
+	select {
+	case c.turn <- struct{}{}:
+	default:
+		return false
+	}
+	e, err := newEntry(event)
+	if err != nil {
+		c.release()
+		return false // the Record method says what is wrong
+	}
+	expected := c.ExpectedSeq()
+	begun := store.BeginAppend(c.id, expected, e.payload, func(err error) {
+		if errors.Is(err, ErrOutcomeUnknown) {
+			err = c.settle(context.Background(), expected, [][]byte{e.payload}, err)
+		}
+		func() {
+			defer c.release()
+			c.appended(expected, []*entry{e}, err)
+		}()
+		if e.err != nil {
+			e.err = c.fail(recordOp(event.Kind), e.err)
+		}
+		settled(Recorded{Sequence: e.sequence, Err: e.err})
+	})
+	if !begun {
+		c.release()
+	}
+	return begun
+}
+
 // append writes a group at the expected sequence, and makes it part of the
 // state once it is committed. The caller has the turn.
 func (c *Conversation) append(ctx context.Context, group []*entry) {
+	payloads := make([][]byte, len(group))
+	for i, e := range group {
+		payloads[i] = e.payload
+	}
+	expected := c.ExpectedSeq()
+	c.appended(expected, group, c.write(ctx, expected, payloads...))
+}
+
+// appended makes a group part of the state, which was appended at the sequence
+// expected, or gives it the error. The caller has the turn.
+func (c *Conversation) appended(expected uint64, group []*entry, err error) {
 	defer func() { // also if a subscriber panics
 		for _, e := range group {
 			close(e.done)
 		}
 	}()
-	expected := c.ExpectedSeq()
-	payloads := make([][]byte, len(group))
 	events := make([]LoggedEvent, len(group))
 	size := 0
 	for i, e := range group {
-		payloads[i] = e.payload
-		size += len(e.payload)
-		e.sequence = expected + uint64(i)
+		e.sequence, e.err = expected+uint64(i), err
 		events[i] = LoggedEvent{Sequence: e.sequence, Event: e.event}
+		size += len(e.payload)
 	}
-	if err := c.write(ctx, expected, payloads...); err != nil {
-		for _, e := range group {
-			e.err = err
-		}
+	if err != nil {
 		return
 	}
 	c.advance(false, expected+uint64(len(group)), events)

@@ -121,10 +121,14 @@ func TestSettle(t *testing.T) {
 			appends: []string{lost}, reads: []look{unreadable},
 			calls: "append read", want: "unknown"},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for i := range 2 * len(tests) {
+		tt, begins := tests[i/2], i%2 == 1
+		t.Run(fmt.Sprintf("%s, begun %v", tt.name, begins), func(t *testing.T) {
 			store := &scripted{DurableStore: memstore.New()}
 			c := newConversation(t, "c", store)
+			if begins {
+				c = newConversation(t, "c", &beginner{scripted: store})
+			}
 			record(t, c, received("m", 1, "x"))
 
 			var pending func() (uint64, error) // an append that lands late
@@ -166,7 +170,12 @@ func TestSettle(t *testing.T) {
 			c.Subscribe(func(core.Change) { told++ })
 
 			before := contents(c.State(), "m")
-			sequence, err := c.RecordStepCompleted(t.Context(), "m", 0, []byte("out"))
+			sequence, err := uint64(0), error(nil)
+			if step := completed("m", 0, "out"); begins {
+				sequence, err = beginOne(t, c, step)
+			} else {
+				sequence, err = recordOne(t.Context(), c, step)
+			}
 
 			if got := strings.Join(store.calls, " "); got != tt.calls {
 				t.Errorf("calls: %s; want %s", got, tt.calls)

@@ -89,6 +89,17 @@ type DurableStore interface {
 	Close() error
 }
 
+// Beginner is implemented by stores that can append without a goroutine that
+// waits.
+type Beginner interface {
+	// BeginAppend begins what [DurableStore].Append does with one payload, if it
+	// has to wait for nothing before; otherwise it returns false and has done
+	// nothing. ended is called once, with the error that Append would have
+	// returned: nil by whoever tells the store of the commit, so ended must be
+	// quick then, and an error on a goroutine of its own.
+	BeginAppend(stream string, expectedSeq uint64, payload []byte, ended func(error)) bool
+}
+
 // Watcher is implemented by stores that can tell when the head of a stream has
 // moved, also through another tab.
 type Watcher interface {

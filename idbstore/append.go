@@ -13,56 +13,132 @@ import (
 // errHeadMoved aborts an append whose stream has another head than expected.
 var errHeadMoved = &core.Error{Code: core.ErrSequenceConflict, Detail: "the head has moved"}
 
+// addition is what an append adds, and where.
+type addition struct {
+	stream     string
+	from, end  uint64
+	heads      keyRange // of the records that decide whether the head is as expected
+	key, value []byte
+}
+
+func newAddition(stream string, expectedSeq uint64, payloads [][]byte) (addition, error) {
+	if err := core.CheckAppend(stream, expectedSeq, payloads); err != nil {
+		return addition{}, err
+	}
+	end := expectedSeq + uint64(len(payloads))
+	return addition{stream, expectedSeq, end, recordsEndingFrom(stream, expectedSeq), recordKey(stream, end),
+		encodeRecord(stream, expectedSeq, time.Now().UnixMilli(), payloads)}, nil
+}
+
 // Append implements [core.DurableStore]. It costs one round trip to the
 // browser's storage: the record is written behind the request that reads the
 // head, and the answer of the latter decides between commit and abort.
 func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error) {
-	if err := core.CheckAppend(stream, expectedSeq, payloads); err != nil {
+	a, err := newAddition(stream, expectedSeq, payloads)
+	if err != nil {
 		return 0, err
 	}
-	end := expectedSeq + uint64(len(payloads))
-	key := recordKey(stream, end)
-	value := encodeRecord(stream, expectedSeq, time.Now().UnixMilli(), payloads)
-	heads := recordsEndingFrom(stream, expectedSeq)
+	if err := s.added(ctx, a, s.add(ctx, a)); err != nil {
+		return 0, err
+	}
+	return expectedSeq, nil
+}
 
+func (s *Store) add(ctx context.Context, a addition) error {
 	stepwise := func(ctx context.Context, tx transaction) error {
-		found := tx.keys(heads, 2)
-		if err := tx.add(key, value); err != nil {
+		found := tx.keys(a.heads, 2)
+		if err := tx.add(a.key, a.value); err != nil {
 			return err
 		}
 		keys, err := found.wait(ctx)
 		if err != nil {
 			return err
 		}
-		if !headIs(keys, heads.lower, expectedSeq) {
+		if !headIs(keys, a.heads.lower, a.from) {
 			return errHeadMoved
 		}
 		return nil
 	}
-	err := s.connected(ctx, "append", stream, func(ctx context.Context, db database) error {
-		if a, ok := db.(appender); ok && a.canAppend() {
-			return appendAtOnce(ctx, a, heads, expectedSeq, key, value)
+	return s.connected(ctx, "append", a.stream, func(ctx context.Context, db database) error {
+		appender, ok := db.(appender)
+		if !ok || !appender.canAppend() {
+			return s.attempt(ctx, db, readWrite, recordsStore, stepwise)
 		}
-		return s.attempt(ctx, db, readWrite, recordsStore, stepwise)
+		tx, err := appender.appendRecord(a.heads, a.from == 0, a.key, a.value)
+		if err != nil {
+			return err
+		}
+		return outcome(ctx, tx)
 	})
-	if errors.Is(err, core.ErrSequenceConflict) {
-		return 0, s.conflict(ctx, stream, expectedSeq)
-	}
-	if err != nil {
-		return 0, err
-	}
-	s.announce(stream, key)
-	s.appended(stream, expectedSeq, end, len(value))
-	return expectedSeq, nil
 }
 
-// appendAtOnce is attempt for an append that a database carries out in one step.
-func appendAtOnce(ctx context.Context, a appender, heads keyRange, expected uint64, key, value []byte) error {
-	tx, err := a.appendRecord(heads, expected == 0, key, value)
-	if err != nil {
-		return err
+// added does what is left to do about an addition that has ended with err, and
+// returns the error for the caller.
+func (s *Store) added(ctx context.Context, a addition, err error) error {
+	if errors.Is(err, core.ErrSequenceConflict) {
+		return s.conflict(ctx, a.stream, a.from)
 	}
-	err = tx.wait(ctx)
+	if err == nil {
+		s.announce(a.stream, a.key)
+		s.appended(a.stream, a.from, a.end, len(a.value))
+	}
+	return err
+}
+
+// BeginAppend implements [core.Beginner], for a database that carries out an
+// append in one step.
+func (s *Store) BeginAppend(stream string, expectedSeq uint64, payload []byte, ended func(error)) bool {
+	db, ok := s.connection().(appender)
+	if !ok || !db.canAppend() {
+		return false
+	}
+	a, err := newAddition(stream, expectedSeq, [][]byte{payload})
+	if err != nil || s.enter() != nil {
+		return false
+	}
+	ctx, cancel := s.withDeadline(context.Background())
+	tx, err := db.appendRecord(a.heads, a.from == 0, a.key, a.value)
+	if err != nil {
+		cancel()
+		s.calls.Done()
+		return false // Append meets it again, and mends it if it can
+	}
+	finish := func(err error) {
+		err = s.added(ctx, a, err)
+		cancel()
+		s.calls.Done()
+		ended(err)
+	}
+	wait := func() {
+		err := outcome(ctx, tx)
+		failed := connectionFailed(err)
+		if failed {
+			s.abandon(ctx, db.(database))
+		}
+		switch {
+		case failed && !errors.Is(err, core.ErrOutcomeUnknown):
+			err = s.add(ctx, a)
+		case err != nil:
+			err = s.fail("append", stream, err)
+		}
+		finish(err)
+	}
+	overdue := context.AfterFunc(ctx, wait)
+	tx.then(func(err error) {
+		switch {
+		case !overdue(): // somebody waits already
+		case err == nil:
+			finish(nil)
+		default:
+			go wait()
+		}
+	})
+	return true
+}
+
+// outcome waits for the end of an append and tells what it means.
+func outcome(ctx context.Context, tx appending) error {
+	err := tx.wait(ctx)
 	var failure *engineError
 	switch {
 	case err == nil, errors.Is(err, errHeadMoved):

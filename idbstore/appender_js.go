@@ -2,6 +2,7 @@ package idbstore
 
 import (
 	"context"
+	"math"
 
 	"github.com/hack-pad/safejs"
 )
@@ -17,9 +18,11 @@ type jsAppender struct {
 	size          int          // of the buffer
 	ended         safejs.Func
 	appending     map[int]*jsAppending
-	last          int
 	closed        bool
 }
+
+// lastAppending is the id of the last append of any appender.
+var lastAppending int
 
 // What the appender says of an append that has ended.
 const (
@@ -64,11 +67,25 @@ func (a *jsAppender) end(args []safejs.Value) {
 		one.committing = state == appendCommitFailed
 		one.err = exceptionOf(args[2:])
 	}
-	close(one.done)
-	delete(a.appending, id)
-	if a.closed {
-		a.close()
+	one.finish()
+}
+
+// begun are the appends that no goroutine waits for, see then.
+var begun = map[int]*jsAppending{}
+
+// committed is for the host's appender, which may call it of an append that has
+// committed, in place of the function that it was given for that; if it returns 0
+// that has to be called all the same. No goroutine is switched to: those that it
+// wakes go on when the program is entered the next time by something else.
+//
+//go:wasmexport holdfastCommitted
+func committed(id int32) int32 {
+	one := begun[int(id)]
+	if one == nil {
+		return 0
 	}
+	one.finish()
+	return 1
 }
 
 // close lets go of the function that JavaScript calls, once nothing is under way.
@@ -96,8 +113,8 @@ func exceptionOf(args []safejs.Value) error {
 // appendRecord implements appender.
 func (d *jsDatabase) appendRecord(heads keyRange, first bool, key, value []byte) (appending, error) {
 	a := d.engine.appender
-	one := &jsAppending{appender: a, id: a.last + 1, done: make(chan struct{})}
-	a.last = one.id
+	lastAppending = lastAppending%math.MaxInt32 + 1
+	one := &jsAppending{appender: a, id: lastAppending, done: make(chan struct{})}
 	bytes := make([]byte, 0, 3*len(key)+len(value)+1)
 	var ends [4]int
 	for i, part := range [][]byte{heads.lower, heads.upper, key, value} {
@@ -138,8 +155,26 @@ type jsAppending struct {
 	appender   *jsAppender
 	id         int
 	done       chan struct{}
+	after      func(error) // nil unless then was called
 	err        error
 	committing bool // it failed behind the call of commit
+}
+
+func (o *jsAppending) then(fn func(error)) {
+	o.after = fn
+	begun[o.id] = o
+}
+
+func (o *jsAppending) finish() {
+	close(o.done)
+	delete(o.appender.appending, o.id)
+	if o.appender.closed {
+		o.appender.close()
+	}
+	if o.after != nil {
+		delete(begun, o.id)
+		o.after(o.err)
+	}
 }
 
 func (o *jsAppending) wait(ctx context.Context) error {

@@ -74,6 +74,9 @@ type appender interface {
 type appending interface {
 	// wait is that of transaction; errHeadMoved when it has aborted for that.
 	wait(ctx context.Context) error
+	// then has fn called at the end, with what wait returns from then on. It is
+	// called once at most.
+	then(fn func(error))
 	// commitFailed reports, of one that has ended with an [*engineError], whether
 	// the commit had been asked for.
 	commitFailed() bool

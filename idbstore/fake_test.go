@@ -257,6 +257,18 @@ func (a *fakeAppending) wait(ctx context.Context) error {
 	return err
 }
 
+func (a *fakeAppending) then(fn func(error)) {
+	tell := func() { fn(a.wait(context.Background())) }
+	a.disk.do(func() {
+		a.held, a.after = false, tell
+		select {
+		case <-a.end:
+			go tell()
+		default:
+		}
+	})
+}
+
 func (a *fakeAppending) commitFailed() bool {
 	a.disk.mu.Lock()
 	defer a.disk.mu.Unlock()

@@ -75,6 +75,7 @@ type fakeTransaction struct {
 	requests []*fakeRequest // that have not been answered, oldest first
 	commits  *fault         // what becomes of the commit, once it was asked for
 	aborts   bool           // as soon as it can
+	after    func()         // to be called then; nil if nobody wants it
 	held     bool           // its user has the turn: nothing is carried out meanwhile
 	left     bool           // it has nothing to do, and is not in the queue
 	over     bool
@@ -183,6 +184,9 @@ func (t *fakeTransaction) finish(err error) {
 	}
 	t.requests = nil
 	close(t.end)
+	if t.after != nil {
+		go t.after()
+	}
 	t.leave()
 }
 

@@ -83,9 +83,20 @@ type history struct {
 	ops   int
 }
 
+// beginningStore appends with BeginAppend where that can be.
+type beginningStore struct{ *Store }
+
+func (s beginningStore) Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error) {
+	ended := make(chan error, 1)
+	if len(payloads) != 1 || ctx.Err() != nil || !s.BeginAppend(stream, expectedSeq, payloads[0], func(err error) { ended <- err }) {
+		return s.Store.Append(ctx, stream, expectedSeq, payloads...)
+	}
+	return expectedSeq, <-ended
+}
+
 // modelTab is a connection, and what it was told of heads.
 type modelTab struct {
-	*Store
+	beginningStore
 	heard sync.Mutex
 	heads map[string]uint64
 }
@@ -101,7 +112,7 @@ func newHistory(t *testing.T, r *rapid.T) *history {
 
 // tab opens a connection which merges whatever it can, but only when it is told.
 func (m *history) tab() *modelTab {
-	tab := &modelTab{Store: m.open(), heads: map[string]uint64{}}
+	tab := &modelTab{beginningStore: beginningStore{m.open()}, heads: map[string]uint64{}}
 	tab.compaction.due, tab.compaction.armed = 2, true
 	tab.Watch(func(moved core.StreamInfo) {
 		tab.heard.Lock()

@@ -3,6 +3,7 @@ package idbstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -16,10 +17,15 @@ import (
 // The logic of the store, over a fake of the browser's storage. The real one is
 // met in store_js_test.go.
 func TestContractOverFake(t *testing.T) {
-	storetest.Run(t, func(testing.TB) storetest.Storage {
-		d := newDisk()
-		return func(t testing.TB) core.DurableStore { return startFake(t, d, 0) }
-	})
+	for _, atOnce := range []bool{false, true} {
+		t.Run(fmt.Sprintf("appends at once %v", atOnce), func(t *testing.T) {
+			storetest.Run(t, func(testing.TB) storetest.Storage {
+				d := newDisk()
+				d.atOnce = atOnce
+				return func(t testing.TB) core.DurableStore { return beginningStore{startFake(t, d, 0)} }
+			})
+		})
+	}
 }
 
 func startFake(t testing.TB, d *disk, timeout time.Duration) *Store {

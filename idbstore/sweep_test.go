@@ -176,7 +176,9 @@ func (s *strike) call(want core.Code, fn func(ctx context.Context) error) {
 	time.Sleep(time.Minute)
 	d.heal()
 	time.Sleep(time.Minute)
+	d.mu.Lock() // what has ended may still be told
 	d.tracing, s.trace = false, d.trace
+	d.mu.Unlock()
 	if s.way != nil && d.met == 0 {
 		s.failf("the fault was not met")
 	}

@@ -212,6 +212,21 @@ func (s *Store) connect(ctx context.Context) (database, error) {
 	return db, nil
 }
 
+// connection returns the connection if it can be had without waiting, and
+// else nil.
+func (s *Store) connection() database {
+	select {
+	case s.connecting <- struct{}{}:
+		defer func() { <-s.connecting }()
+	default:
+		return nil
+	}
+	if s.reset || s.db == nil || s.db.lost() {
+		return nil
+	}
+	return s.db
+}
+
 var errReset = &core.Error{Code: core.ErrStoreReset,
 	Detail: "the browser or the user emptied the storage, and what was in it is gone; open the store again to go on with an empty one"}
 

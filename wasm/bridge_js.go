@@ -23,6 +23,7 @@ type bridge struct {
 	settle        safejs.Value // (call, error, value)
 	changed       safejs.Value // (handle, expected sequence, reset, address of the messages' rows, their length)
 	inbox         []byte       // where the host writes, see record
+	outbox        outbox
 	conversations map[int]*handle
 	lastHandle    int
 	runners       map[int]context.CancelCauseFunc // by the host's number
@@ -46,12 +47,17 @@ func (b *bridge) background(work func(context.Context, arguments) (any, error)) 
 func (b *bridge) start(call int, work func() (any, error)) {
 	b.workers.run(func() {
 		value, err := guarded(work)
-		if err != nil {
-			_, _ = b.settle.Invoke(call, failure(err)) // the host's callback does not throw
-			return
-		}
-		_, _ = b.settle.Invoke(call, safejs.Undefined(), value)
+		b.answer(call, value, err)
 	})
+}
+
+// answer tells the host what became of a call.
+func (b *bridge) answer(call int, value any, err error) {
+	if err != nil {
+		_, _ = b.settle.Invoke(call, failure(err)) // the host's callback does not throw
+		return
+	}
+	_, _ = b.settle.Invoke(call, safejs.Undefined(), value)
 }
 
 // immediate makes a function that returns {value} or {error}.

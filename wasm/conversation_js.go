@@ -34,7 +34,12 @@ func (b *bridge) keep(c *core.Conversation, unread []string) (any, error) {
 
 // announce tells JavaScript which messages have changed.
 func (b *bridge) announce(id int, c *core.Conversation, change core.Change) {
-	if rows, err := encodeChange(c.State(), change); err == nil {
+	rows, err := encodeChange(c.State(), change)
+	switch {
+	case err != nil:
+	case b.outbox.state() == outboxOpen:
+		b.outbox.change(id, c.ExpectedSeq()-1, rows)
+	default:
 		_, _ = b.changed.Invoke(id, c.ExpectedSeq(), change.Reset, address(rows), len(rows)) // the host's callback does not throw
 		runtime.KeepAlive(rows)
 	}
@@ -113,6 +118,29 @@ func (b *bridge) receive(ctx context.Context, args arguments) (any, error) {
 	default:
 		return decision.Step, nil
 	}
+}
+
+// beginRecord appends the event in the inbox, if it has to wait for nothing; else
+// it returns 0, and the host calls record. No goroutine is switched to.
+//
+//go:wasmexport holdfastRecord
+func beginRecord() int32 {
+	b := &program
+	posted := b.read()
+	h, ok := b.conversations[posted.handle]
+	if !ok {
+		return 0
+	}
+	b.outbox.begin(h.ExpectedSeq())
+	begun := h.BeginRecord(posted.event, func(recorded core.Recorded) {
+		if b.outbox.state() == outboxShut { // else the host has settled it
+			b.answer(posted.call, recorded.Sequence, recorded.Err)
+		}
+	})
+	if !begun {
+		return 0
+	}
+	return 1
 }
 
 // record appends the event in the inbox.

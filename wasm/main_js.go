@@ -16,12 +16,15 @@ import (
 	"github.com/hack-pad/safejs"
 )
 
+// program is the bridge, where exported functions find it.
+var program = bridge{
+	inbox:         make([]byte, inboxBytes),
+	conversations: map[int]*handle{},
+	runners:       map[int]context.CancelCauseFunc{},
+}
+
 func main() {
-	b := &bridge{
-		inbox:         make([]byte, inboxBytes),
-		conversations: map[int]*handle{},
-		runners:       map[int]context.CancelCauseFunc{},
-	}
+	b := &program
 	functions := map[string]any{}
 	for name, fn := range map[string]function{
 		"open":          b.background(b.open),
@@ -63,7 +66,7 @@ func main() {
 	if err != nil {
 		return
 	}
-	callbacks, err := host.Invoke(functions, address(b.inbox), len(b.inbox))
+	callbacks, err := host.Invoke(functions, address(b.inbox), len(b.inbox), address(b.outbox.bytes[:]))
 	if err != nil {
 		return
 	}

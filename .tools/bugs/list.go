@@ -11,15 +11,15 @@ var bugs = []bug{
 	{
 		name: "the head is not checked",
 		file: "idbstore/append.go",
-		old:  "\t\tif !headIs(keys, heads.lower, expectedSeq) {\n\t\t\treturn errHeadMoved\n\t\t}\n",
+		old:  "\t\tif !headIs(keys, a.heads.lower, a.from) {\n\t\t\treturn errHeadMoved\n\t\t}\n",
 		new:  "\t\t_ = keys\n",
 		in:   "./idbstore", test: "TestModel",
 	},
 	{
 		name: "put in place of add",
 		file: "idbstore/append.go",
-		old:  "\t\tif err := tx.add(key, value); err != nil {",
-		new:  "\t\tif err := tx.put(key, value); err != nil {",
+		old:  "\t\tif err := tx.add(a.key, a.value); err != nil {",
+		new:  "\t\tif err := tx.put(a.key, a.value); err != nil {",
 		in:   "./idbstore", test: "TestAppendOverwritesNothing",
 	},
 	{
@@ -130,7 +130,7 @@ var bugs = []bug{
 	{
 		name: "in the browser, the head is not checked",
 		file: "web/dist/appender.js",
-		old:  "            if (isExpected(heads.result, least, first)) {",
+		old:  "            if (isExpected(heads.result, next.least, first)) {",
 		new:  "            if (true) {",
 		in:   "tabs", test: "a tab that knows only the beginning",
 	},
@@ -147,5 +147,26 @@ var bugs = []bug{
 		old:  "tx.onabort = () => end(state, ",
 		new:  "tx.onabort = () => end(state === headMoved ? committed : state, ",
 		in:   "history.spec", test: "histories of tabs and workers are linearizable",
+	},
+	{
+		name: "an append that no goroutine waits for is acknowledged however it ends",
+		file: "idbstore/append.go",
+		old:  "\t\tcase err == nil:\n\t\t\tfinish(nil)\n\t\tdefault:\n\t\t\tgo wait()\n",
+		new:  "\t\tdefault:\n\t\t\tfinish(nil)\n",
+		in:   "./idbstore", test: "TestSweepOfTheConversation",
+	},
+	{
+		name: "in the browser, a head that was looked for ahead counts for any append",
+		file: "web/dist/appender.js",
+		old:  "early !== undefined && isSame(early, next)",
+		new:  "early !== undefined",
+		in:   "awaited", test: "where the head has moved since it was looked for ahead",
+	},
+	{
+		name: "in the browser, the program does not hear of an append that nobody looks at",
+		file: "web/dist/instance.js",
+		old:  "                this.#tellLater(microtasks - 1);\n            else\n                this.tell();\n",
+		new:  "                this.#tellLater(microtasks - 1);\n",
+		in:   "awaited", test: "the program is told behind its caller",
 	},
 }

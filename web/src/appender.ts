@@ -21,9 +21,64 @@ interface Appending {
   committing: boolean;
 }
 
+/** Where a stream's next append will look for the head, after one that has committed. */
+export interface Next {
+  readonly db: IDBDatabase;
+  readonly store: string;
+  readonly options: IDBTransactionOptions;
+  readonly least: Uint8Array<ArrayBuffer>;
+  readonly greatest: Uint8Array<ArrayBuffer>;
+}
+
+/** A transaction that looks for a head already. */
+interface Early extends Next {
+  readonly tx: IDBTransaction;
+  readonly records: IDBObjectStore;
+  readonly heads: IDBRequest<IDBValidKey[]>;
+}
+
 /** What the Go program finds as `holdfastAppender`. */
 export class Appender {
   readonly #appending = new Map<number, Appending>();
+  readonly #over: (call: number, committed: boolean) => boolean;
+  #early: Early | undefined;
+  #next: Next | undefined;
+  #last = 0;
+
+  /** `over` is told first of the end of an append, and returns whether that is all that is to be done about it. */
+  constructor(over: (call: number, committed: boolean) => boolean) {
+    this.#over = over;
+  }
+
+  /** The number of the append that was begun last. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Of the append that has committed last, within `over`: where the next one to the same stream will look for the head. */
+  get next(): Next | undefined {
+    return this.#next;
+  }
+
+  /** Has the browser look for a head already. The next append takes that over, if it is to look for the same one. */
+  lookAhead(next: Next): void {
+    try {
+      this.#early = lookup(next);
+    } catch {
+      // The append meets the reason too.
+    }
+  }
+
+  /** Takes `lookAhead` back: if no append has come, nothing has happened. */
+  lookNoLonger(): void {
+    this.#take()?.tx.abort();
+  }
+
+  #take(): Early | undefined {
+    const early = this.#early;
+    this.#early = undefined;
+    return early;
+  }
 
   /**
    * Begins a transaction that adds a record if the head is as expected. `bytes` are four parts in a row, which end at
@@ -44,7 +99,12 @@ export class Appender {
     value: number,
     ended: Ended,
   ): void => {
-    const tx = db.transaction(store, "readwrite", options);
+    const next: Next = { db, store, options, least: bytes.slice(0, lower), greatest: bytes.slice(lower, upper) };
+    const recordKey = bytes.slice(upper, key);
+    const early = this.#take();
+    const same = early !== undefined && isSame(early, next);
+    if (early !== undefined && !same) early.tx.abort();
+    const { tx, records, heads } = same ? early : lookup(next);
     const appending: Appending = { tx, committing: false };
     let state = failed;
     // The end is an event of the transaction: request success is no commit (Indexed Database API 3.0, section 5.4).
@@ -57,17 +117,17 @@ export class Appender {
     };
     const end = (now: number, error: DOMException | null): void => {
       this.#appending.delete(call);
+      const hasCommitted = error === null && now === committed;
+      if (hasCommitted) this.#next = { ...next, least: recordKey };
+      if (this.#over(call, hasCommitted)) return;
       if (error === null) ended(call, now);
       else ended(call, now, error.name, error.message);
     };
     tx.oncomplete = () => end(refusal === null ? committed : state, refusal);
     tx.onabort = () => end(state, refusal ?? tx.error);
     try {
-      const records = tx.objectStore(store);
-      const least = bytes.slice(0, lower);
-      const heads = records.getAllKeys(IDBKeyRange.bound(least, bytes.subarray(lower, upper)), 2);
       heads.onsuccess = () => {
-        if (isExpected(heads.result, least, first)) {
+        if (isExpected(heads.result, next.least, first)) {
           state = commitFailed;
           appending.committing = true;
           tx.commit();
@@ -76,7 +136,7 @@ export class Appender {
           tx.abort();
         }
       };
-      records.add(bytes.slice(key, value), bytes.subarray(upper, key));
+      records.add(bytes.slice(key, value), recordKey);
     } catch (error) {
       // It would commit what was asked for before.
       tx.onabort = tx.oncomplete = null;
@@ -84,6 +144,7 @@ export class Appender {
       throw error;
     }
     this.#appending.set(call, appending);
+    this.#last = call;
   };
 
   /** Undoes an append, unless its commit was asked for before. Returns whether it was. */
@@ -95,10 +156,28 @@ export class Appender {
   };
 }
 
+function lookup(next: Next): Early {
+  const tx = next.db.transaction(next.store, "readwrite", next.options);
+  try {
+    const records = tx.objectStore(next.store);
+    return { ...next, tx, records, heads: records.getAllKeys(IDBKeyRange.bound(next.least, next.greatest), 2) };
+  } catch (error) {
+    tx.abort();
+    throw error;
+  }
+}
+
+function isSame(a: Next, b: Next): boolean {
+  return a.db === b.db && a.store === b.store && a.options.durability === b.options.durability && isEqual(a.least, b.least) && isEqual(a.greatest, b.greatest);
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
 function isExpected(keys: readonly IDBValidKey[], least: Uint8Array, first: boolean): boolean {
   if (first) return keys.length === 0;
   const [key] = keys;
-  if (keys.length !== 1 || !(key instanceof ArrayBuffer) || key.byteLength > least.length + markLength) return false;
-  const found = new Uint8Array(key);
-  return least.every((byte, i) => found[i] === byte);
+  if (keys.length !== 1 || !(key instanceof ArrayBuffer) || key.byteLength < least.length || key.byteLength > least.length + markLength) return false;
+  return isEqual(new Uint8Array(key, 0, least.length), least);
 }

@@ -21,6 +21,7 @@ export class Registry {
 
   constructor(readonly instance: Instance) {
     instance.onChange = (handle, expectedSeq, reset, rows) => this.#open.get(handle)?.deref()?.changed(expectedSeq, reset, rows);
+    instance.isWatched = (handle) => this.#open.get(handle)?.deref()?.isWatched === true;
     // Who shows a conversation must not wait for news that cannot come.
     instance.onEnd = () => {
       for (const conversation of this.#subscribed) conversation.notify();
@@ -90,15 +91,21 @@ class LiveConversation implements Conversation {
     this.#handle = opened.handle;
     this.#expectedSeq = opened.expectedSeq;
     this.#state = state;
-    this.snapshot = () => this.#state;
+    this.snapshot = () => this.state;
   }
 
-  get state(): ConversationState {
+  get state(): State {
+    this.#registry.instance.tell();
     return this.#state;
   }
 
   get expectedSeq(): number {
+    this.#registry.instance.tell();
     return this.#expectedSeq;
+  }
+
+  get isWatched(): boolean {
+    return this.#listeners.size > 0;
   }
 
   async receiveMessage(message: Delivery): Promise<Decision> {
@@ -152,7 +159,7 @@ class LiveConversation implements Conversation {
   }
 
   process(handler: Handler, options?: ProcessOptions): () => Promise<void> {
-    const owner = { handle: this.#handle, instance: this.#registry.instance, message: (id: string) => this.#state.message(id) };
+    const owner = { handle: this.#handle, instance: this.#registry.instance, message: (id: string) => this.state.message(id) };
     const runner = new Runner(owner, handler, options);
     this.#registry.run(runner);
     return () => runner.stop();
@@ -182,7 +189,7 @@ class LiveConversation implements Conversation {
   }
 
   clone(): Conversation {
-    return this.#registry.adopt(this.id, this.#registry.instance.callNow((bridge) => bridge.clone(this.#handle)), this.#state);
+    return this.#registry.adopt(this.id, this.#registry.instance.callNow((bridge) => bridge.clone(this.#handle)), this.state);
   }
 
   async events(range: { readonly from?: number; readonly limit?: number } = {}): Promise<readonly ConversationEvent[]> {
@@ -219,7 +226,7 @@ class LiveConversation implements Conversation {
     this.#registry.pin(this, true);
   }
 
-  /** Called by the bridge after a commit, before the call that caused it resolves. */
+  /** Called by the bridge after a commit, before anybody can look. */
   changed(expectedSeq: number, reset: boolean, rows: Uint8Array): void {
     this.#expectedSeq = expectedSeq;
     this.#state = this.#state.after(rows, reset);

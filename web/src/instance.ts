@@ -1,10 +1,11 @@
-import { Appender } from "./appender.js";
+import { Appender, type Next } from "./appender.js";
 import type { Draft } from "./batch.js";
 import type { Bridge, Call, Failure, Host, Result } from "./bridge.js";
 import { type ErrorDetails, HoldfastError, SequenceConflictError } from "./errors.js";
 import { defineGo, type Go } from "./go.js";
 import { Inbox } from "./inbox.js";
 import { foreign } from "./load.js";
+import { Outbox } from "./outbox.js";
 import { pack } from "./pack.js";
 
 /** A call into the Go program that has not been answered. */
@@ -23,11 +24,16 @@ type OnChange = (handle: number, expectedSeq: number, reset: boolean, rows: Uint
  */
 export class Instance {
   readonly #go: Go;
+  readonly #appender: Appender;
+  /** The conversation of the last append that is known here, and how the next one to it begins. */
+  #next: { readonly handle: number; readonly next: Next } | undefined;
   /** By the number of the call. */
   readonly #pending = new Map<number, Pending>();
   #lastCall = 0;
   #bridge: Bridge | undefined;
+  #exports: Exports | undefined;
   #inbox: Inbox | undefined;
+  #outbox: Outbox | undefined;
   #over: HoldfastError | undefined;
   /**
    * Why the program has died. Where a caller's recursion has used up the stack there may be no room to do more about it than to set
@@ -37,6 +43,14 @@ export class Instance {
   #watched = false;
   /** Set when the user has asked for the end. */
   #closing: HoldfastError | undefined;
+  /** Appends that no goroutine waits for, by their numbers. */
+  readonly #begun = new Map<number, { readonly call: number; readonly handle: number; readonly sequence: number }>();
+  /** Those that have committed, which the program has not been told. */
+  readonly #news: number[] = [];
+  /** Whether the program is running now, and has called what runs here. */
+  #running = false;
+  /** The timer that enters the program for its goroutines. */
+  #entering: ReturnType<typeof setTimeout> | undefined;
   /** Calls that are held back until the next one, or the end of the task at the latest. */
   readonly #deferred: (() => void)[] = [];
   /** Called when nothing is pending any more. */
@@ -44,32 +58,41 @@ export class Instance {
   /** Called when the program is over, for whatever reason. */
   onEnd: (() => void) | undefined;
   onChange: OnChange | undefined;
+  /** Whether somebody listens to a conversation, who is to hear of an append before its caller. */
+  isWatched: ((handle: number) => boolean) | undefined;
 
-  private constructor(go: Go) {
+  private constructor(go: Go, appender: Appender) {
     this.#go = go;
+    this.#appender = appender;
     // Every entry into the program from an event or a timer goes through here.
     const resume = go._resume.bind(go);
     go._resume = () => {
+      this.tell();
       if (this.#over !== undefined || this.#death !== undefined) {
         letGo(go._pendingEvent?.args[0]);
         return this.#silence();
       }
+      const nested = this.#running;
+      this.#running = true;
       try {
         resume();
       } catch (cause) {
         this.#death ??= { cause };
         this.#watch();
+      } finally {
+        this.#running = nested;
       }
     };
   }
 
   /** Starts the program. */
   static async start(module: WebAssembly.Module): Promise<Instance> {
-    const host: Globals = { holdfastAppender: new Appender(), holdfastPack: pack };
+    const appender = new Appender((...end) => instance.#ended(...end));
+    const host: Globals = { holdfastAppender: appender, holdfastPack: pack };
     const go = new (defineGo(overlay(host), console_))();
-    const instance = new Instance(go);
+    const instance = new Instance(go, appender);
     const program = await instantiate(module, go.importObject);
-    host.holdfast = (bridge, inbox, size) => instance.#meet(bridge, program.exports["mem"] as WebAssembly.Memory, inbox, size);
+    host.holdfast = (...offered) => instance.#meet(program.exports as unknown as Exports, ...offered);
     const running = go.run(program);
     running.then(
       () => instance.#end(lost(new Error("the program has ended"))),
@@ -80,9 +103,12 @@ export class Instance {
   }
 
   /** The Go program offers its functions, and is given those of the host. */
-  #meet(bridge: Bridge, memory: WebAssembly.Memory, inbox: number, size: number): Host {
+  #meet(exports: Exports, bridge: Bridge, inbox: number, size: number, outbox: number): Host {
+    const memory = exports.mem;
+    this.#exports = exports;
     this.#bridge = detached(bridge);
     this.#inbox = new Inbox(memory, inbox, size);
+    this.#outbox = new Outbox(memory, outbox);
     return {
       settle: (call, error, value) => {
         try {
@@ -99,6 +125,7 @@ export class Instance {
   /** Calls a function that works in the background. */
   async call<T>(start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
     this.#catchUp();
+    this.tell();
     return this.#send(this.#living(), start);
   }
 
@@ -106,10 +133,73 @@ export class Instance {
   record(handle: number, draft: Draft): Promise<number> | undefined {
     const inbox = this.#inbox;
     if (inbox?.takes(draft) !== true) return undefined;
-    return this.call((bridge, call: Call<number>) => {
-      inbox.write(call, handle, draft);
-      bridge.record();
+    // The browser looks for the head while the program is told of the append before and makes the record.
+    if (this.#next?.handle === handle && !this.#running) this.#appender.lookAhead(this.#next.next);
+    try {
+      return this.call((bridge, call: Call<number>) => {
+        inbox.write(call, handle, draft);
+        if (!this.#begin(call, handle)) bridge.record();
+      });
+    } finally {
+      this.#appender.lookNoLonger();
+    }
+  }
+
+  /** Records the event in the inbox, if no goroutine has to wait for that. */
+  #begin(call: number, handle: number): boolean {
+    const exports = this.#exports;
+    if (exports === undefined || this.#running || exports.holdfastRecord() !== 1) return false;
+    this.#begun.set(this.#appender.last, { call, handle, sequence: this.#outbox?.sequence ?? 0 });
+    this.#enterSoon();
+    return true;
+  }
+
+  /**
+   * The end of an append. Returns whether it has committed and no goroutine waits for it. Then its caller hears at once, and the program a little
+   * later: with the caller's next append, while the browser is busy with that, or before anything else that could tell the difference.
+   */
+  #ended(id: number, committed: boolean): boolean {
+    const begun = this.#begun.get(id);
+    this.#begun.delete(id);
+    if (begun === undefined || !committed) return false;
+    if (this.#over !== undefined || this.#death !== undefined) return true;
+    const { next } = this.#appender;
+    this.#next = next && { handle: begun.handle, next };
+    this.#news.push(id);
+    if (this.isWatched?.(begun.handle) === true) this.tell();
+    else this.#tellLater(hops);
+    this.#settle(begun.call, undefined, begun.sequence);
+    return true;
+  }
+
+  /** Behind whatever the caller of an append does within the same task, if that takes no more than so many microtasks. */
+  #tellLater(microtasks: number): void {
+    queueMicrotask(() => {
+      if (this.#news.length === 0) return;
+      if (microtasks > 0) this.#tellLater(microtasks - 1);
+      else this.tell();
     });
+  }
+
+  /** Tells the program of appends that have committed, before anything looks at what follows from them. */
+  tell(): void {
+    const [exports, outbox] = [this.#exports, this.#outbox];
+    if (this.#news.length === 0 || exports === undefined || outbox === undefined || this.#running) return;
+    for (const id of this.#news.splice(0)) {
+      if (this.#over !== undefined || this.#death !== undefined) return;
+      const outcome = this.#guard(() => outbox.read(() => exports.holdfastCommitted(id)));
+      if (outcome !== undefined) this.onChange?.(outcome.handle, outcome.sequence + 1, false, outcome.rows);
+    }
+    if (this.#pending.size > 0) this.#go._resume();
+    else this.#enterSoon();
+  }
+
+  /** Functions that the program exports switch to no goroutine, and set no timer. So it has to be entered for these. */
+  #enterSoon(): void {
+    this.#entering ??= setTimeout(() => {
+      this.#entering = undefined;
+      this.#go._resume();
+    }, soon);
   }
 
   /** Holds back calls that `make` makes, so that more can join them. Calls that come later stay behind them. */
@@ -143,6 +233,7 @@ export class Instance {
   /** Calls a function that works at once. */
   callNow<T>(work: (bridge: Bridge) => Result<T>): T {
     this.#catchUp();
+    this.tell();
     const bridge = this.#living();
     const result = this.#guard(() => work(bridge));
     if (result === undefined) throw this.#over ?? lost(this.#death?.cause);
@@ -158,6 +249,7 @@ export class Instance {
    */
   async close(stop: (bridge: Bridge) => void): Promise<void> {
     this.#catchUp();
+    this.tell();
     const bridge = this.#living();
     const closed = (this.#closing = new HoldfastError("closed", "holdfast: closed: the store was closed; open it again"));
     this.#guard(() => stop(bridge));
@@ -218,6 +310,7 @@ export class Instance {
 
   /** Stops the timers of a program that is over: each would wait for it for ever. */
   #silence(): void {
+    clearTimeout(this.#entering);
     for (const timer of this.#go._scheduledTimeouts.values()) clearTimeout(timer);
     this.#go._scheduledTimeouts.clear();
   }
@@ -277,8 +370,23 @@ function detached(bridge: Bridge): Bridge {
 interface Globals {
   readonly holdfastAppender: Appender;
   readonly holdfastPack: typeof pack;
-  holdfast?: (bridge: Bridge, inbox: number, size: number) => Host;
+  holdfast?: (bridge: Bridge, inbox: number, size: number, outbox: number) => Host;
 }
+
+/** What the Go program exports. To call that costs next to nothing, see wasm/conversation_js.go and idbstore/appender_js.go. */
+interface Exports {
+  readonly mem: WebAssembly.Memory;
+  /** Begins to record the event in the inbox; 0 if `record` of the bridge has to be called. */
+  holdfastRecord(): number;
+  /** Takes the news of an append that has committed; 0 if the function has to be called that the append was given. */
+  holdfastCommitted(id: number): number;
+}
+
+/** Milliseconds. */
+const soon = 4;
+
+/** More microtasks than lie between the end of an append and what comes of an await of it. */
+const hops = 30;
 
 /**
  * The global object as the Go program sees it: what it sets stays in `own`, so

@@ -1,0 +1,149 @@
+// Appends that are awaited one by one, which take a shorter way: no goroutine waits for them, the browser looks for the head ahead, and the
+// program is told of a commit behind its caller. Nobody can see that.
+import type { JSHandle, Page } from "@playwright/test";
+import type { Holdfast } from "@holdfast-dev/holdfast";
+import { expect, test } from "./harness/holdfast.js";
+
+interface Watched {
+  readonly holdfast: Holdfast;
+  /** Another connection to the same database. */
+  readonly rival: Holdfast;
+  /** What has happened since the last call. */
+  readonly counts: () => Readonly<Record<string, number>>;
+}
+
+/** A page that counts how often the shorter way was taken, and the transactions that write records. */
+async function watched(home: Page): Promise<JSHandle<Watched>> {
+  return await home.evaluateHandle(async () => {
+    let counts: Record<string, number> = {};
+    const count = (name: string): void => void (counts[name] = (counts[name] ?? 0) + 1);
+    const instantiate = WebAssembly.instantiate as (module: WebAssembly.Module, imports?: WebAssembly.Imports) => Promise<WebAssembly.Instance>;
+    WebAssembly.instantiate = (async (module: WebAssembly.Module, imports?: WebAssembly.Imports) => {
+      const instance = await instantiate(module, imports);
+      const exports = Object.entries(instance.exports).map(([name, value]) => {
+        if (!name.startsWith("holdfast")) return [name, value];
+        const call = value as (...args: unknown[]) => unknown;
+        const counting = (...args: unknown[]): unknown => {
+          const taken = call(...args);
+          if (taken === 1) count(name);
+          return taken;
+        };
+        return [name, counting];
+      });
+      return Object.create(instance, { exports: { value: Object.fromEntries(exports) } }) as WebAssembly.Instance;
+    }) as typeof WebAssembly.instantiate;
+    const { transaction } = IDBDatabase.prototype; // oxlint-disable-line typescript/unbound-method
+    IDBDatabase.prototype.transaction = function (stores, mode, options) {
+      const tx = transaction.call(this, stores, mode, options);
+      if (mode === "readwrite" && stores === "records") {
+        count("begun");
+        tx.addEventListener("abort", () => count("aborted"));
+      }
+      return tx;
+    };
+    const { open } = await import("@holdfast-dev/holdfast");
+    const [holdfast, rival] = [await open(), await open()];
+    return {
+      holdfast,
+      rival,
+      counts: () => {
+        const counted = counts;
+        counts = {};
+        return counted;
+      },
+    };
+  });
+}
+
+test("each is one transaction, and what it was about shows behind the await", async ({ home }) => {
+  const facts = await (await watched(home)).evaluate(async ({ holdfast, counts }) => {
+    const [c, d] = [holdfast.create("c"), holdfast.create("d")];
+    counts();
+    const seen: unknown[] = [];
+    for (let i = 0; i < 10; i++) {
+      const sequence = await c.recordStepCompleted("m", i, `output ${i}`);
+      seen.push([sequence, c.expectedSeq, c.state.completedStep("m", i)?.output, c.snapshot().lastCompletedStep("m")]);
+    }
+    const alone = counts();
+    for (let i = 0; i < 5; i++) seen.push([await c.recordStepCompleted("m", i), await d.recordStepCompleted("m", i), d.expectedSeq]);
+    const inTurn = counts();
+    // Nothing of the conversation is looked at in between.
+    for (let i = 0; i < 10; i++) await d.recordStepCompleted("n", i);
+    const unseen = counts();
+    return { seen, alone, inTurn, unseen, end: [c.clone().expectedSeq, d.clone().state.lastCompletedStep("n"), (await holdfast.recover("d")).expectedSeq] };
+  });
+  const all = { begun: 10, holdfastRecord: 10, holdfastCommitted: 10 };
+  expect([facts.alone, facts.inTurn]).toEqual([all, all]);
+  expect(facts.unseen).toMatchObject({ begun: 10, holdfastRecord: 10 }); // of the last one the program may not have been told yet
+  expect(facts.unseen).not.toHaveProperty("aborted");
+  expect(facts.seen).toEqual([
+    ...Array.from({ length: 10 }, (_, i) => [i, i + 1, `output ${i}`, i]),
+    ...Array.from({ length: 5 }, (_, i) => [10 + i, i, i + 1]),
+  ]);
+  expect(facts.end).toEqual([15, 9, 15]);
+});
+
+test("the program is told behind its caller, and before anybody looks or any other task", async ({ home }) => {
+  const facts = await (await watched(home)).evaluate(async ({ holdfast, counts }) => {
+    const c = holdfast.create("c");
+    await c.recordProcessingStarted("m").then(() => c.expectedSeq);
+    counts();
+    await c.recordStepCompleted("m", 0);
+    const behind = counts()["holdfastCommitted"] ?? 0;
+    const looked = [c.expectedSeq, counts()["holdfastCommitted"]];
+    await c.recordStepCompleted("m", 1);
+    counts();
+    await new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = resolve;
+      port2.postMessage(null);
+    });
+    const later = counts()["holdfastCommitted"];
+    const others = [
+      (await Promise.all([c.recordStepCompleted("m", 2), c.recordStepCompleted("m", 3), c.events()]))[2].length,
+      await c.recordStepCompleted("m", 4).then(() => c.refresh()),
+      await c.recordStepCompleted("m", 5).then(() => c.receiveMessage({ id: "m" })),
+    ];
+    return { behind, looked, later, others };
+  });
+  expect(facts).toEqual({ behind: 0, looked: [2, 1], later: 1, others: [expect.any(Number), 6, { kind: "start" }] });
+});
+
+test("who listens hears before the caller does", async ({ home }) => {
+  const order = await (await watched(home)).evaluate(async ({ holdfast }) => {
+    const c = holdfast.create("c");
+    const heard: string[] = [];
+    c.subscribe(() => heard.push(`heard of ${c.expectedSeq}`));
+    for (let i = 0; i < 3; i++) heard.push(`${await c.recordStepCompleted("m", i)} is done`);
+    return heard;
+  });
+  expect(order).toEqual(["heard of 1", "0 is done", "heard of 2", "1 is done", "heard of 3", "2 is done"]);
+});
+
+test("where the head has moved since it was looked for ahead, one writer wins", async ({ home }) => {
+  const facts = await (await watched(home)).evaluate(async ({ holdfast, rival, counts }) => {
+    const c = holdfast.create("c");
+    await c.recordStepCompleted("m", 0);
+    const other = await rival.recover("c");
+    await other.recordStepCompleted("m", 1).then(() => other.expectedSeq);
+    counts();
+    const { code, expected, actual } = (await told.failure(c.recordStepCompleted("m", 2))) ?? {};
+    const lost = [counts(), c.expectedSeq, c.state.lastCompletedStep("m")];
+    await c.refresh();
+    const won = [await c.recordStepCompleted("m", 3), counts()]; // what was looked for ahead is of no use
+    await other.refresh();
+    await holdfast.delete("c");
+    const gone = await told.failure(c.recordStepCompleted("m", 4));
+    await c.refresh();
+    const anew = await c.recordStepCompleted("m", 5);
+    await other.refresh();
+    return { failure: [code, expected, actual], lost, won, gone: [gone?.code, gone?.expected, gone?.actual], anew: [anew, other.expectedSeq, other.state.lastCompletedStep("m")] };
+  });
+  expect(facts).toEqual({
+    failure: ["sequence_conflict", 1, 2],
+    lost: [{ begun: 1, aborted: 1, holdfastRecord: 1 }, 1, 0],
+    won: [2, { begun: 2, aborted: 1, holdfastRecord: 1 }],
+    gone: ["sequence_conflict", 3, 4],
+    anew: [4, 5, 5],
+  });
+});
