@@ -106,7 +106,7 @@ lint: build $(PEERS) $(DRIVER) $(BIN)/staticcheck $(BIN)/govulncheck ## check fo
 build: $(DIST)/build.json $(DIST)/index.js $(DIST)/THIRD_PARTY_LICENSES.txt ## build the WebAssembly and the TypeScript into web/dist
 
 .PHONY: bench
-bench: build $(PEERS) .build/bench/empty.wasm ## measure Holdfast beside others in Chromium; takes BENCH_BACKEND, BENCH_DURABILITY, BENCH_ROUNDS (in percent), BENCH_ONLY
+bench: build $(PEERS) .build/bench/empty.wasm .build/bench/unstripped.wasm ## measure Holdfast beside others in Chromium; takes BENCH_BACKEND, BENCH_DURABILITY, BENCH_ROUNDS (in percent), BENCH_ONLY
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=bench $(BENCH_BACKEND:%=--project=%)
 
 .PHONY: size
@@ -135,10 +135,13 @@ $(DIST)/holdfast.wasm: $(GO_SOURCES) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/.build/holdfast.wasm)
 	@mkdir -p $(DIST) && mv .build/holdfast.wasm $@
 
-# Built like holdfast.wasm, to compare the start of an instance with.
-.build/bench/empty.wasm: $(wildcard .tools/empty/*.go .tools/strip/*.go) $(TOOLCHAIN)
+# To compare the start of an instance with: as the compiler makes it, and then like holdfast.wasm.
+.build/bench/unstripped.wasm: $(wildcard .tools/empty/*.go) $(TOOLCHAIN)
 	@mkdir -p $(@D)
 	cd .tools && $(WASM) $(SMALL) go build -trimpath -ldflags="-s -w" -o $(CURDIR)/$@ ./empty
+
+.build/bench/empty.wasm: .build/bench/unstripped.wasm $(wildcard .tools/strip/*.go)
+	cp $< $@
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/$@)
 
 # The tests of the store, as a program of their own.

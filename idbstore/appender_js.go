@@ -78,6 +78,7 @@ var begun = map[int]*jsAppending{}
 // that has to be called all the same. No goroutine is switched to: those that it
 // wakes go on when the program is entered the next time by something else.
 //
+//lint:ignore U1000 the host calls it
 //go:wasmexport holdfastCommitted
 func committed(id int32) int32 {
 	one := begun[int(id)]

@@ -123,6 +123,7 @@ func (b *bridge) receive(ctx context.Context, args arguments) (any, error) {
 // beginRecord appends the event in the inbox, if it has to wait for nothing; else
 // it returns 0, and the host calls record. No goroutine is switched to.
 //
+//lint:ignore U1000 the host calls it
 //go:wasmexport holdfastRecord
 func beginRecord() int32 {
 	b := &program

@@ -40,13 +40,10 @@ export async function coldStarts(context: BrowserContext, all: readonly Particip
 export async function instanceStarts(context: BrowserContext): Promise<Row[]> {
   const found = await onFreshPage(context, async (page, server) => {
     await openBench(page, server);
-    return await page.evaluate((rounds) => bench.instanceStarts(rounds, "/dist/holdfast.wasm", "/bench/empty.wasm"), instances);
+    return await page.evaluate((rounds) => bench.instanceStarts(rounds, "/dist/holdfast.wasm", ["/bench/unstripped.wasm", "/bench/empty.wasm"]), instances);
   });
   const empty = "empty Go program";
-  const series = [
-    { name: "Holdfast", values: found.holdfast },
-    { name: empty, values: found.empty },
-  ];
+  const series = ["Holdfast", empty, `${empty}, stripped as Holdfast is`].map((name, i) => ({ name, values: found[i] ?? [] }));
   return [row("instance start, compiled before", "ms", series, empty)];
 }
 

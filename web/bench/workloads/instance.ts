@@ -3,15 +3,10 @@ import { open } from "@holdfast-dev/holdfast";
 import { defineGo } from "../../dist/go.js";
 import { timed } from "./log.js";
 
-export interface Starts {
-  readonly holdfast: number[];
-  readonly empty: number[];
-}
-
-export async function instanceStarts(rounds: number, ours: string, emptyProgram: string): Promise<Starts> {
-  const [module, empty] = await Promise.all([ours, emptyProgram].map((url) => WebAssembly.compileStreaming(fetch(url))));
-  if (module === undefined || empty === undefined) throw new Error("no modules");
-  const starts: Starts = { holdfast: [], empty: [] };
+/** Milliseconds: of Holdfast first, then of the programs at `others`, round by round. */
+export async function instanceStarts(rounds: number, ours: string, others: readonly string[]): Promise<number[][]> {
+  const compile = (url: string): Promise<WebAssembly.Module> => WebAssembly.compileStreaming(fetch(url));
+  const [module, programs] = [await compile(ours), await Promise.all(others.map(compile))];
   const startOurs = async (): Promise<number> => {
     let close = async (): Promise<void> => undefined;
     const ms = await timed(async () => {
@@ -21,21 +16,21 @@ export async function instanceStarts(rounds: number, ours: string, emptyProgram:
     await close();
     return ms;
   };
-  const startEmpty = (): Promise<number> =>
+  const start = (program: WebAssembly.Module): Promise<number> =>
     timed(async () => {
       // As in the package, but for what keeps the page's globals clean.
       const go = new (defineGo({ ...bare }, { writeSync: () => 0 }))();
-      void go.run(await WebAssembly.instantiate(empty, go.importObject)); // has run up to where it waits for ever
+      void go.run(await WebAssembly.instantiate(program, go.importObject)); // has run up to where it waits for ever
     });
+  const starts = [startOurs, ...programs.map((program) => () => start(program))];
+  const took = starts.map((): number[] => []);
   for (let round = -1; round < rounds; round++) {
-    const first = round % 2 === 0 ? await startOurs() : undefined;
-    const theirs = await startEmpty();
-    const mine = first ?? (await startOurs());
-    if (round < 0) continue;
-    starts.holdfast.push(mine);
-    starts.empty.push(theirs);
+    for (const i of round % 2 === 0 ? starts.keys() : [...starts.keys()].toReversed()) {
+      const ms = (await starts[i]?.()) ?? NaN;
+      if (round >= 0) took[i]?.push(ms);
+    }
   }
-  return starts;
+  return took;
 }
 
 /** What wasm_exec.js and an empty program look for. */
