@@ -21,7 +21,10 @@ export class Registry {
 
   constructor(readonly instance: Instance) {
     instance.onChange = (handle, expectedSeq, reset, rows) => this.#open.get(handle)?.deref()?.changed(expectedSeq, reset, rows);
-    instance.isWatched = (handle) => this.#open.get(handle)?.deref()?.isWatched === true;
+    instance.isWatched = (handle) => {
+      const conversation = this.#open.get(handle)?.deref();
+      return conversation !== undefined && this.#subscribed.has(conversation);
+    };
     // Who shows a conversation must not wait for news that cannot come.
     instance.onEnd = () => {
       for (const conversation of this.#subscribed) conversation.notify();
@@ -102,10 +105,6 @@ class LiveConversation implements Conversation {
   get expectedSeq(): number {
     this.#registry.instance.tell();
     return this.#expectedSeq;
-  }
-
-  get isWatched(): boolean {
-    return this.#listeners.size > 0;
   }
 
   async receiveMessage(message: Delivery): Promise<Decision> {
