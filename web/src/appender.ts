@@ -62,6 +62,7 @@ export class Appender {
 
   /** Has the browser look for a head already. The next append takes that over, if it is to look for the same one. */
   lookAhead(next: Next): void {
+    this.lookNoLonger();
     try {
       this.#early = lookup(next);
     } catch {
