@@ -71,7 +71,7 @@ bugs: build ## plant bugs, one after the other, and see that the test named for 
 	chrome=$$(.tools/chrome.sh) && cd .tools && CHROME=$$chrome go run ./bugs -run='$(BUGS)'
 
 .PHONY: fuzz
-fuzz: build ## give every decoder of stored bytes hostile inputs; takes FUZZ_INPUTS, for each
+fuzz: build ## give every decoder of stored bytes hostile inputs; takes FUZZ_INPUTS, for each, and FUZZ_SEED
 	.tools/fuzz.sh $(FUZZ_INPUTS)
 	chrome=$$(.tools/chrome.sh) && cd web && FUZZ_INPUTS=$(FUZZ_INPUTS) CHROME=$$chrome npx playwright test fuzz.spec --global-timeout=0
 
