@@ -26,8 +26,8 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Store is a [core.DurableStore], [core.Snapshotter] and [core.Inspector] in IndexedDB, and a
-// [core.Watcher] and [core.Locker] across tabs. It opens its connection again when the browser has closed it, and it
+// Store is a [core.DurableStore], [core.Snapshotter] and [core.Inspector] in IndexedDB, a
+// [core.Beginner] where the page offers an appender, and a [core.Watcher] and [core.Locker] across tabs. It opens its connection again when the browser has closed it, and it
 // never falls back to memory. If it then finds another, emptied database in
 // place of its own, every call gives [core.ErrStoreReset], and what is left to
 // do is to open a new Store.
@@ -62,6 +62,7 @@ var (
 	_ core.Locker       = (*Store)(nil)
 	_ core.Snapshotter  = (*Store)(nil)
 	_ core.Inspector    = (*Store)(nil)
+	_ core.Beginner     = (*Store)(nil)
 )
 
 // deadline ends calls that share it.
