@@ -8,11 +8,13 @@ import { launchWebKit } from "./webkit.js";
 const specs = ["semantics", "semantics-values", "semantics-view", "semantics-store", "errors", "errors-storage", "errors-instance", "awaited"];
 const stories = ["durability", "crash", "tabs", "crowd", "process", "ownership", "long", "loading"];
 
+// What is kept in memory is the same everywhere, and `stories` has its own full storage.
+const left = [/@chromium/, /\bmemory\b/, /quota_exceeded$/];
+
 export default defineConfig<object, WorkerFixtures>(base, {
   testDir: "..",
   testMatch: [...[...specs, ...stories].map((name) => `test/${name}.spec.ts`), "engines/*.spec.ts"],
-  // What is kept in memory is the same everywhere, and `stories` has its own full storage.
-  grepInvert: [/@chromium/, /\bmemory\b/, /quota_exceeded$/],
+  grepInvert: left,
   outputDir: "../test-results",
   globalSetup: "../test/harness/setup.ts",
   reporter: [["list"], ["./report.ts"]],
@@ -24,7 +26,7 @@ export default defineConfig<object, WorkerFixtures>(base, {
     { name: "leveldb", use: { backend: "leveldb" } },
     { name: "sqlite", use: { backend: "sqlite" } },
     // While it is driven, Firefox keeps no page to come back to.
-    { name: "firefox", grepInvert: /back\/forward cache/, use: { engine: { launch: launchFirefox } } },
+    { name: "firefox", grepInvert: [...left, /back\/forward cache/], use: { engine: { launch: launchFirefox } } },
     { name: "webkit", use: { engine: { launch: launchWebKit } } },
   ],
 });
