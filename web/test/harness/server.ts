@@ -69,12 +69,22 @@ export class Server {
     http.on("request", (request, response) => void this.#serve(request, response));
   }
 
-  /** Starts on a free port, so each server is an origin of its own. `folders` are served in addition: prefix -> folder. */
+  /** Ports that were in use: the browser keeps what was stored there, and the system gives a port again. */
+  static readonly #used = new Set<number>();
+
+  /** Starts on a port that is free and was never used, so each server is an origin of its own. `folders` are served in addition: prefix -> folder. */
   static async start(folders: Readonly<Record<string, string>> = {}): Promise<Server> {
     const http = createServer();
     await new Promise<void>((resolve, reject) => {
       http.once("error", reject).listen(0, "127.0.0.1", resolve);
     });
+    const { port } = http.address() as AddressInfo;
+    if (Server.#used.has(port)) {
+      const server = await Server.start(folders); // while this port is taken
+      http.close();
+      return server;
+    }
+    Server.#used.add(port);
     return new Server(
       http,
       new Map(
