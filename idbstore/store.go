@@ -176,8 +176,8 @@ func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
 const postDelay = 16 * time.Millisecond
 
 // announce tells this tab and the others about a new record. After a pause the
-// others hear of it before the append is acknowledged: the tab may end right
-// then, and the timers of a page in the background are slow.
+// others hear of it at once: the tab may end right behind the append, and the
+// timers of a page in the background are slow.
 func (s *Store) announce(stream string, key []byte) {
 	s.received(key)
 	s.mu.Lock()
