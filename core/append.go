@@ -200,39 +200,98 @@ func (c *Conversation) appendGroups(ctx context.Context, e *entry) {
 // is no [Beginner], it returns false and has done nothing. Otherwise settled is
 // called once, when the Record method would have returned; it is subject to
 // what [Conversation.Subscribe] says of a subscriber.
-func (c *Conversation) BeginRecord(event Event, settled func(Recorded)) bool {
+//
+// Earlier appends of BeginRecord may be under way if the caller knows that they
+// have committed, although the store has not told: landed is how many these are.
+// If there are more or fewer, it returns false. State and position follow in the
+// order of the calls, when the store tells.
+func (c *Conversation) BeginRecord(event Event, landed int, settled func(Recorded)) bool {
 	store, ok := c.store.(Beginner)
 	if !ok {
 		return false
 	}
-	select {
-	case c.turn <- struct{}{}:
-	default:
-		return false
-	}
 	e, err := newEntry(event)
 	if err != nil {
-		c.release()
 		return false // the Record method says what is wrong
 	}
-	expected := c.ExpectedSeq()
-	begun := store.BeginAppend(c.id, expected, e.payload, func(err error) {
+	before, ok := c.join(e, landed)
+	if !ok {
+		return false
+	}
+	expected := c.ExpectedSeq() + uint64(landed)
+	end := func(err error) {
+		defer close(e.done)
 		if errors.Is(err, ErrOutcomeUnknown) {
 			err = c.settle(context.Background(), expected, [][]byte{e.payload}, err)
 		}
 		func() {
-			defer c.release()
+			defer c.leave()
+			if err == nil && c.ExpectedSeq() != expected {
+				// It is behind one of which nothing is known, so the log has both: as if others
+				// had appended them, the next append is a conflict, and a refresh reads them.
+				e.sequence = expected
+				return
+			}
 			c.appended(expected, []*entry{e}, err)
 		}()
 		if e.err != nil {
 			e.err = c.fail(recordOp(event.Kind), e.err)
 		}
 		settled(Recorded{Sequence: e.sequence, Err: e.err})
+	}
+	begun := store.BeginAppend(c.id, expected, e.payload, func(err error) {
+		if before == nil || before.isDone() {
+			end(err)
+			return
+		}
+		go func() {
+			<-before.done
+			end(err)
+		}()
 	})
 	if !begun {
-		c.release()
+		c.mu.Lock()
+		c.chain.last = before
+		c.mu.Unlock()
+		c.leave()
 	}
 	return begun
+}
+
+// chain are appends of BeginRecord, one behind the other, which have the turn
+// together.
+type chain struct {
+	length int    // how many are under way
+	last   *entry // the last that ever was, nil if none was
+}
+
+// join takes the turn for e, or shares it with those that have landed. It
+// returns the one before, which may be over; nil if there was none.
+func (c *Conversation) join(e *entry, landed int) (before *entry, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if landed != c.chain.length {
+		return nil, false
+	}
+	if landed == 0 {
+		select {
+		case c.turn <- struct{}{}:
+		default:
+			return nil, false
+		}
+	}
+	before = c.chain.last
+	c.chain = chain{landed + 1, e}
+	return before, true
+}
+
+// leave gives the turn up with the last of the chain.
+func (c *Conversation) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.chain.length--; c.chain.length == 0 {
+		c.release()
+	}
 }
 
 // append writes a group at the expected sequence, and makes it part of the
@@ -242,6 +301,11 @@ func (c *Conversation) append(ctx context.Context, group []*entry) {
 	for i, e := range group {
 		payloads[i] = e.payload
 	}
+	defer func() { // also if a subscriber panics
+		for _, e := range group {
+			close(e.done)
+		}
+	}()
 	expected := c.ExpectedSeq()
 	c.appended(expected, group, c.write(ctx, expected, payloads...))
 }
@@ -249,11 +313,6 @@ func (c *Conversation) append(ctx context.Context, group []*entry) {
 // appended makes a group part of the state, which was appended at the sequence
 // expected, or gives it the error. The caller has the turn.
 func (c *Conversation) appended(expected uint64, group []*entry, err error) {
-	defer func() { // also if a subscriber panics
-		for _, e := range group {
-			close(e.done)
-		}
-	}()
 	events := make([]LoggedEvent, len(group))
 	size := 0
 	for i, e := range group {

@@ -36,6 +36,7 @@ type Conversation struct {
 	mu       sync.RWMutex // guards the following, and makes them change together with state
 	expected uint64
 	last     seen
+	chain    chain
 
 	subscribers subscribers
 	snapshots   snapshots

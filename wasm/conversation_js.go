@@ -121,19 +121,21 @@ func (b *bridge) receive(ctx context.Context, args arguments) (any, error) {
 }
 
 // beginRecord appends the event in the inbox, if it has to wait for nothing; else
-// it returns 0, and the host calls record. No goroutine is switched to.
+// it returns 0, and the host calls record. The host knows that as many of the
+// conversation's appends as landed says have committed, and has not told. No
+// goroutine is switched to.
 //
 //lint:ignore U1000 the host calls it
 //go:wasmexport holdfastRecord
-func beginRecord() int32 {
+func beginRecord(landed int32) int32 {
 	b := &program
 	posted := b.read()
 	h, ok := b.conversations[posted.handle]
 	if !ok {
 		return 0
 	}
-	b.outbox.begin(h.ExpectedSeq())
-	begun := h.BeginRecord(posted.event, func(recorded core.Recorded) {
+	b.outbox.begin(h.ExpectedSeq() + uint64(landed))
+	begun := h.BeginRecord(posted.event, int(landed), func(recorded core.Recorded) {
 		if b.outbox.state() == outboxShut { // else the host has settled it
 			b.answer(posted.call, recorded.Sequence, recorded.Err)
 		}

@@ -169,4 +169,25 @@ var bugs = []bug{
 		new:  "                this.#tellLater(microtasks - 1);\n",
 		in:   "awaited", test: "the program is told behind its caller",
 	},
+	{
+		name: "an append that was told of before the one it is behind makes a hole in the state",
+		file: "core/append.go",
+		old:  "\t\t\tif err == nil && c.ExpectedSeq() != expected {",
+		new:  "\t\t\tif err == nil && e == nil {",
+		in:   "./core", test: "TestBeginRecordBehindUnknown",
+	},
+	{
+		name: "an append does not wait for the one before it to be told of",
+		file: "core/append.go",
+		old:  "\t\tif before == nil || before.isDone() {",
+		new:  "\t\tif before == nil || !before.isDone() || before.isDone() {",
+		in:   "./core", test: "TestBeginRecordBehindLanded",
+	},
+	{
+		name: "in the browser, what the program has not heard of is not counted",
+		file: "web/dist/instance.js",
+		old:  "exports.holdfastRecord(landed)",
+		new:  "exports.holdfastRecord(landed > 1 ? 1 : landed)",
+		in:   "awaited", test: "of appends that follow each other closely",
+	},
 }

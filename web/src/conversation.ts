@@ -10,6 +10,9 @@ import { encodeValue } from "./values.js";
 
 const maxStep = 2 ** 32 - 1;
 
+/** Changes that are kept as they came, if nobody looks at them. */
+const mostUnread = 64;
+
 type Delivery = { readonly id: string; readonly body?: Storable; readonly receivedAt?: number };
 
 /** The conversations of one instance that JavaScript still holds, by handle. */
@@ -83,6 +86,8 @@ class LiveConversation implements Conversation {
   readonly #handle: number;
   readonly #listeners = new Map<symbol, () => void>();
   #state: State;
+  /** What has changed since, while nobody looked. */
+  #unread: { readonly rows: Uint8Array; readonly reset: boolean }[] = [];
   #expectedSeq: number;
   #notifying = false;
   /** The last one, which takes more until it is sent. */
@@ -99,6 +104,7 @@ class LiveConversation implements Conversation {
 
   get state(): State {
     this.#registry.instance.tell();
+    this.#read();
     return this.#state;
   }
 
@@ -228,8 +234,13 @@ class LiveConversation implements Conversation {
   /** Called by the bridge after a commit, before anybody can look. */
   changed(expectedSeq: number, reset: boolean, rows: Uint8Array): void {
     this.#expectedSeq = expectedSeq;
-    this.#state = this.#state.after(rows, reset);
+    this.#unread.push({ rows, reset });
+    if (this.#unread.length > mostUnread) this.#read();
     this.notify();
+  }
+
+  #read(): void {
+    for (const { rows, reset } of this.#unread.splice(0)) this.#state = this.#state.after(rows, reset);
   }
 
   notify(): void {

@@ -46,7 +46,9 @@ export class Instance {
   /** Appends that no goroutine waits for, by their numbers. */
   readonly #begun = new Map<number, { readonly call: number; readonly handle: number; readonly sequence: number }>();
   /** Those that have committed, which the program has not been told. */
-  readonly #news: number[] = [];
+  #news: { readonly id: number; readonly handle: number }[] = [];
+  /** When it was told last. */
+  #told = 0;
   /** Whether the program is running now, and has called what runs here. */
   #running = false;
   /** The timer that enters the program for its goroutines. */
@@ -67,7 +69,7 @@ export class Instance {
     // Every entry into the program from an event or a timer goes through here.
     const resume = go._resume.bind(go);
     go._resume = () => {
-      this.tell();
+      this.#tell();
       if (this.#over !== undefined || this.#death !== undefined) {
         letGo(go._pendingEvent?.args[0]);
         return this.#silence();
@@ -126,7 +128,7 @@ export class Instance {
   async call<T>(start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
     this.#catchUp();
     this.tell();
-    return this.#send(this.#living(), start);
+    return this.#send(start);
   }
 
   /** Records one event, if it is not too large for the inbox. */
@@ -136,9 +138,12 @@ export class Instance {
     // The browser looks for the head while the program is told of the append before and makes the record.
     if (this.#next?.handle === handle && !this.#running) this.#appender.lookAhead(this.#next.next);
     try {
-      return this.call((bridge, call: Call<number>) => {
+      return this.#send((bridge, call: Call<number>) => {
         inbox.write(call, handle, draft);
-        if (!this.#begin(call, handle)) bridge.record();
+        if (this.#begin(call, handle)) return;
+        this.tell();
+        inbox.write(call, handle, draft); // what hears of the news may have recorded something
+        bridge.record();
       });
     } finally {
       this.#appender.lookNoLonger();
@@ -148,25 +153,30 @@ export class Instance {
   /** Records the event in the inbox, if no goroutine has to wait for that. */
   #begin(call: number, handle: number): boolean {
     const exports = this.#exports;
-    if (exports === undefined || this.#running || exports.holdfastRecord() !== 1) return false;
+    if (exports === undefined || this.#running) return false;
+    const landed = this.#news.filter((one) => one.handle === handle).length;
+    if (exports.holdfastRecord(landed) !== 1) return false;
     this.#begun.set(this.#appender.last, { call, handle, sequence: this.#outbox?.sequence ?? 0 });
     this.#enterSoon();
     return true;
   }
 
   /**
-   * The end of an append. Returns whether it has committed and no goroutine waits for it. Then its caller hears at once, and the program a little
-   * later: with the caller's next append, while the browser is busy with that, or before anything else that could tell the difference.
+   * The end of an append. Returns whether it has committed and no goroutine waits for it. Then its caller hears at once, and the program later: behind the
+   * caller within the same task, or with others, where they follow closely and nobody waits for anything else. In any case it hears before
+   * anything that could tell the difference.
    */
   #ended(id: number, committed: boolean): boolean {
     const begun = this.#begun.get(id);
     this.#begun.delete(id);
     if (begun === undefined || !committed) return false;
     if (this.#over !== undefined || this.#death !== undefined) return true;
+    const { handle } = begun;
     const { next } = this.#appender;
-    this.#next = next && { handle: begun.handle, next };
-    this.#news.push(id);
-    if (this.isWatched?.(begun.handle) === true) this.tell();
+    this.#next = next && { handle, next };
+    this.#news.push({ id, handle });
+    if (this.isWatched?.(handle) === true) this.tell();
+    else if (this.#pending.size === 1 && this.#news.length < most && performance.now() - this.#told < frame) this.#enterSoon();
     else this.#tellLater(hops);
     this.#settle(begun.call, undefined, begun.sequence);
     return true;
@@ -183,15 +193,23 @@ export class Instance {
 
   /** Tells the program of appends that have committed, before anything looks at what follows from them. */
   tell(): void {
-    const [exports, outbox] = [this.#exports, this.#outbox];
-    if (this.#news.length === 0 || exports === undefined || outbox === undefined || this.#running) return;
-    for (const id of this.#news.splice(0)) {
-      if (this.#over !== undefined || this.#death !== undefined) return;
+    if (!this.#tell()) return;
+    if (this.#pending.size > 0) this.#go._resume();
+    else this.#enterSoon();
+  }
+
+  /** Returns whether the program is to be entered for what it woke. */
+  #tell(): boolean {
+    const [exports, outbox, news] = [this.#exports, this.#outbox, this.#news];
+    if (news.length === 0 || exports === undefined || outbox === undefined || this.#running) return false;
+    this.#news = [];
+    this.#told = performance.now();
+    for (const { id } of news) {
+      if (this.#over !== undefined || this.#death !== undefined) return false;
       const outcome = this.#guard(() => outbox.read(() => exports.holdfastCommitted(id)));
       if (outcome !== undefined) this.onChange?.(outcome.handle, outcome.sequence + 1, false, outcome.rows);
     }
-    if (this.#pending.size > 0) this.#go._resume();
-    else this.#enterSoon();
+    return true;
   }
 
   /** Functions that the program exports switch to no goroutine, and set no timer. So it has to be entered for these. */
@@ -199,7 +217,7 @@ export class Instance {
     this.#entering ??= setTimeout(() => {
       this.#entering = undefined;
       this.#go._resume();
-    }, soon);
+    }, frame);
   }
 
   /** Holds back calls that `make` makes, so that more can join them. Calls that come later stay behind them. */
@@ -212,8 +230,9 @@ export class Instance {
     while (this.#deferred.length > 0) for (const make of this.#deferred.splice(0)) make();
   }
 
-  #send<T>(bridge: Bridge, start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
+  #send<T>(start: (bridge: Bridge, call: Call<T>) => void, to?: Bridge): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      const bridge = to ?? this.#living();
       const call = (this.#lastCall = (this.#lastCall + 1) >>> 0);
       this.#pending.set(call, { resolve, reject });
       this.#guard(() => start(bridge, call));
@@ -256,7 +275,7 @@ export class Instance {
     if (this.#pending.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     if (this.#over !== undefined) throw this.#over;
     try {
-      await this.#send<null>(bridge, (program, call) => program.close(call));
+      await this.#send<null>((program, call) => program.close(call), bridge);
     } finally {
       this.#end(closed);
     }
@@ -376,14 +395,17 @@ interface Globals {
 /** What the Go program exports. To call that costs next to nothing, see wasm/conversation_js.go and idbstore/appender_js.go. */
 interface Exports {
   readonly mem: WebAssembly.Memory;
-  /** Begins to record the event in the inbox; 0 if `record` of the bridge has to be called. */
-  holdfastRecord(): number;
+  /** Begins to record the event in the inbox behind so many that have landed and were not told of; 0 if `record` of the bridge has to be called. */
+  holdfastRecord(landed: number): number;
   /** Takes the news of an append that has committed; 0 if the function has to be called that the append was given. */
   holdfastCommitted(id: number): number;
 }
 
-/** Milliseconds. */
-const soon = 4;
+/** Milliseconds between two times that the program hears of what nobody waits for. */
+const frame = 16;
+
+/** How many appends it hears of together at most: they take memory until then. */
+const most = 64;
 
 /** More microtasks than lie between the end of an append and what comes of an await of it. */
 const hops = 30;

@@ -83,30 +83,63 @@ test("each is one transaction, and what it was about shows behind the await", as
   expect(facts.end).toEqual([15, 9, 15]);
 });
 
-test("the program is told behind its caller, and before anybody looks or any other task", async ({ home }) => {
+test("the program is told behind its caller, before anybody looks, and after a pause before any other task", async ({ home }) => {
   const facts = await (await watched(home)).evaluate(async ({ holdfast, counts }) => {
     const c = holdfast.create("c");
+    const pause = async (): Promise<void> => {
+      for (const end = performance.now() + 50; performance.now() < end; ) await told.task();
+    };
     await c.recordProcessingStarted("m").then(() => c.expectedSeq);
     counts();
     await c.recordStepCompleted("m", 0);
     const behind = counts()["holdfastCommitted"] ?? 0;
     const looked = [c.expectedSeq, counts()["holdfastCommitted"]];
+    await pause();
     await c.recordStepCompleted("m", 1);
-    counts();
-    await new Promise((resolve) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = resolve;
-      port2.postMessage(null);
-    });
+    const notYet = counts()["holdfastCommitted"] ?? 0;
+    await told.task();
     const later = counts()["holdfastCommitted"];
     const others = [
       (await Promise.all([c.recordStepCompleted("m", 2), c.recordStepCompleted("m", 3), c.events()]))[2].length,
       await c.recordStepCompleted("m", 4).then(() => c.refresh()),
       await c.recordStepCompleted("m", 5).then(() => c.receiveMessage({ id: "m" })),
     ];
-    return { behind, looked, later, others };
+    return { behind, looked, notYet, later, others };
   });
-  expect(facts).toEqual({ behind: 0, looked: [2, 1], later: 1, others: [expect.any(Number), 6, { kind: "start" }] });
+  expect(facts).toEqual({ behind: 0, looked: [2, 1], notYet: 0, later: 1, others: [expect.any(Number), 6, { kind: "start" }] });
+});
+
+test("of appends that follow each other closely the program is told together, also when nobody looks", async ({ home }) => {
+  const facts = await (await watched(home)).evaluate(async ({ holdfast, rival, counts }) => {
+    const [c, d] = [holdfast.create("c"), holdfast.create("d")];
+    const other = rival.create("c");
+    const heard = new Promise<void>((resolve) => {
+      const stop = other.subscribe(() => {
+        if (other.expectedSeq < 200) return;
+        stop();
+        resolve();
+      });
+    });
+    counts();
+    let longest = 0; // since the program was told
+    let total = 0;
+    for (let i = 0, since = 0; i < 200; i++) {
+      await c.recordStepCompleted("m", i);
+      if (i % 10 === 0) await d.recordStepCompleted("n", i);
+      const { holdfastCommitted = 0 } = counts();
+      since = holdfastCommitted > 0 ? 0 : since + 1;
+      longest = Math.max(longest, since);
+      total += holdfastCommitted;
+    }
+    await heard;
+    // The other has perhaps read on to an event that the program has not been told of.
+    for (const end = performance.now() + 5000; total < 220 && performance.now() < end; await told.task()) total += counts()["holdfastCommitted"] ?? 0;
+    return { longest, total, end: [c.expectedSeq, c.state.lastCompletedStep("m"), d.state.message("n"), d.state.lastCompletedStep("n")], log: (await c.events()).map(({ sequence }) => sequence) };
+  });
+  expect(facts.longest).toBeGreaterThan(1);
+  expect(facts.total).toBe(220);
+  expect(facts.end).toEqual([200, 199, undefined, 190]);
+  expect(facts.log).toEqual(Array.from({ length: 200 }, (_, i) => i));
 });
 
 test("who listens hears before the caller does", async ({ home }) => {

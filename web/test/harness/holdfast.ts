@@ -35,6 +35,8 @@ declare global {
     idb<T>(request: IDBRequest<T>): Promise<T>;
     /** An object store of a Holdfast database, in a transaction of its own. */
     objectStore(database: string, name: string): Promise<IDBObjectStore>;
+    /** Waits for another task. */
+    task(): Promise<unknown>;
   };
 }
 
@@ -69,6 +71,12 @@ function tell(): void {
       }),
     objectStore: async (database, name) =>
       (await globalThis.told.idb(indexedDB.open(database))).transaction(name, "readwrite").objectStore(name),
+    task: () =>
+      new Promise((resolve) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = resolve;
+        port2.postMessage(null);
+      }),
   };
 }
 
