@@ -154,6 +154,7 @@ export class Instance {
   #begin(call: number, handle: number): boolean {
     const exports = this.#exports;
     if (exports === undefined || this.#running) return false;
+    if (this.#pending.size > 1) this.#tell(); // the turn is for whoever waits for it, and not for a chain that need not end
     const landed = this.#news.filter((one) => one.handle === handle).length;
     if (exports.holdfastRecord(landed) !== 1) return false;
     this.#begun.set(this.#appender.last, { call, handle, sequence: this.#outbox?.sequence ?? 0 });

@@ -142,6 +142,30 @@ test("of appends that follow each other closely the program is told together, al
   expect(facts.log).toEqual(Array.from({ length: 200 }, (_, i) => i));
 });
 
+test("appends that follow each other closely leave a runner its turn", async ({ home }) => {
+  const facts = await (await watched(home)).evaluate(async ({ holdfast }) => {
+    const c = holdfast.create("c");
+    const handled: string[] = [];
+    const stop = c.process(async ({ message, step }) => {
+      for (const name of ["a", "b", "c"]) {
+        await step(name, async () => {
+          for (let i = 0; i < 7; i++) await told.task();
+          return name;
+        });
+      }
+      handled.push(message.id);
+    });
+    await c.recordStepCompleted("other", 0);
+    await c.send({ id: "m" });
+    let appends = 0;
+    while (handled.length === 0 && appends < 2000) await c.recordStepCompleted("other", ++appends);
+    await stop();
+    return { appends, steps: c.state.message("m")?.steps.length };
+  });
+  expect(facts.appends).toBeLessThan(2000);
+  expect(facts.steps).toBe(3);
+});
+
 test("who listens hears before the caller does", async ({ home }) => {
   const order = await (await watched(home)).evaluate(async ({ holdfast }) => {
     const c = holdfast.create("c");
