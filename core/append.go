@@ -262,11 +262,11 @@ func (c *Conversation) BeginRecord(event Event, landed int, settled func(Recorde
 // together.
 type chain struct {
 	length int    // how many are under way
-	last   *entry // the last that ever was, nil if none was
+	last   *entry // the last of them
 }
 
 // join takes the turn for e, or shares it with those that have landed. It
-// returns the one before, which may be over; nil if there was none.
+// returns the one before, nil if there is none.
 func (c *Conversation) join(e *entry, landed int) (before *entry, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -290,6 +290,7 @@ func (c *Conversation) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.chain.length--; c.chain.length == 0 {
+		c.chain.last = nil // it may be large
 		c.release()
 	}
 }

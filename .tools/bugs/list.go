@@ -180,7 +180,7 @@ var bugs = []bug{
 		name: "an append does not wait for the one before it to be told of",
 		file: "core/append.go",
 		old:  "\t\tif before == nil || before.isDone() {",
-		new:  "\t\tif before == nil || !before.isDone() || before.isDone() {",
+		new:  "\t\tif true || before.isDone() {",
 		in:   "./core", test: "TestBeginRecordBehindLanded",
 	},
 	{

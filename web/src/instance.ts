@@ -135,7 +135,7 @@ export class Instance {
   record(handle: number, draft: Draft): Promise<number> | undefined {
     const inbox = this.#inbox;
     if (inbox?.takes(draft) !== true) return undefined;
-    // The browser looks for the head while the program is told of the append before and makes the record.
+    // The browser looks for the head while the program makes the record.
     if (this.#next?.handle === handle && !this.#running) this.#appender.lookAhead(this.#next.next);
     try {
       return this.#send((bridge, call: Call<number>) => {
