@@ -24,7 +24,7 @@ const (
 	ErrOutcomeUnknown Code = "outcome_unknown"
 	// ErrCorrupt: stored bytes are damaged.
 	ErrCorrupt Code = "corrupt"
-	// ErrGap: records of a stream are missing.
+	// ErrGap: records of a stream are missing, between others or at its end.
 	ErrGap Code = "gap"
 	// ErrStoreReset: the browser or the user emptied the store.
 	ErrStoreReset Code = "store_reset"

@@ -28,7 +28,8 @@ type LoggedEvent struct {
 //
 // Errors are those of the store; [ErrCorrupt] and [ErrUnsupportedVersion] for
 // an event that cannot be decoded, with its sequence; [ErrGap] if sequences are
-// missing; [ErrOutOfRange] if the log has passed [MaxSequence].
+// missing, also at the end if the store is a [Witness]: that is told of once, and
+// recovered once more the conversation goes on with what is left; [ErrOutOfRange] if the log has passed [MaxSequence].
 func Recover(ctx context.Context, id string, store DurableStore) (*Conversation, error) {
 	const op = "recover"
 	if err := CheckName(op, id); err != nil {
@@ -120,9 +121,25 @@ func (c *Conversation) load(ctx context.Context) error {
 			c.snapshots.count(len(behind), sizeOf(entries))
 		}
 		if len(entries) < readBatch {
-			return nil
+			return c.complete()
 		}
 	}
+}
+
+// complete returns an error if the log, which was read to its end, is known to
+// have gone further.
+func (c *Conversation) complete() error {
+	witness, ok := c.store.(Witness)
+	if !ok {
+		return nil
+	}
+	head := c.ExpectedSeq()
+	reached := witness.LostEnd(c.id, head)
+	if reached <= head {
+		return nil
+	}
+	return &Error{Code: ErrGap, Detail: fmt.Sprintf(
+		"the log has lost its end, sequences %d to %d; recover it once more to go on with what is left, or delete it", head, reached-1)}
 }
 
 func sizeOf(entries []Entry) int {

@@ -443,3 +443,53 @@ func TestEvents(t *testing.T) {
 		t.Errorf("a deleted log: %+v, %v", logged, err)
 	}
 }
+
+// remembering is a store that remembers how far its logs had come.
+type remembering struct {
+	core.DurableStore
+	reached map[string]uint64
+}
+
+func (r *remembering) LostEnd(stream string, head uint64) uint64 {
+	reached := r.reached[stream]
+	r.reached[stream] = min(reached, head)
+	if reached <= head {
+		return 0
+	}
+	return reached
+}
+
+// A log that has lost its end is told of once, to whoever reads it to its end first.
+func TestRecoverOfALogThatHasLostItsEnd(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		read func(store core.DurableStore) error
+	}{
+		{"recover", func(store core.DurableStore) error { _, err := core.Recover(t.Context(), "c", store); return err }},
+		{"refresh", func(store core.DurableStore) error { return newConversation(t, "c", store).Refresh(t.Context()) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			store := &remembering{memstore.New(), map[string]uint64{"c": 5}}
+			record(t, newConversation(t, "c", store), received("m", 1, "x"), started("m"))
+			err := c.read(store)
+			if !errors.Is(err, core.ErrGap) || !strings.Contains(err.Error(), "sequences 2 to 4") {
+				t.Errorf("the first time: %v", err)
+			}
+			if err := c.read(store); err != nil {
+				t.Errorf("once more: %v", err)
+			}
+			record(t, recovered(t, "c", store), finished("m"))
+		})
+	}
+	t.Run("a log that has not", func(t *testing.T) {
+		store := &remembering{memstore.New(), map[string]uint64{"c": 2}}
+		record(t, newConversation(t, "c", store), received("m", 1, "x"), started("m"))
+		for range 2 {
+			c := recovered(t, "c", store)
+			record(t, c, started("m"))
+			if err := c.Refresh(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

@@ -140,6 +140,16 @@ type Inspector interface {
 	Inspect(ctx context.Context, stream string, offset uint64) (Inspection, error)
 }
 
+// Witness is implemented by stores that remember, beside what they store, how far
+// streams have come: a browser that has lost the end of its files does not tell.
+type Witness interface {
+	// LostEnd returns how far stream had come, if that is further than head, where
+	// it ends now, and else 0. It says so once, in this and in later lives of the
+	// store: who was told goes on with what is left. It does not look at the
+	// stream, and nothing may depend on it: it may know nothing, or an earlier head.
+	LostEnd(stream string, head uint64) (reached uint64)
+}
+
 // Inspection is a part of a stream.
 type Inspection struct {
 	Entries []Entry  // those that can be read, in order

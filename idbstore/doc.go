@@ -14,8 +14,9 @@
 //	snapshots  what a stream amounts to, which saves a replay, under utf8(stream)
 //	meta       "format", "epoch" (random, 16 bytes), "created" (ms), "flushed" (ms)
 //
-// Where there is a localStorage, it remembers the epoch, and the heads of the
-// streams that were written to last (heads.go).
+// Outside the database the epoch is remembered, and the heads of the streams that
+// were written to last (heads.go): in the file holdfast:<database> of the origin
+// private file system, or under that name in localStorage where there is none.
 //
 // Because records are keyed by their end, the range from key(stream, offset+1)
 // starts exactly at the record that contains offset, and the last key of a

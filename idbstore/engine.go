@@ -26,10 +26,13 @@ type engine interface {
 	// listen joins the other tabs which have the database open. received gets
 	// what they post; missed is called when posts may have been lost.
 	listen(received func(key []byte), missed func()) (peers, error)
-	// recall returns what remember kept outside the database, in an earlier
-	// life of the page too; empty if nothing was or can be kept.
-	recall(key string) string
-	remember(key, value string)
+	// recall returns what remember kept outside the database, in earlier lives of
+	// the page too: nothing, or the last text and perhaps one before. Nothing is
+	// returned either of what cannot be read until ctx ends.
+	recall(ctx context.Context) []string
+	// remember keeps text in place of what it kept before. It is best effort, and
+	// over when it returns, unless ctx ended before.
+	remember(ctx context.Context, text string)
 	// lock waits for a lock that it shares with the other tabs. Where there are
 	// none it returns nil.
 	lock(ctx context.Context, name string) (core.Lock, error)

@@ -23,7 +23,7 @@ type jsEngine struct {
 	options [4]safejs.Value // of transaction(), by mode
 	scope   safejs.Value    // the real global object of the page or worker
 	binary  binaryValues    // bytes to JavaScript and back
-	memory  *memory         // nil where there is no localStorage
+	memory  jsMemory
 	page    lifecycle
 
 	appender    *jsAppender  // nil where the page offers none
@@ -56,7 +56,9 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 			return nil, failureOf(err)
 		}
 	}
-	e.memory = memoryOf(name)
+	if e.memory, err = newJSMemory(name); err != nil {
+		return nil, failureOf(err)
+	}
 	if e.appender, err = newJSAppender(); err != nil {
 		return nil, failureOf(err)
 	}
@@ -206,7 +208,7 @@ func (d *jsDatabase) identify(ctx context.Context) error {
 		if err == nil && !there.Equal(jsFalse) {
 			continue
 		}
-		if d.engine.recall(rememberedEpoch) != "" { // it was ours
+		if len(d.engine.recall(ctx)) > 0 { // it was ours
 			return &core.Error{Code: core.ErrCorrupt, Detail: "the database has lost its object store " + name}
 		}
 		return &engineError{foreignDatabase, "it has no object store " + name}

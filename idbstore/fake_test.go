@@ -18,8 +18,8 @@ import (
 type disk struct {
 	mu     sync.Mutex
 	epoch  int
-	stores map[string]rows   // nil while there is no database
-	memory map[string]string // what remember kept
+	stores map[string]rows // nil while there is no database
+	memory string          // what remember kept
 	tabs   map[*fakePeers]struct{}
 	open   map[*fakeDatabase]struct{}
 	queue  []*fakeTransaction // those with something to do, oldest first
@@ -37,7 +37,7 @@ type disk struct {
 }
 
 func newDisk() *disk {
-	return &disk{memory: map[string]string{}, tabs: map[*fakePeers]struct{}{}, open: map[*fakeDatabase]struct{}{}}
+	return &disk{tabs: map[*fakePeers]struct{}{}, open: map[*fakeDatabase]struct{}{}}
 }
 
 // do changes something, and carries out what can be carried out then.
@@ -120,22 +120,27 @@ func (e *fakeEngine) listen(received func([]byte), missed func()) (peers, error)
 	return p, nil
 }
 
-func (e *fakeEngine) recall(key string) string {
+func (e *fakeEngine) recall(ctx context.Context) []string {
 	if f := e.disk.meet("recall"); f.silent {
-		return ""
+		<-ctx.Done()
+		return nil
 	}
 	e.disk.mu.Lock()
 	defer e.disk.mu.Unlock()
-	return e.disk.memory[key]
+	if e.disk.memory == "" {
+		return nil
+	}
+	return []string{e.disk.memory}
 }
 
-func (e *fakeEngine) remember(key, value string) {
+func (e *fakeEngine) remember(ctx context.Context, text string) {
 	if f := e.disk.meet("remember"); f.silent {
+		<-ctx.Done()
 		return
 	}
 	e.disk.mu.Lock()
 	defer e.disk.mu.Unlock()
-	e.disk.memory[key] = value
+	e.disk.memory = text
 }
 
 type fakePeers struct {

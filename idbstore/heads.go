@@ -1,6 +1,10 @@
 package idbstore
 
 import (
+	"context"
+	"fmt"
+	"hash/crc32"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,92 +14,253 @@ import (
 )
 
 // A browser takes a damaged end of its own log for commits that never came
-// about. A stream that has lost its end so is a shorter one, and whole. So the
-// heads of the streams that were written to last are remembered outside the
-// database, which Inspect compares them with. They are behind by rememberDelay,
-// and by what the browser takes to write them (in Chromium 5 s, or until it ends).
+// about, and an emptied database for a new one. Nothing in the database can tell.
+// So its epoch, and the heads of the streams that were written to last, are
+// remembered outside of it. They are behind by rememberDelay and by what the
+// browser takes to write them.
 const (
-	rememberDelay = time.Second
-	mostHeads     = 64  // are remembered,
-	longestName   = 256 // bytes: of streams with names up to that
+	rememberDelay = 100 * time.Millisecond
+	rememberWait  = 2 * time.Second // bounds what is waited for them
+	mostHeads     = 256             // are remembered,
+	longestName   = 256             // bytes: of streams with names up to that
+	// rememberLock is no name that a stream can have.
+	rememberLock = "\x00heads"
 )
 
-// What is remembered, by its keys.
-const (
-	rememberedEpoch = "epoch"
-	// rememberedHeads are the epoch that they belong to, then a head and a name
-	// for each stream, all with a NUL between them, which no name contains.
-	rememberedHeads = "heads"
-)
+// remembered is how far a stream has come.
+type remembered struct {
+	stream string
+	head   uint64
+	// due is where a reader expects it to end, at least: before head when it was
+	// told that what is behind has been lost.
+	due uint64
+}
+
+// memory is what is remembered of a database.
+type memory struct {
+	epoch string
+	heads []remembered // that of the stream which was written to last comes first
+}
+
+// encode puts NULs between its parts, which no name contains, and a checksum before them.
+func (m memory) encode() string {
+	var b strings.Builder
+	b.WriteString(m.epoch)
+	for _, r := range m.heads {
+		for _, part := range []string{strconv.FormatUint(r.head, 10), strconv.FormatUint(r.due, 10), r.stream} {
+			b.WriteByte(0)
+			b.WriteString(part)
+		}
+	}
+	return checksumOf(b.String()) + "\x00" + b.String()
+}
+
+func checksumOf(text string) string {
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli))
+}
+
+// decodeMemory reports false of a text that encode has not written.
+func decodeMemory(text string) (memory, bool) {
+	checksum, rest, _ := strings.Cut(text, "\x00")
+	if checksum != checksumOf(rest) {
+		return memory{}, false
+	}
+	epoch, rest, more := strings.Cut(rest, "\x00")
+	m := memory{epoch: epoch}
+	if !more {
+		return m, true
+	}
+	for part := range slices.Chunk(strings.Split(rest, "\x00"), 3) {
+		if len(part) < 3 {
+			return memory{}, false
+		}
+		head, err := strconv.ParseUint(part[0], 10, 64)
+		due, errDue := strconv.ParseUint(part[1], 10, 64)
+		if err != nil || errDue != nil || head > core.MaxSequence || due > head {
+			return memory{}, false
+		}
+		m.heads = append(m.heads, remembered{part[2], head, due})
+	}
+	return m, true
+}
+
+// with returns m after changes, which come first.
+func (m memory) with(changes []remembered) memory {
+	after := memory{epoch: m.epoch}
+	changed := map[string]remembered{}
+	for _, r := range changes {
+		changed[r.stream] = r
+	}
+	var others []remembered
+	for _, r := range m.heads {
+		if change, ok := changed[r.stream]; ok {
+			changed[r.stream] = r.then(change)
+		} else {
+			others = append(others, r)
+		}
+	}
+	for _, r := range changes {
+		after.heads = append(after.heads, changed[r.stream])
+	}
+	after.heads = append(after.heads, others...)
+	after.heads = after.heads[:min(len(after.heads), mostHeads)]
+	return after
+}
+
+// then returns r after a change, which may be older: another tab may have made r.
+func (r remembered) then(change remembered) remembered {
+	told := change.due < change.head && change.head >= r.head
+	if !told {
+		change.due = max(change.due, r.due)
+	}
+	change.head = max(change.head, r.head)
+	return change
+}
 
 // moved notes the head of a stream, to be remembered soon.
-func (s *Store) moved(info core.StreamInfo) {
-	if len(info.Name) > longestName {
+func (s *Store) moved(stream string, head uint64) {
+	if len(stream) > longestName {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.heads) == 0 && !s.closed {
-		time.AfterFunc(rememberDelay, s.remember)
-	}
-	s.heads[info.Name] = max(s.heads[info.Name], info.Head)
+	r := s.changes[stream]
+	s.changes[stream] = remembered{stream, max(r.head, head), max(r.due, head)}
+	s.rememberSoon()
 }
 
-// remember writes down what has moved, before what was remembered earlier. Of
-// two tabs that do so at once one may forget what the other has written.
-func (s *Store) remember() {
+// rememberSoon is called with s.mu held.
+func (s *Store) rememberSoon() {
+	s.unwritten = true
+	if !s.writing && !s.closed {
+		s.writing = true
+		time.AfterFunc(rememberDelay, s.rememberNow)
+	}
+}
+
+// rememberNow is called by the timer. If it fails, the next change tries again.
+func (s *Store) rememberNow() {
+	written := s.remember()
 	s.mu.Lock()
-	moved := s.heads
-	s.heads = map[string]uint64{}
+	defer s.mu.Unlock()
+	s.writing = false
+	if written && s.unwritten {
+		s.rememberSoon()
+	}
+}
+
+// remember writes down what has changed, and reports whether it could. Tabs take
+// turns, so that none forgets what another has written.
+func (s *Store) remember() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), rememberWait)
+	defer cancel()
+	s.remembering <- struct{}{} // where the browser has no locks
+	defer func() { <-s.remembering }()
+	s.mu.Lock()
+	idle := !s.unwritten
 	s.mu.Unlock()
-	if len(moved) == 0 {
-		return
+	if idle {
+		return true
 	}
-	earlier := s.remembered()
-	for _, info := range earlier {
-		if head, again := moved[info.Name]; again {
-			moved[info.Name] = max(head, info.Head)
-		}
+	lock, err := s.engine.lock(ctx, rememberLock)
+	if err != nil {
+		return false
 	}
-	parts := []string{s.Epoch()}
-	add := func(name string, head uint64) {
-		if len(parts) < 2*mostHeads {
-			parts = append(parts, strconv.FormatUint(head, 10), name)
-		}
+	if lock != nil {
+		defer lock.Release()
 	}
-	for name, head := range moved {
-		add(name, head)
+	texts := s.recall(ctx)
+	changes := s.takeChanges()
+	if of := epochOf(texts, s.Epoch()); of == "" || of == s.Epoch() { // else another tab has found the database replaced
+		s.engine.remember(ctx, s.memoryOf(texts).with(changes).encode())
 	}
-	for _, info := range earlier {
-		if _, again := moved[info.Name]; !again {
-			add(info.Name, info.Head)
-		}
-	}
-	s.engine.remember(rememberedHeads, strings.Join(parts, "\x00"))
+	return true
 }
 
-// remembered returns the heads that are remembered of this database.
-func (s *Store) remembered() []core.StreamInfo {
-	parts := strings.Split(s.engine.recall(rememberedHeads), "\x00")
-	if parts[0] != s.Epoch() {
-		return nil
-	}
-	var heads []core.StreamInfo
-	for pair := range slices.Chunk(parts[1:], 2) {
-		head, err := strconv.ParseUint(pair[0], 10, 64)
-		if err == nil && head <= core.MaxSequence && len(pair) == 2 {
-			heads = append(heads, core.StreamInfo{Name: pair[1], Head: head})
-		}
-	}
-	return heads
+func (s *Store) takeChanges() []remembered {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changes := slices.Collect(maps.Values(s.changes))
+	clear(s.changes)
+	s.unwritten = false
+	return changes
 }
 
-// rememberedHead returns the head that is remembered of stream, 0 if none is.
-func (s *Store) rememberedHead(stream string) uint64 {
-	for _, info := range s.remembered() {
-		if info.Name == stream {
-			return info.Head
+// rememberReset writes down the epoch of the database that has replaced this one.
+func (s *Store) rememberReset(ctx context.Context, epoch string) {
+	s.remembering <- struct{}{}
+	defer func() { <-s.remembering }()
+	s.takeChanges()
+	ctx, cancel := context.WithTimeout(ctx, rememberWait)
+	defer cancel()
+	s.engine.remember(ctx, memory{epoch: epoch}.encode())
+}
+
+// epochOf returns the epoch that texts are of, that of found if one is; empty if
+// there is none.
+func epochOf(texts []string, found string) (epoch string) {
+	for _, text := range texts {
+		if m, ok := decodeMemory(text); ok && epoch != found {
+			epoch = m.epoch
 		}
 	}
-	return 0
+	return epoch
+}
+
+// recall returns what is remembered, without waiting for long.
+func (s *Store) recall(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, rememberWait)
+	defer cancel()
+	return s.engine.recall(ctx)
+}
+
+// memoryOf returns what texts say of this database.
+func (s *Store) memoryOf(texts []string) memory {
+	all := memory{epoch: s.Epoch()}
+	for _, text := range texts {
+		if m, ok := decodeMemory(text); ok && m.epoch == all.epoch {
+			all = all.with(m.heads)
+		}
+	}
+	return all
+}
+
+// learn keeps the heads that were remembered when the store was opened. What is
+// newer cannot be missing from a log that is read: who reads it would have to
+// know whether it was read before.
+func (s *Store) learn(texts []string) {
+	m := s.memoryOf(texts)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = map[string]remembered{}
+	for _, r := range m.heads {
+		s.known[r.stream] = r
+	}
+	if len(m.heads) == 0 {
+		s.rememberSoon() // the epoch, at least
+	}
+}
+
+// LostEnd implements [core.Witness].
+func (s *Store) LostEnd(stream string, head uint64) (reached uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.known[stream]
+	if head >= r.due {
+		return 0
+	}
+	r.due = head
+	s.known[stream] = r
+	change := s.changes[stream]
+	change.stream = stream
+	s.changes[stream] = r.then(change)
+	s.rememberSoon()
+	return r.head
+}
+
+// furthest returns how far stream had come when the store was opened, 0 if that is not known.
+func (s *Store) furthest(stream string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known[stream].head
 }

@@ -1,55 +1,122 @@
 package idbstore
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/holdfast-dev/holdfast/core"
 )
 
 // A stream whose last records have vanished, as when a browser has lost the end
-// of its own log, and nothing in the database that could tell.
+// of its own log, and nothing in the database that could tell. Recover says so
+// once; what is found of it before and after, and what Recover has said.
 func TestLostEnd(t *testing.T) {
 	long := strings.Repeat("n", longestName+1)
+	closed := func(t *testing.T, s *Store) {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	others := func(t *testing.T, d *disk, name string, n int) {
+		t.Helper()
+		s := startFake(t, d, 0)
+		for i := range n {
+			appendSteps(t, s, fmt.Sprint(name, i), 0, 1)
+		}
+		closed(t, s)
+	}
+	rewritten := func(t *testing.T, d *disk, change func(*memory)) {
+		t.Helper()
+		m, ok := decodeMemory(d.memory)
+		if !ok {
+			t.Fatalf("remembered is %q", d.memory)
+		}
+		change(&m)
+		d.memory = m.encode()
+	}
+	const told, lost = "told 4 to 5, ", "head 4 [{4 5 gap }]"
 	for _, c := range []struct {
 		name   string
-		change func(t *testing.T, d *disk, s *Store)
+		change func(t *testing.T, d *disk)
 		want   string
 	}{
-		{"is remembered", nil, "head 4 [{4 5 gap }]"},
-		{"is the whole stream", func(t *testing.T, d *disk, s *Store) {
+		{"is remembered", nil, told + lost},
+		{"is the whole stream", func(t *testing.T, d *disk) {
+			s := startFake(t, d, 0)
 			raw(t, s, recordsStore, without(2))
 			raw(t, s, recordsStore, without(4))
-		}, "head 0 [{0 5 gap }]"},
-		{"is longer than the stream after new appends", func(t *testing.T, d *disk, s *Store) {
+			closed(t, s)
+		}, "told 0 to 5, head 0 [{0 5 gap }]"},
+		{"is told once", func(t *testing.T, d *disk) {
+			s := startFake(t, d, 0)
+			if _, err := core.Recover(context.Background(), "s", s); !errors.Is(err, core.ErrGap) {
+				t.Errorf("recover: %v", err)
+			}
+			if _, err := core.Recover(context.Background(), "s", s); err != nil {
+				t.Errorf("recover again: %v", err)
+			}
+			closed(t, s)
+		}, lost},
+		{"is told of what was lost once more", func(t *testing.T, d *disk) {
+			s := startFake(t, d, 0)
+			if reached := s.LostEnd("s", 4); reached != 6 {
+				t.Errorf("reached %d", reached)
+			}
 			appendSteps(t, s, "s", 4, 1)
-			s.remember()
-		}, "head 5 [{5 5 gap }]"},
-		{"is made good by as many new appends", func(t *testing.T, d *disk, s *Store) {
+			closed(t, s)
+			s = startFake(t, d, 0)
+			raw(t, s, recordsStore, without(5))
+			closed(t, s)
+		}, told + lost},
+		{"is longer than the stream after new appends", func(t *testing.T, d *disk) {
+			s := startFake(t, d, 0)
+			appendSteps(t, s, "s", 4, 1)
+			closed(t, s)
+		}, "told 5 to 5, head 5 [{5 5 gap }]"},
+		{"is made good by as many new appends", func(t *testing.T, d *disk) {
+			s := startFake(t, d, 0)
 			appendSteps(t, s, "s", 4, 2)
+			closed(t, s)
 		}, "head 6 []"},
-		{"is forgotten with the database", func(t *testing.T, d *disk, s *Store) {
-			d.memory[rememberedHeads] = "other" + strings.TrimPrefix(d.memory[rememberedHeads], s.Epoch())
-		}, "head 4 []"},
-		{"is forgotten where there is no memory", func(t *testing.T, d *disk, s *Store) { clear(d.memory) }, "head 4 []"},
-		{"is not known from what is no head", func(t *testing.T, d *disk, s *Store) {
-			d.memory[rememberedHeads] = s.Epoch() + "\x00-1\x00s\x00x\x00s\x009007199254740993\x00s\x00\x00\x008\x00other\x0099"
-		}, "head 4 []"},
-		{"is forgotten when many others were written to", func(t *testing.T, d *disk, s *Store) {
-			for i := range mostHeads {
-				appendSteps(t, s, fmt.Sprint("other ", i), 0, 1)
-			}
-			s.remember()
-			if n := strings.Count(d.memory[rememberedHeads], "\x00"); n != 2*mostHeads {
-				t.Errorf("%d heads and names are remembered", n)
+		{"is forgotten with the database", func(t *testing.T, d *disk) {
+			rewritten(t, d, func(m *memory) { m.epoch = "other" })
+			if _, err := start(context.Background(), &fakeEngine{d}, 0); !errors.Is(err, core.ErrStoreReset) {
+				t.Errorf("open: %v", err)
 			}
 		}, "head 4 []"},
-		{"is remembered beside others", func(t *testing.T, d *disk, s *Store) {
-			for i := range mostHeads - 1 {
-				appendSteps(t, s, fmt.Sprint("other ", i), 0, 1)
+		{"is forgotten where there is no memory", func(t *testing.T, d *disk) { d.memory = "" }, "head 4 []"},
+		{"is not known from what is damaged", func(t *testing.T, d *disk) {
+			d.memory = strings.Replace(d.memory, "6", "7", 1)
+		}, "head 4 []"},
+		{"is not known from what is no head", func(t *testing.T, d *disk) {
+			rewritten(t, d, func(m *memory) { m.heads[0].head = core.MaxSequence + 1 })
+		}, "head 4 []"},
+		{"is not known from half a head", func(t *testing.T, d *disk) {
+			rest := "epoch-1\x006\x006"
+			d.memory = checksumOf(rest) + "\x00" + rest
+		}, "head 4 []"},
+		{"is forgotten when many others were written to", func(t *testing.T, d *disk) {
+			others(t, d, "other", mostHeads)
+			if m, _ := decodeMemory(d.memory); len(m.heads) != mostHeads {
+				t.Errorf("%d heads are remembered", len(m.heads))
 			}
-			appendSteps(t, s, long, 0, 1)
-			s.remember()
-		}, "head 4 [{4 5 gap }]"},
+		}, "head 4 []"},
+		{"is remembered beside others", func(t *testing.T, d *disk) {
+			others(t, d, "other", mostHeads-1)
+			others(t, d, long, 1)
+		}, told + lost},
+		{"is forgotten first of what was written to first", func(t *testing.T, d *disk) {
+			others(t, d, "before", mostHeads/2)
+			s := startFake(t, d, 0)
+			appendSteps(t, s, "s", 4, 1)
+			raw(t, s, recordsStore, without(5))
+			closed(t, s)
+			others(t, d, "behind", mostHeads-1)
+		}, told + lost},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDisk()
@@ -57,31 +124,94 @@ func TestLostEnd(t *testing.T) {
 			for head := uint64(0); head < 6; head += 2 {
 				appendSteps(t, s, "s", head, 2)
 			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
+			closed(t, s)
 			s = startFake(t, d, 0)
 			raw(t, s, recordsStore, without(6))
+			closed(t, s)
 			if c.change != nil {
-				c.change(t, d, s)
+				c.change(t, d)
+			}
+			s = startFake(t, d, 0)
+			defer closed(t, s)
+			got := ""
+			_, err := core.Recover(context.Background(), "s", s)
+			if _, part, ok := strings.Cut(fmt.Sprint(err), "sequences "); ok && errors.Is(err, core.ErrGap) {
+				part, _, _ = strings.Cut(part, ";")
+				got = "told " + part + ", "
+			} else if err != nil {
+				t.Errorf("recover: %v", err)
 			}
 			found := verify(t, s, "s")
-			if got := fmt.Sprintf("head %d %v", found.Head, found.Damage); got != c.want {
+			if got += fmt.Sprintf("head %d %v", found.Head, found.Damage); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
 	}
-	t.Run("is no end that another tab has made meanwhile", func(t *testing.T) {
-		d := newDisk()
-		s, other := startFake(t, d, 0), startFake(t, d, 0)
-		appendSteps(t, s, "s", 0, 1)
-		s.remember()
-		d.inject(fault{step: "recall", skip: 1, first: func() { // when the end is looked at
-			appendSteps(t, other, "s", 1, 1)
-			other.remember()
-		}})
-		if found := verify(t, s, "s"); found.Head != 2 || found.Damage != nil || d.unmet() > 0 {
-			t.Errorf("found %+v", found)
+}
+
+// What is remembered by several tabs, of which none knows what the others know.
+func TestRememberedByTabs(t *testing.T) {
+	d := newDisk()
+	heads := func() string {
+		m, _ := decodeMemory(d.memory)
+		var b strings.Builder
+		for _, r := range m.heads {
+			fmt.Fprint(&b, r.stream, " ", r.head, " ", r.due, " ")
 		}
+		return m.epoch + " " + b.String()
+	}
+	a, b := startFake(t, d, 0), startFake(t, d, 0)
+	check := func(what, want string) {
+		t.Helper()
+		if got := heads(); got != want {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	a.remember()
+	check("nothing was appended", "epoch-1 ")
+	appendSteps(t, a, "x", 0, 3)
+	appendSteps(t, b, "y", 0, 1)
+	a.remember()
+	check("one has written", "epoch-1 x 3 3 ")
+	b.remember()
+	check("and the other", "epoch-1 y 1 1 x 3 3 ")
+	appendSteps(t, b, "x", 3, 1)
+	b.remember()
+	appendSteps(t, a, "y", 1, 1)
+	a.remember()
+	check("in turns", "epoch-1 y 2 2 x 4 4 ")
+
+	raw(t, a, recordsStore, func(_ context.Context, tx transaction) error {
+		return tx.remove(keyRange{recordKey("x", 4), recordKey("x", 4)})
 	})
+	c, late := startFake(t, d, 0), startFake(t, d, 0)
+	if reached := c.LostEnd("x", 3); reached != 4 {
+		t.Errorf("reached %d", reached)
+	}
+	c.remember()
+	check("one was told", "epoch-1 x 4 3 y 2 2 ")
+	appendSteps(t, late, "x", 3, 2)
+	late.remember()
+	check("others have gone on", "epoch-1 x 5 5 y 2 2 ")
+	if reached := late.LostEnd("x", 5); reached != 0 {
+		t.Errorf("reached %d", reached)
+	}
+
+	appendSteps(t, c, "z", 0, 1)
+	d.empty()
+	if _, _, err := late.ReadAt(context.Background(), "x", 0); !errors.Is(err, core.ErrStoreReset) {
+		t.Errorf("read: %v", err)
+	}
+	check("it was emptied", "epoch-2 ")
+	c.remember()
+	check("who has not noticed yet keeps still", "epoch-2 ")
+	for _, s := range []*Store{a, b, c, late} {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	check("all are closed", "epoch-2 ")
+	if err := startFake(t, d, 0).Close(); err != nil {
+		t.Error(err)
+	}
 }

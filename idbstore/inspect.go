@@ -22,12 +22,11 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 		return core.Inspection{}, err
 	}
 	offset = min(offset, core.MaxSequence)
-	head := s.rememberedHead(stream) // before it is read: others may append
 	part, err := s.inspect(ctx, op, stream, offset)
 	if unreadable(err) {
 		part, err = s.inspectOne(ctx, op, stream, offset)
 	}
-	if err == nil && part.End == offset && len(part.Damage) == 0 && offset < head {
+	if head := s.furthest(stream); err == nil && part.End == offset && len(part.Damage) == 0 && offset < head {
 		part.Damage = []core.Damage{{From: offset, To: head - 1, Code: core.ErrGap,
 			Detail: "the log ends before it, and the browser remembers that it went further"}}
 	}

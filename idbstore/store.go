@@ -26,7 +26,7 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Store is a [core.DurableStore], [core.Snapshotter] and [core.Inspector] in IndexedDB, a
+// Store is a [core.DurableStore], [core.Snapshotter], [core.Inspector] and [core.Witness] in IndexedDB, a
 // [core.Beginner] where the page offers an appender, and a [core.Watcher] and [core.Locker] across tabs. It opens its connection again when the browser has closed it, and it
 // never falls back to memory. If it then finds another, emptied database in
 // place of its own, every call gives [core.ErrStoreReset], and what is left to
@@ -51,7 +51,14 @@ type Store struct {
 	unposted map[string][]byte // stream to the key of its last record, for other tabs
 	posted   time.Time         // when the last post went out
 	deadline deadline
-	heads    map[string]uint64 // by stream, to be remembered
+	// Of what is remembered outside the database, see heads.go.
+	known     map[string]remembered // by stream, when the store was opened
+	changes   map[string]remembered // since it was last written
+	unwritten bool                  // something is to be written
+	writing   bool                  // and will be by itself
+
+	recalled    chan []string // gets once what was remembered when the store was opened
+	remembering chan struct{} // held while it is written
 
 	compaction compaction
 }
@@ -63,6 +70,7 @@ var (
 	_ core.Snapshotter  = (*Store)(nil)
 	_ core.Inspector    = (*Store)(nil)
 	_ core.Beginner     = (*Store)(nil)
+	_ core.Witness      = (*Store)(nil)
 )
 
 // deadline ends calls that share it.
@@ -81,17 +89,20 @@ func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error)
 		timeout = DefaultTimeout
 	}
 	s := &Store{
-		engine:     e,
-		timeout:    timeout,
-		connecting: make(chan struct{}, 1),
-		watchers:   map[*watcher]struct{}{},
-		unposted:   map[string][]byte{},
-		heads:      map[string]uint64{},
-		compaction: compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
+		engine:      e,
+		timeout:     timeout,
+		connecting:  make(chan struct{}, 1),
+		recalled:    make(chan []string, 1),
+		remembering: make(chan struct{}, 1),
+		watchers:    map[*watcher]struct{}{},
+		unposted:    map[string][]byte{},
+		changes:     map[string]remembered{},
+		compaction:  compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
 	}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	ctx, cancel := s.withDeadline(ctx)
 	defer cancel()
+	go func() { s.recalled <- s.recall(ctx) }() // while the database opens
 	if err := s.retry(func() error { _, err := s.connect(ctx); return err }); err != nil {
 		return nil, s.fail("open", "", err)
 	}
@@ -179,6 +190,9 @@ const postDelay = 16 * time.Millisecond
 // others hear of it at once: the tab may end right behind the append, and the
 // timers of a page in the background are slow.
 func (s *Store) announce(stream string, key []byte) {
+	if _, head, _, ok := parseKey(key); ok {
+		s.moved(stream, head)
+	}
 	s.received(key)
 	s.mu.Lock()
 	wait := postDelay - time.Since(s.posted)
@@ -207,9 +221,7 @@ func (s *Store) post() {
 
 func (s *Store) received(key []byte) {
 	if stream, end, _, ok := parseKey(key); ok {
-		info := core.StreamInfo{Name: stream, Head: end}
-		s.moved(info)
-		s.notify(info)
+		s.notify(core.StreamInfo{Name: stream, Head: end})
 	}
 }
 

@@ -37,9 +37,9 @@ func freshDatabase(t testing.TB) string {
 	t.Helper()
 	databases++
 	name := fmt.Sprintf("test-%d", databases)
-	forget := func() { deleteDatabase(t, name); rememberEpoch(t, name, "") }
-	forget()
-	t.Cleanup(forget)
+	remove := func() { deleteDatabase(t, name); forget(t, name) }
+	remove()
+	t.Cleanup(remove)
 	return name
 }
 
@@ -53,7 +53,7 @@ func modelDatabase(t testing.TB, _ bool) (tab func() *Store, remove func()) {
 	name := fmt.Sprintf("model-%d", databases)
 	remove = func() {
 		deleteDatabase(t, name)
-		rememberEpoch(t, name, "")
+		forget(t, name)
 	}
 	remove()
 	return func() *Store { return open(t, name, Options{DefaultDurability: true}) }, remove
@@ -101,14 +101,18 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func rememberEpoch(t testing.TB, database, epoch string) {
+func memoryOf(t testing.TB, database string) jsMemory {
 	t.Helper()
-	storage := must(safejs.Global().Get("localStorage"))
-	if epoch == "" {
-		must(storage.Call("removeItem", "holdfast:"+database+":epoch"))
-	} else {
-		must(storage.Call("setItem", "holdfast:"+database+":epoch", epoch))
-	}
+	return must(newJSMemory(database))
+}
+
+// forget removes what is kept beside a database.
+func forget(t testing.TB, database string) {
+	t.Helper()
+	m := memoryOf(t, database)
+	directory := must(later(context.Background(), m.files, "getDirectory"))
+	_, _ = later(context.Background(), directory, "removeEntry", m.name) // it may not be there
+	must(m.storage.Call("removeItem", m.name))
 }
 
 // settled waits for the events onsuccess or onerror of a request.
@@ -223,7 +227,9 @@ func TestStoreReset(t *testing.T) {
 	})
 	t.Run("between two lives", func(t *testing.T) {
 		name := freshDatabase(t)
-		rememberEpoch(t, name, "the epoch of a former database")
+		if err := memoryOf(t, name).write(ctx, memory{epoch: "former"}.encode()); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := Open(ctx, name, Options{}); !errors.Is(err, core.ErrStoreReset) {
 			t.Fatalf("open: %v", err)
 		}

@@ -275,7 +275,7 @@ func (s *strike) open() *Store {
 // clone returns another disk with the same content, which nobody has open.
 func (d *disk) clone() *disk {
 	c := newDisk()
-	c.epoch, c.stores, c.memory, c.atOnce = d.epoch, maps.Clone(d.stores), maps.Clone(d.memory), d.atOnce
+	c.epoch, c.stores, c.memory, c.atOnce = d.epoch, maps.Clone(d.stores), d.memory, d.atOnce
 	return c
 }
 

@@ -204,7 +204,7 @@ func (s *Store) connect(ctx context.Context) (database, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.recognize(db.identity()); err != nil {
+	if err := s.recognize(ctx, db.identity()); err != nil {
 		db.close()
 		return nil, err
 	}
@@ -233,25 +233,30 @@ var errReset = &core.Error{Code: core.ErrStoreReset,
 // recognize compares a freshly opened database with the one that this store,
 // or an earlier life of the page, has known. It reports a reset once per store
 // and once per page: whoever opens again has been told.
-func (s *Store) recognize(found identity) error {
+func (s *Store) recognize(ctx context.Context, found identity) error {
 	if found.format != formatVersion {
 		return &core.Error{Code: core.ErrUnsupportedVersion,
 			Detail: fmt.Sprintf("the database has format %d; this release reads format %d; update Holdfast", found.format, formatVersion)}
 	}
-	s.mu.Lock()
-	known := s.epoch
-	s.mu.Unlock()
-	if known == "" {
-		known = s.engine.recall(rememberedEpoch)
+	known := s.Epoch()
+	first := known == ""
+	var texts []string
+	if first {
+		texts = <-s.recalled
+		s.recalled <- texts // this may be tried again
+		known = epochOf(texts, found.epoch)
 	}
-	s.engine.remember(rememberedEpoch, found.epoch)
 	if known != "" && known != found.epoch {
 		s.reset = true
+		s.rememberReset(ctx, found.epoch)
 		return errReset
 	}
 	s.mu.Lock()
 	s.epoch = found.epoch
 	s.mu.Unlock()
+	if first {
+		s.learn(texts)
+	}
 	return nil
 }
 

@@ -190,4 +190,32 @@ var bugs = []bug{
 		new:  "exports.holdfastRecord(landed > 1 ? 1 : landed)",
 		in:   "awaited", test: "of appends that follow each other closely",
 	},
+	{
+		name: "an end that the browser has lost is not told of",
+		file: "core/recover.go",
+		old:  "\tif reached <= head {",
+		new:  "\tif reached <= head || true {",
+		in:   "./idbstore", test: "TestLostEnd",
+	},
+	{
+		name: "an end that the browser has lost is told of for ever",
+		file: "idbstore/heads.go",
+		old:  "\tr.due = head\n",
+		new:  "",
+		in:   "./idbstore", test: "TestLostEnd",
+	},
+	{
+		name: "a tab forgets what another one has remembered",
+		file: "idbstore/heads.go",
+		old:  "s.memoryOf(texts).with(changes)",
+		new:  "s.memoryOf(nil).with(changes)",
+		in:   "./idbstore", test: "TestRememberedByTabs",
+	},
+	{
+		name: "a tab that has not noticed a reset brings the old epoch back",
+		file: "idbstore/heads.go",
+		old:  "of == \"\" || of == s.Epoch()",
+		new:  "of != \"x\"",
+		in:   "./idbstore", test: "TestRememberedByTabs",
+	},
 }

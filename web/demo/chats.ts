@@ -17,7 +17,7 @@ export type Role = "here" | "elsewhere" | "starting" | "idle" | "stopped";
 export interface Listener {
   /** Something about a chat has changed. */
   changed(chat: Chat): void;
-  /** The storage has failed, and the agent of a chat has stopped, until `goOn`. */
+  /** The storage has failed, or has lost the end of a chat. An agent that has stopped for it goes on with `goOn`. */
   failed(error: HoldfastError): void;
 }
 
@@ -205,7 +205,13 @@ export class Chats {
       this.#damaged.delete(id);
     } catch (error) {
       if (!isDamage(error)) throw error;
-      this.#damaged.set(id, await this.#holdfast.verify(id));
+      const found = await this.#holdfast.verify(id);
+      if (found.damage.some(({ from }) => from < found.head)) {
+        this.#damaged.set(id, found);
+        return;
+      }
+      this.#keep(await this.#holdfast.recover(id)); // only its end is lost, and it has been told of that
+      this.#listener.failed(error);
     }
   }
 

@@ -56,7 +56,7 @@ export function count(n: number, noun: string): string {
 }
 
 /** Whether it says that what is stored is damaged, or of another release. */
-export function isDamage(error: unknown): boolean {
+export function isDamage(error: unknown): error is HoldfastError {
   return error instanceof HoldfastError && ["corrupt", "gap", "unsupported_version"].includes(error.code);
 }
 

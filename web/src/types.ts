@@ -410,7 +410,11 @@ export interface Health {
 export interface Holdfast {
   /** A conversation that takes itself to be new: it reads nothing and expects sequence 0. */
   create(id: string): Conversation;
-  /** A conversation as its log tells it; an absent log gives a new one. */
+  /**
+   * A conversation as its log tells it; an absent log gives a new one. Rejects with `gap` or `corrupt` if something of it is
+   * missing or damaged. If that is only its end, which the browser has lost, it rejects with `gap` once: recovered once more, it
+   * goes on with what is left.
+   */
   recover(id: string): Promise<Conversation>;
   /** The conversations whose id begins with `prefix`, ordered by the UTF-8 bytes of the id. */
   conversations(prefix?: string): Promise<readonly ConversationInfo[]>;
@@ -422,7 +426,7 @@ export interface Holdfast {
   /**
    * Reads the whole log of a conversation, goes on behind whatever is damaged, and tells what that is. It changes nothing.
    * `create(id).events({ from, limit })` reads what is between the damage. A log that has lost its end looks like a shorter one, unless
-   * a snapshot goes further, or the page remembers that the log did: then the end is a gap behind `head`. Bodies and outputs are not looked into.
+   * a snapshot goes further, or the browser remembered that the log did when the store was opened: then the end is a gap behind `head`. Bodies and outputs are not looked into.
    */
   verify(id: string): Promise<Verification>;
   /** Reports on the storage. */

@@ -126,7 +126,7 @@ async function fill(launch: () => Promise<RunningBrowser>, origin: string): Prom
     await holdfast.close();
     return earlier;
   });
-  await first.close(); // in an orderly way, so that localStorage is on the disk
+  await first.close();
 
   const [second, again] = await visit();
   const logs = await again.evaluate(async (earlier) => {
@@ -209,17 +209,21 @@ function judge(log: Log, found: Found, reset: boolean): string {
     return "a damaged key, and verify knows";
   }
   if (digest === log.prefixes.at(-1)) {
-    if (verified.damage.length > 0 || verified.head !== log.head) throw wrong("verify finds damage where there is none");
+    if (isFailure(recovered) || verified.damage.length > 0 || verified.head !== log.head) throw wrong("damage is found where there is none");
     return "correct";
   }
   if (reset) return "store_reset";
   // A browser takes a damaged end of its own log for a commit that never came about, and Chromium with SQLite drops rows that it cannot
-  // read. If those were the last ones of a conversation, nothing that is left tells that there were more, but perhaps a snapshot.
-  return verified.damage.length > 0 ? "shorter, and verify knows" : "shorter";
+  // read. If those were the last ones of a conversation, nothing in the database tells that there were more, but perhaps a snapshot.
+  if (recovered === "error gap") {
+    if (verified.damage.length === 0) throw wrong("verify does not find what recover has told of");
+    return recovered;
+  }
+  return verified.damage.length > 0 ? "shorter, and only verify knows" : "shorter";
 }
 
 /** What a profile must have for its IndexedDB to be found. The rest is caches. */
-const essential = ["Local State", "Default/Preferences", "Default/IndexedDB", "Default/Local Storage", "Default/WebStorage"];
+const essential = ["Local State", "Default/Preferences", "Default/IndexedDB", "Default/File System", "Default/Local Storage", "Default/WebStorage"];
 
 async function copyProfile(from: string, to: string): Promise<void> {
   for (const part of essential) {

@@ -2,6 +2,7 @@
 import type { Holdfast, Verification } from "@holdfast-dev/holdfast";
 import type { JSHandle } from "@playwright/test";
 import { expect, onEachStore, test } from "./harness/holdfast.js";
+import { remembered } from "./harness/memory.js";
 import { bundled, startWorker } from "./harness/place.js";
 import { messageRecord, recordKey } from "./harness/record.js";
 import { append, attach } from "./harness/tab.js";
@@ -77,7 +78,7 @@ test("verify tells all damage of a conversation, what is between can be read, an
   });
 });
 
-test("a conversation that has lost its end reads as a shorter one, and verify tells what is missing", async ({ holdfast }) => {
+test("a conversation that has lost its end says so once, verify tells what is missing, and it goes on with what is left", async ({ holdfast }) => {
   await fill(holdfast, "cut", "gone", "whole");
   await holdfast.evaluate((holdfast) => holdfast.close());
   await put(holdfast, recordKey("cut", 5));
@@ -86,28 +87,64 @@ test("a conversation that has lost its end reads as a shorter one, and verify te
   const facts = await holdfast.evaluate(async () => {
     const { open } = await import("@holdfast-dev/holdfast");
     const again = await open();
+    const failures = await Promise.all([again.recover("cut"), again.create("gone").refresh(), again.recover("whole")].map((call) => told.failure(call)));
     const found = await Promise.all(["cut", "gone", "whole"].map((id) => again.verify(id)));
-    const cut = await again.recover("cut");
-    return { found, head: cut.expectedSeq, appended: await cut.recordProcessingStarted("m0"), later: (await again.verify("cut")).damage };
+    await again.close();
+    const later = await open();
+    const heads = [(await later.recover("cut")).expectedSeq, (await later.recover("gone")).expectedSeq];
+    const appended = await (await later.recover("cut")).recordProcessingStarted("m0");
+    await later.close();
+    return { codes: failures.map((failure) => failure?.code), text: failures[0]?.message, found, heads, appended, later: (await (await open()).verify("cut")).damage };
   });
   const lost = (from: number): unknown => ({ from, to: 5, code: "gap", message: expect.stringContaining("remembers") });
   expect(facts).toEqual({
+    codes: ["gap", "gap", undefined],
+    text: expect.stringContaining("has lost its end, sequences 4 to 5; recover it once more"),
     found: [
       { id: "cut", head: 4, events: 4, damage: [lost(4)], snapshot: "none" },
       { id: "gone", head: 0, events: 0, damage: [lost(0)], snapshot: "none" },
       { id: "whole", head: 6, events: 6, damage: [], snapshot: "none" },
     ],
-    head: 4,
+    heads: [4, 0],
     appended: 4,
     later: [lost(5)],
   });
 });
 
-test("a window remembers how far a worker's conversation has come, since a worker cannot", { tag: "@chromium" }, async ({ page, server, holdfast }) => {
-  await holdfast.evaluate((holdfast) => holdfast.health());
+test("windows and workers remember together how far conversations have come", async ({ page, server, holdfast }) => {
   const worker = await attach(await startWorker(page, server), "worker's", {}, bundled(server));
+  await fill(holdfast, "window's");
   expect(await append(worker, "worker", 0)).toEqual({ sequence: 0 });
-  await expect.poll(() => page.evaluate(() => localStorage.getItem("holdfast:holdfast:heads")?.split("\0").slice(1))).toEqual(["1", "worker's"]);
+  await expect.poll(() => remembered(page)).toEqual({ "window's": 6, "worker's": 1 });
+});
+
+test("what nobody can remember is a shorter conversation", async ({ page, holdfast }) => {
+  // As in a browser without the origin private file system, and with localStorage blocked.
+  await page.evaluate(() => {
+    navigator.storage.getDirectory = () => Promise.reject(new DOMException("not here", "SecurityError"));
+    Storage.prototype.setItem = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  });
+  await fill(holdfast, "cut");
+  await holdfast.evaluate((holdfast) => holdfast.close());
+  await put(holdfast, recordKey("cut", 6));
+  const head = await holdfast.evaluate(async () => (await (await (await import("@holdfast-dev/holdfast")).open()).recover("cut")).expectedSeq);
+  expect(head).toBe(5);
+});
+
+test("localStorage remembers where there are no files", async ({ page, holdfast }) => {
+  await page.evaluate(() => {
+    FileSystemFileHandle.prototype.createWritable = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
+  });
+  await fill(holdfast, "cut");
+  await holdfast.evaluate((holdfast) => holdfast.close());
+  await put(holdfast, recordKey("cut", 6));
+  const code = await holdfast.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    return (await told.failure((await open()).recover("cut")))?.code;
+  });
+  expect(code).toBe("gap");
 });
 
 test("a runner of a damaged conversation ends with what is wrong, and those of others work", async ({ holdfast }) => {

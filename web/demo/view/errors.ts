@@ -36,6 +36,11 @@ const advice: Partial<Record<ErrorCode, Advice>> = {
     text: "The log will tell: going on reads it first, and repeats nothing that is in it.",
     way: "retry",
   },
+  gap: {
+    title: "A conversation has lost its end",
+    text: "The browser has lost what was written to it last, and nothing here has deleted it. What is left goes on.",
+    way: "retry",
+  },
   storage_unavailable: {
     title: "This browser gives the page no storage",
     text: "A private window or a setting may forbid it. Nothing can be stored here as it is.",

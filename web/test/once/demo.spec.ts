@@ -1,5 +1,7 @@
 // The demo in one tab: answers in steps, crashed in the middle of what it does, hostile content, failures.
 import { addSamples, answer, banner, chats, finished, message, names, once, question, recovered, role, running, say, step, stories, stranger, test, visit } from "../harness/demo.js";
+import { remembered } from "../harness/memory.js";
+import { recordKey } from "../harness/record.js";
 import { expect } from "../harness/test.js";
 
 const hostile = `<img src=x onerror=ran()><script>ran()</script>`;
@@ -183,6 +185,46 @@ test("failures are told with their code, and with the way on", async ({ complain
   await finished(page);
   await finished(page, 1);
   expect(await stories(await stranger(await context.newPage(), server))).toEqual([once, once]);
+});
+
+test("a conversation that has lost its end says so, and goes on with what is left", async ({ page, server }) => {
+  await visit(page, server);
+  await addSamples(page);
+  await say(page, question);
+  await finished(page);
+  const [id, head] = await page.evaluate(
+    () =>
+      new Promise<[string, number]>((resolve) => {
+        const opening = indexedDB.open("holdfast-demo");
+        opening.onsuccess = () => {
+          const keys = opening.result.transaction("records").objectStore("records").getAllKeys();
+          keys.onsuccess = () => {
+            const last = keys.result.map((key) => new Uint8Array(key as ArrayBuffer)).findLast((key) => new TextDecoder().decode(key).startsWith("chat/"));
+            resolve([new TextDecoder().decode(last?.slice(0, -9)), last?.at(-1) ?? 0]);
+          };
+        };
+      }),
+  );
+  await expect.poll(async () => (await remembered(page, "holdfast-demo"))[id]).toBe(head);
+  await page.evaluate(
+    (key) =>
+      new Promise((resolve) => {
+        const opening = indexedDB.open("holdfast-demo");
+        opening.onsuccess = () => {
+          const writing = opening.result.transaction("records", "readwrite");
+          writing.objectStore("records").delete(new Uint8Array(key));
+          writing.oncomplete = resolve;
+        };
+      }),
+    [...recordKey(id, head)],
+  );
+  await page.reload();
+  await expect(page.locator("#error")).toContainText(`has lost its end, sequences ${head - 1} to ${head - 1}`);
+  await finished(page); // the last step is done again
+  await page.getByRole("button", { name: "Dismiss the error" }).click();
+  await page.reload();
+  await expect(banner(page)).toContainText(/Recovered \d+ events/);
+  await expect(page.locator("#error")).toBeHidden();
 });
 
 test("a damaged conversation is shown as such, and the others work", async ({ page, server }) => {
