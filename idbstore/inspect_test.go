@@ -216,6 +216,20 @@ func TestVerifyUnreadable(t *testing.T) {
 		if _, err := s.ReadFrom(t.Context(), "s", 0, 10); !errors.Is(err, code) {
 			t.Errorf("%v: read: %v", failure, err)
 		}
+		// One that cannot be read while others can is damaged, whatever the browser says of it.
+		faults = faults[:0]
+		for _, step := range []string{"values", "values", "get"} { // to read, to inspect many, to inspect one
+			for range maxTries {
+				faults = append(faults, fault{step: step, err: failure})
+			}
+		}
+		if code == core.ErrCorrupt {
+			faults = faults[:maxTries] // the first answer says it
+		}
+		d.inject(faults...)
+		if _, err := s.ReadFrom(t.Context(), "s", 0, 10); !errors.Is(err, core.ErrCorrupt) || d.unmet() > 0 {
+			t.Errorf("%v: read what cannot be read: %v", failure, err)
+		}
 	}
 	if code := codeOf(&engineError{unknownError, "Corruption detected, unable to continue"}); code != core.ErrCorrupt {
 		t.Errorf("corruption is %v", code)

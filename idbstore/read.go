@@ -2,8 +2,10 @@ package idbstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -41,6 +43,7 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 	offset = min(offset, core.MaxSequence) // where no stream goes
 	var entries []core.Entry
 	var small tail
+	began := time.Now()
 	err := s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
 		entries, small = nil, tail{}
 		next, page := offset, firstPage
@@ -76,11 +79,41 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 		}
 		return nil
 	})
+	if errors.Is(err, core.ErrStorageUnavailable) {
+		if damage := s.unreadableRecord(ctx, began.Add(s.timeout), stream, offset); damage != nil {
+			damage.Err = err
+			err = s.fail(op, stream, damage)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.seen(stream, small)
 	return entries, nil
+}
+
+// unreadableRecord returns the damage of stream from sequence offset on that keeps
+// the browser from reading it, nil if it is not that: a browser says of some damage
+// in its files what it says when it has none to read. It gives up at until.
+func (s *Store) unreadableRecord(ctx context.Context, until time.Time, stream string, offset uint64) *core.Error {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	for {
+		part, err := s.Inspect(ctx, stream, offset)
+		if err != nil {
+			return nil
+		}
+		for _, damage := range part.Damage {
+			if damage.Code == core.ErrCorrupt {
+				return &core.Error{Code: damage.Code, Detail: fmt.Sprintf(
+					"the browser cannot read what it has stored of sequences %d to %d, and can read other things; verify tells what else is damaged", damage.From, damage.To)}
+			}
+		}
+		if part.End == offset {
+			return nil
+		}
+		offset = part.End
+	}
 }
 
 // follows checks that r goes on where the records before it have ended, which

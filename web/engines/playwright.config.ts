@@ -5,7 +5,7 @@ import { launchFirefox } from "./firefox.js";
 import { launchWebKit } from "./webkit.js";
 
 // The specs that all engines run, but for tests which take Chromium's own protocol.
-const specs = ["semantics", "semantics-values", "semantics-view", "semantics-store", "errors", "errors-storage", "errors-instance", "awaited"];
+const specs = ["semantics", "semantics-values", "semantics-view", "semantics-store", "errors", "errors-storage", "errors-instance", "awaited", "verify"];
 const stories = ["durability", "crash", "tabs", "crowd", "process", "ownership", "long", "loading"];
 
 // What is kept in memory is the same everywhere, and `stories` has its own full storage.

@@ -1,6 +1,10 @@
 // What the other specs tell of Chromium only, or not at all, told so that every engine can take part.
 import type { Holdfast } from "@holdfast-dev/holdfast";
+import type { Page } from "@playwright/test";
+import type { RunningBrowser } from "../test/harness/browser.js";
 import { listen } from "../test/harness/holdfast.js";
+import { remembered } from "../test/harness/memory.js";
+import { recordKey } from "../test/harness/record.js";
 import { append, attach, expectedSeq, log, refresh, type Tab } from "../test/harness/tab.js";
 import { expect, test } from "../test/harness/test.js";
 import { become, join, send, words } from "../test/harness/work.js";
@@ -20,6 +24,36 @@ test("a browser that is closed and started again has everything, and knows the s
     await running.close();
   }
   expect(epochs.size).toBe(1);
+});
+
+test("a lost end is noticed, also after a SIGKILL if the engine has files", async ({ launch, server }) => {
+  const visit = async (): Promise<[RunningBrowser, Page]> => {
+    const running = await launch();
+    const page = await running.newPage();
+    await page.goto(server.origin);
+    return [running, page];
+  };
+  const [first, page] = await visit();
+  const tab = await attach(page, "chat");
+  for (let step = 0; step < 5; step++) expect(await append(tab, "m", step)).toEqual({ sequence: step });
+  await expect.poll(() => remembered(page)).toEqual({ chat: 5 });
+  if (await page.evaluate(() => "storage" in navigator)) await first.kill();
+  else await first.close(); // localStorage is written then
+  const [, again] = await visit();
+  const lost = await again.evaluate(async (key) => {
+    const opening = indexedDB.open("holdfast");
+    await new Promise((resolve) => (opening.onsuccess = resolve));
+    const writing = opening.result.transaction("records", "readwrite");
+    writing.objectStore("records").delete(new Uint8Array(key));
+    await new Promise((resolve) => (writing.oncomplete = resolve));
+    opening.result.close();
+    const { HoldfastError, open } = await import("@holdfast-dev/holdfast");
+    const holdfast = await open();
+    const failure = await holdfast.recover("chat").catch((error: unknown) => error);
+    const left = await holdfast.recover("chat");
+    return [failure instanceof HoldfastError && failure.code, left.expectedSeq, (await holdfast.verify("chat")).damage.map(({ from, to }) => [from, to])];
+  }, [...recordKey("chat", 5)]);
+  expect(lost).toEqual(["gap", 4, [[4, 4]]]);
 });
 
 test("what was acknowledged is there after a SIGKILL in the middle of appends, whoever appended", async ({ launch, server }) => {

@@ -111,7 +111,7 @@ test("a conversation that has lost its end says so once, verify tells what is mi
   });
 });
 
-test("windows and workers remember together how far conversations have come", async ({ page, server, holdfast }) => {
+test("windows and workers remember together how far conversations have come", { tag: "@chromium" }, async ({ page, server, holdfast }) => {
   const worker = await attach(await startWorker(page, server), "worker's", {}, bundled(server));
   await fill(holdfast, "window's");
   expect(await append(worker, "worker", 0)).toEqual({ sequence: 0 });
@@ -121,7 +121,7 @@ test("windows and workers remember together how far conversations have come", as
 test("what nobody can remember is a shorter conversation", async ({ page, holdfast }) => {
   // As in a browser without the origin private file system, and with localStorage blocked.
   await page.evaluate(() => {
-    navigator.storage.getDirectory = () => Promise.reject(new DOMException("not here", "SecurityError"));
+    if ("storage" in navigator) navigator.storage.getDirectory = () => Promise.reject(new DOMException("not here", "SecurityError"));
     Storage.prototype.setItem = () => {
       throw new DOMException("full", "QuotaExceededError");
     };
@@ -135,7 +135,7 @@ test("what nobody can remember is a shorter conversation", async ({ page, holdfa
 
 test("localStorage remembers where there are no files", async ({ page, holdfast }) => {
   await page.evaluate(() => {
-    FileSystemFileHandle.prototype.createWritable = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
+    if ("FileSystemFileHandle" in globalThis) FileSystemFileHandle.prototype.createWritable = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
   });
   await fill(holdfast, "cut");
   await holdfast.evaluate((holdfast) => holdfast.close());
