@@ -225,9 +225,9 @@ func (s *Store) memoryOf(texts []string) memory {
 	return all
 }
 
-// learn keeps the heads that were remembered when the store was opened. What is
-// newer cannot be missing from a log that is read: who reads it would have to
-// know whether it was read before.
+// learn keeps the heads that were remembered when the store was opened: all that
+// is read from then on must go as far. What is remembered later may be newer than
+// what has been read.
 func (s *Store) learn(texts []string) {
 	m := s.memoryOf(texts)
 	s.mu.Lock()

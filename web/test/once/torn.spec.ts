@@ -1,6 +1,7 @@
 // A defect of Chromium's LevelDB backend: see ../harness/leveldb.ts.
 import { appendFileSync } from "node:fs";
 import { logOf } from "../harness/leveldb.js";
+import { remembered } from "../harness/memory.js";
 import { append, attach, expectedSeq } from "../harness/tab.js";
 import { expect, test } from "../harness/test.js";
 
@@ -12,7 +13,8 @@ test("a store that Chromium deletes because a kill has torn a record is not take
     const tab = await attach(page, "chat");
     expect(await expectedSeq(tab)).toBe(events);
     expect(await append(tab, "a", events)).toEqual({ sequence: events });
-    await running.close(); // in an orderly way, so that localStorage is on the disk
+    await expect.poll(() => remembered(page)).toEqual({ chat: events + 1 });
+    await running.kill();
   };
   await visit(0);
   // The header of a record, whose 75 (hex 4b) bytes a kill has kept from following.
