@@ -153,6 +153,7 @@ const (
 	quotaExceeded     = "QuotaExceededError"
 	versionError      = "VersionError"
 	unknownError      = "UnknownError"
+	notReadable       = "NotReadableError"
 	foreignDatabase   = "HoldfastForeignDatabase" // ours: the object stores are not there
 	unexpectedFailure = "HoldfastUnexpected"      // ours: an answer of an impossible kind
 )

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -43,13 +42,20 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 	offset = min(offset, core.MaxSequence) // where no stream goes
 	var entries []core.Entry
 	var small tail
-	began := time.Now()
+	try := 0
 	err := s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
 		entries, small = nil, tail{}
 		next, page := offset, firstPage
+		try++
 		for limit > len(entries) {
 			page = min(page, limit-len(entries)) // a record has one entry or more
-			values, err := tx.values(recordsFrom(stream, next), page).wait(ctx)
+			var values [][]byte
+			var err error
+			if rest := recordsFrom(stream, next); try < maxTries {
+				values, err = tx.values(rest, page).wait(ctx)
+			} else {
+				values, err = valuesSingly(ctx, tx, rest, page)
+			}
 			if err != nil {
 				return err
 			}
@@ -79,12 +85,6 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 		}
 		return nil
 	})
-	if errors.Is(err, core.ErrStorageUnavailable) {
-		if damage := s.unreadableRecord(ctx, began.Add(s.timeout), stream, offset); damage != nil {
-			damage.Err = err
-			err = s.fail(op, stream, damage)
-		}
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -92,28 +92,27 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 	return entries, nil
 }
 
-// unreadableRecord returns the damage of stream from sequence offset on that keeps
-// the browser from reading it, nil if it is not that: a browser says of some damage
-// in its files what it says when it has none to read. It gives up at until.
-func (s *Store) unreadableRecord(ctx context.Context, until time.Time, stream string, offset uint64) *core.Error {
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	for {
-		part, err := s.Inspect(ctx, stream, offset)
-		if err != nil {
-			return nil
-		}
-		for _, damage := range part.Damage {
-			if damage.Code == core.ErrCorrupt {
-				return &core.Error{Code: damage.Code, Detail: fmt.Sprintf(
-					"the browser cannot read what it has stored of sequences %d to %d, and can read other things; verify tells what else is damaged", damage.From, damage.To)}
-			}
-		}
-		if part.End == offset {
-			return nil
-		}
-		offset = part.End
+// valuesSingly reads what tx.values would, record by record. Where keys can be
+// read and one of the values cannot, that one is damaged: a browser says of some
+// damage in its files what it says when it has none to read.
+func valuesSingly(ctx context.Context, tx transaction, r keyRange, limit int) ([][]byte, error) {
+	keys, err := tx.keys(r, limit).wait(ctx)
+	if err != nil {
+		return nil, err
 	}
+	values := make([][]byte, len(keys))
+	for i, key := range keys {
+		var failure *engineError
+		if values[i], err = tx.get(key).wait(ctx); errors.As(err, &failure) && (failure.name == unknownError || failure.name == notReadable) {
+			_, end, _, _ := parseKey(key)
+			return nil, &core.Error{Code: core.ErrCorrupt, Err: err,
+				Detail: fmt.Sprintf("the browser finds what it has stored up to sequence %d, and cannot read it; verify tells what else is damaged", end-1)}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
 }
 
 // follows checks that r goes on where the records before it have ended, which
