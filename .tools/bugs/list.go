@@ -218,4 +218,11 @@ var bugs = []bug{
 		new:  "of != \"x\"",
 		in:   "./idbstore", test: "TestRememberedByTabs",
 	},
+	{
+		name: "damage that the browser does not name is taken for a storage that fails",
+		file: "idbstore/read.go",
+		old:  "try < maxTries {",
+		new:  "try <= maxTries {",
+		in:   "./idbstore", test: "TestVerifyUnreadable",
+	},
 }
