@@ -5,6 +5,7 @@ import type { JSHandle, Page } from "@playwright/test";
 import type { Conversation, Holdfast } from "@holdfast-dev/holdfast";
 import { launchBrowser } from "./harness/browser.js";
 import { type Failure, expect, listen, test } from "./harness/holdfast.js";
+import { remembered } from "./harness/memory.js";
 import { attach } from "./harness/tab.js";
 
 interface Open {
@@ -60,6 +61,7 @@ test("an evicted origin: who has it open is told; who comes later finds it empty
   expect(await openAfresh(tab)).toEqual({ head: 0, known: false });
 
   await opened(home); // so that there is an epoch again
+  await expect.poll(() => remembered(home)).toEqual({ c: 1 }); // else it would be written behind the eviction
   await evict();
   await home.reload();
   const head = await home.evaluate(async () => {
