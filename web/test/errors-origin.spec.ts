@@ -38,7 +38,9 @@ async function openAfresh(tab: JSHandle<Open>): Promise<{ head: number; known: b
   return await tab.evaluate(async ({ epoch }) => {
     const { open } = await import("@holdfast-dev/holdfast");
     const holdfast = await open();
-    return { head: (await holdfast.recover("c")).expectedSeq, known: (await holdfast.health()).epoch === epoch };
+    const found = { head: (await holdfast.recover("c")).expectedSeq, known: (await holdfast.health()).epoch === epoch };
+    await holdfast.close();
+    return found;
   });
 }
 
