@@ -196,9 +196,9 @@ function judge(log: Log, found: Found, reset: boolean): string {
     if (typeof appended === "number" && appended !== recovered.head) throw wrong("appended somewhere else");
   }
   if (isFailure(read)) {
-    if (["error corrupt", "error gap", "error unsupported_version"].includes(read) && !(isFailure(verified) ? [verified] : verified.damage.map(({ code }) => `error ${code}`)).includes(read)) {
-      throw wrong("verify finds something else");
-    }
+    // What Chromium with SQLite could not read a moment ago it may have dropped meanwhile.
+    const told = ["error corrupt", "error gap", "error unsupported_version"].includes(read);
+    if (told && !isFailure(verified) && verified.damage.length === 0) throw wrong("verify finds nothing");
     return read;
   }
   const { events, digest } = read;
