@@ -140,6 +140,36 @@ func FuzzDecodeIdentity(f *testing.F) {
 	})
 }
 
+func FuzzDecodeMemory(f *testing.F) {
+	f.Add([]byte(""))
+	f.Add([]byte("9f86"))
+	f.Add([]byte("9f86\x007\x007\x00s"))
+	f.Add([]byte("9f86\x007\x004\x00s\x009007199254740991\x000\x00another"))
+	f.Add(bytes.Repeat([]byte("\x001"), 4*mostHeads))
+	hostile.Fuzz(f, func(t testing.TB, b []byte) {
+		text := checksumOf(string(b)) + "\x00" + string(b)
+		var m memory
+		accepted := decoding(t, b, func() error {
+			var ok bool
+			if m, ok = decodeMemory(text); !ok {
+				return core.ErrCorrupt
+			}
+			return nil
+		})
+		if !accepted {
+			return
+		}
+		for _, r := range m.heads {
+			if r.head > core.MaxSequence || r.due > r.head || len(m.heads) > mostHeads {
+				t.Errorf("%q is read as %+v", b, r)
+			}
+		}
+		if again, ok := decodeMemory(m.encode()); !ok || !reflect.DeepEqual(again, m) {
+			t.Errorf("%q is read as %+v, and then as %+v", b, m, again)
+		}
+	})
+}
+
 // Keys that are no keys hide no stream.
 func TestBefore(t *testing.T) {
 	for _, key := range [][]byte{

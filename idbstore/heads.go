@@ -67,19 +67,22 @@ func decodeMemory(text string) (memory, bool) {
 	}
 	epoch, rest, more := strings.Cut(rest, "\x00")
 	m := memory{epoch: epoch}
-	if !more {
-		return m, true
-	}
-	for part := range slices.Chunk(strings.Split(rest, "\x00"), 3) {
-		if len(part) < 3 {
+	for more {
+		var head, due, stream string
+		head, rest, _ = strings.Cut(rest, "\x00")
+		due, rest, more = strings.Cut(rest, "\x00")
+		if !more || len(m.heads) == mostHeads {
 			return memory{}, false
 		}
-		head, err := strconv.ParseUint(part[0], 10, 64)
-		due, errDue := strconv.ParseUint(part[1], 10, 64)
-		if err != nil || errDue != nil || head > core.MaxSequence || due > head {
+		stream, rest, more = strings.Cut(rest, "\x00")
+		r := remembered{stream: stream}
+		var err, errDue error
+		r.head, err = strconv.ParseUint(head, 10, 64)
+		r.due, errDue = strconv.ParseUint(due, 10, 64)
+		if err != nil || errDue != nil || r.head > core.MaxSequence || r.due > r.head {
 			return memory{}, false
 		}
-		m.heads = append(m.heads, remembered{part[2], head, due})
+		m.heads = append(m.heads, r)
 	}
 	return m, true
 }
