@@ -16,6 +16,7 @@ const subjects: Readonly<Record<string, string>> = {
   "errors-storage.spec.ts": "what the storage can do to an open store",
   "errors-instance.spec.ts": "death of the WebAssembly instance",
   "awaited.spec.ts": "awaited appends and their shorter way",
+  "verify.spec.ts": "damage, and an end that is lost",
   "process.spec.ts": "the runner; resuming after a reload",
   "ownership.spec.ts": "one runner among tabs, by Web Locks and by lease",
   "tabs.spec.ts": "several tabs; back/forward cache",
