@@ -192,8 +192,8 @@ const postDelay = 16 * time.Millisecond
 func (s *Store) announce(stream string, key []byte) {
 	if _, head, _, ok := parseKey(key); ok {
 		s.moved(stream, head)
+		s.notify(core.StreamInfo{Name: stream, Head: head})
 	}
-	s.received(key)
 	s.mu.Lock()
 	wait := postDelay - time.Since(s.posted)
 	if wait > 0 && len(s.unposted) == 0 {
