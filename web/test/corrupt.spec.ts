@@ -199,7 +199,7 @@ function judge(log: Log, found: Found, reset: boolean): string {
     // What Chromium with SQLite could not read a moment ago it may have dropped meanwhile.
     const told = ["error corrupt", "error gap", "error unsupported_version"].includes(read);
     if (told && !isFailure(verified) && verified.damage.length === 0) throw wrong("verify finds nothing");
-    return read;
+    return isFailure(recovered) && recovered !== read ? `${read}, and recover: ${recovered}` : read;
   }
   const { events, digest } = read;
   if (events > 0 && digest !== log.prefixes[events - 1] && digest !== log.earlier[events - 1]) throw wrong("another log");
