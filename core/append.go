@@ -43,14 +43,11 @@ type entry struct {
 // output.
 func newEntry(e Event) (*entry, error) {
 	e.ID = newEventID()
-	payload, err := EncodeEvent(e)
+	payload, stored, err := encodeEvent(e)
 	if err != nil {
 		return nil, err
 	}
-	if e, err = DecodeEvent(payload); err != nil {
-		return nil, err
-	}
-	return &entry{event: e, payload: payload, done: make(chan struct{})}, nil
+	return &entry{event: stored, payload: payload, done: make(chan struct{})}, nil
 }
 
 func (e *entry) isDone() bool {

@@ -81,6 +81,12 @@ func (e *Event) optional() bool {
 // Offset over [MaxSequence]; [ErrTooLarge] if the result would be over
 // [MaxPayloadBytes].
 func EncodeEvent(e Event) ([]byte, error) {
+	payload, _, err := encodeEvent(e)
+	return payload, err
+}
+
+// encodeEvent also returns what [DecodeEvent] would make of the result.
+func encodeEvent(e Event) (payload []byte, stored Event, err error) {
 	const op = "encode event"
 	count, _ := e.Kind.fields()
 	if e.optional() {
@@ -90,53 +96,52 @@ func EncodeEvent(e Event) ([]byte, error) {
 	switch e.Kind {
 	case KindMessageReceived:
 		if e.ReceivedAt > MaxSequence {
-			return nil, &Error{Code: ErrOutOfRange, Op: op,
+			return nil, Event{}, &Error{Code: ErrOutOfRange, Op: op,
 				Detail: fmt.Sprintf("a message cannot be received at %d ms, the limit is 2^53-1", e.ReceivedAt)}
 		}
 		size += len(e.Body)
 	case KindStepCompleted, KindStepStarted, KindStepStreamed:
 		if e.Name != "" || e.Kind != KindStepCompleted {
 			if err := CheckName(op, e.Name); err != nil {
-				return nil, err
+				return nil, Event{}, err
 			}
 		}
 		if e.Offset > MaxSequence {
-			return nil, &Error{Code: ErrOutOfRange, Op: op,
+			return nil, Event{}, &Error{Code: ErrOutOfRange, Op: op,
 				Detail: fmt.Sprintf("a step cannot stream beyond %d bytes, the limit is 2^53-1", e.Offset)}
 		}
 		size += len(e.Name) + len(e.Output)
 	case KindErrorOccurred:
 		if !utf8.ValidString(e.Error) {
-			return nil, &Error{Code: ErrInvalidArgument, Op: op, Detail: "the error text must be valid UTF-8"}
+			return nil, Event{}, &Error{Code: ErrInvalidArgument, Op: op, Detail: "the error text must be valid UTF-8"}
 		}
 		size += len(e.Error)
 	case KindProcessingFinished:
 		size += len(e.Output)
 	case KindProcessingStarted, KindMessageCancelled, KindMessageRetried, KindProcessingStopped:
 	default:
-		return nil, &Error{Code: ErrInvalidArgument, Op: op, Detail: "there are no events of " + e.Kind.String()}
+		return nil, Event{}, &Error{Code: ErrInvalidArgument, Op: op, Detail: "there are no events of " + e.Kind.String()}
 	}
 	if err := CheckName(op, e.MessageID); err != nil {
-		return nil, err
+		return nil, Event{}, err
 	}
 	size += len(e.MessageID)
 	if size-64 > MaxPayloadBytes { // do not copy first what is refused anyway
-		return nil, errEventTooLarge(op, size)
+		return nil, Event{}, errEventTooLarge(op, size)
 	}
 
 	w := writers.Get().(*eventWriter)
 	w.out = make([]byte, 0, size)
-	err := w.write(count, e)
-	out := w.out
-	w.out = nil
+	stored, err = w.write(count, e)
+	payload, w.out = w.out, nil
 	writers.Put(w)
 	if err != nil {
-		return nil, &Error{Code: ErrInvalidArgument, Op: op, Err: err}
+		return nil, Event{}, &Error{Code: ErrInvalidArgument, Op: op, Err: err}
 	}
-	if len(out) > MaxPayloadBytes {
-		return nil, errEventTooLarge(op, len(out))
+	if len(payload) > MaxPayloadBytes {
+		return nil, Event{}, errEventTooLarge(op, len(payload))
 	}
-	return out, nil
+	return payload, stored, nil
 }
 
 func errEventTooLarge(op string, size int) error {
@@ -169,8 +174,11 @@ func (w *eventWriter) WriteByte(c byte) error {
 	return nil
 }
 
-func (w *eventWriter) write(count int, e Event) error {
-	err := cmp.Or(
+// write returns the event that it has written: the fields that are stored. Body
+// and Output are parts of out, which has to have room for all of it.
+func (w *eventWriter) write(count int, e Event) (stored Event, err error) {
+	stored = Event{Kind: e.Kind, ID: e.ID, MessageID: e.MessageID}
+	err = cmp.Or(
 		w.enc.EncodeArrayLen(count),
 		w.enc.EncodeUint(uint64(e.Kind)),
 		w.enc.EncodeBytesLen(len(e.ID)),
@@ -179,32 +187,40 @@ func (w *eventWriter) write(count int, e Event) error {
 	err = cmp.Or(err, w.enc.EncodeString(e.MessageID))
 	switch e.Kind {
 	case KindMessageReceived:
+		stored.ReceivedAt = e.ReceivedAt
 		err = cmp.Or(err, w.enc.EncodeUint(e.ReceivedAt))
 		if e.optional() {
-			err = cmp.Or(err, w.bytes(e.Body))
+			stored.Body = w.bytes(e.Body)
 		}
 	case KindProcessingStarted:
 		if e.optional() {
+			stored.Runner = e.Runner
 			err = cmp.Or(err, w.enc.EncodeBytesLen(len(e.Runner)))
 			w.out = append(w.out, e.Runner[:]...)
 		}
 	case KindStepCompleted:
-		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.bytes(e.Output))
+		stored.Step, stored.Name = e.Step, e.Name
+		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)))
+		stored.Output = w.bytes(e.Output)
 		if e.optional() {
 			err = cmp.Or(err, w.enc.EncodeString(e.Name))
 		}
 	case KindProcessingFinished:
 		if e.optional() {
-			err = cmp.Or(err, w.bytes(e.Output))
+			stored.Output = w.bytes(e.Output)
 		}
 	case KindErrorOccurred:
+		stored.Error = e.Error
 		err = cmp.Or(err, w.enc.EncodeString(e.Error))
 	case KindStepStarted:
+		stored.Step, stored.Name = e.Step, e.Name
 		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.enc.EncodeString(e.Name))
 	case KindStepStreamed:
-		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.enc.EncodeString(e.Name), w.enc.EncodeUint(e.Offset), w.bytes(e.Output))
+		stored.Step, stored.Name, stored.Offset = e.Step, e.Name, e.Offset
+		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.enc.EncodeString(e.Name), w.enc.EncodeUint(e.Offset))
+		stored.Output = w.bytes(e.Output)
 	}
-	return err
+	return stored, err
 }
 
 // What follows writes one element. It cannot fail, because the writer cannot.
@@ -213,11 +229,14 @@ func (w *eventWriter) array(n int)   { _ = w.enc.EncodeArrayLen(n) }
 func (w *eventWriter) uint(n uint64) { _ = w.enc.EncodeUint(n) }
 func (w *eventWriter) text(s string) { _ = w.enc.EncodeString(s) }
 
-// bytes writes b, not through the encoder, which would move it to the heap.
-func (w *eventWriter) bytes(b []byte) error {
-	err := w.enc.EncodeBytesLen(len(b))
+// bytes writes b, not through the encoder, which would move it to the heap. It
+// returns the part of out that it is now.
+func (w *eventWriter) bytes(b []byte) []byte {
+	_ = w.enc.EncodeBytesLen(len(b))
+	start := len(w.out)
 	w.out = append(w.out, b...)
-	return err
+	end := len(w.out)
+	return w.out[start:end:end]
 }
 
 // DecodeEvent returns the event whose bytes are b. It accepts exactly what

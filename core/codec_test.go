@@ -89,6 +89,32 @@ func TestGoldenBytes(t *testing.T) {
 	}
 }
 
+// What goes into the state with an append must be what a replay reads.
+func TestStoredEventIsTheDecodedOne(t *testing.T) {
+	full := core.Event{
+		ID: testID, MessageID: "msg-1", ReceivedAt: 42, Body: []byte("body"), Runner: testRunner,
+		Step: 3, Name: "plan", Offset: 7, Output: []byte("output"), Error: "boom",
+	}
+	for kind := core.KindMessageReceived; kind <= core.KindProcessingStopped; kind++ {
+		full.Kind = kind
+		for name, event := range map[string]core.Event{"full": full, "bare": {Kind: kind, MessageID: "msg-1", Name: "plan"}} {
+			payload, stored, err := core.StoredEvent(event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, err := core.DecodeEvent(payload); err != nil || !reflect.DeepEqual(stored, want) {
+				t.Errorf("%v, %s:\n got %+v\nwant %+v, %v", kind, name, stored, want, err)
+			}
+			clear(event.Body)
+			clear(event.Output)
+			if again, err := core.DecodeEvent(payload); err != nil || !reflect.DeepEqual(stored, again) {
+				t.Errorf("%v, %s: shares memory with the event that was given", kind, name)
+			}
+			full.Body, full.Output = []byte("body"), []byte("output")
+		}
+	}
+}
+
 func TestEncodeRefuses(t *testing.T) {
 	received := func(change func(*core.Event)) core.Event {
 		e := core.Event{Kind: core.KindMessageReceived, ID: testID, MessageID: "m"}

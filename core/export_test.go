@@ -35,3 +35,6 @@ func DecodeSnapshot(stream string, b []byte) (sequence uint64, last EventID, s *
 func SealSnapshot(stream string, content []byte) []byte {
 	return binary.LittleEndian.AppendUint32(bytes.Clone(content), snapshotSum(stream, content))
 }
+
+// StoredEvent returns what [EncodeEvent] keeps of an event, and where.
+func StoredEvent(e Event) (payload []byte, stored Event, err error) { return encodeEvent(e) }

@@ -3,6 +3,7 @@ package core_test
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -39,12 +40,15 @@ func FuzzDecodeEvent(f *testing.F) {
 			}
 			return
 		}
-		again, err := core.EncodeEvent(e)
+		again, stored, err := core.StoredEvent(e)
 		if err != nil {
 			t.Fatalf("%+v is decoded, but cannot be encoded: %v", e, err)
 		}
 		if !bytes.Equal(again, b) {
 			t.Errorf("two forms of one event:\n%x\n%x", b, again)
+		}
+		if !reflect.DeepEqual(stored, e) {
+			t.Errorf("another event is kept than decoded:\n%+v\n%+v", stored, e)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"runtime"
 	"sync"
@@ -149,6 +150,7 @@ func beginRecord(landed int32) int32 {
 // record appends the event in the inbox.
 func (b *bridge) record(safejs.Value, []safejs.Value) any {
 	posted := b.read()
+	posted.event.Body, posted.event.Output = bytes.Clone(posted.event.Body), bytes.Clone(posted.event.Output) // the inbox is not ours when this goes on
 	b.start(posted.call, func() (any, error) {
 		h, ok := b.conversations[posted.handle]
 		if !ok {
@@ -160,7 +162,7 @@ func (b *bridge) record(safejs.Value, []safejs.Value) any {
 	return nil
 }
 
-// recordAll appends events, see decodeEvents, and returns what became of them
+// recordAll appends events that are posted one behind the other, and returns what became of them
 // as runs: in turn, how many, and the sequence of the first or what is wrong with
 // all of them.
 func (b *bridge) recordAll(ctx context.Context, args arguments) (any, error) {
@@ -172,9 +174,11 @@ func (b *bridge) recordAll(ctx context.Context, args arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := decodeEvents(data)
-	if err != nil {
-		return nil, err
+	var events []core.Event
+	for len(data) > 0 {
+		var event core.Event
+		event, data = nextPosted(data)
+		events = append(events, event)
 	}
 	var runs []any
 	recorded := h.RecordAll(ctx, events)

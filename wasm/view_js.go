@@ -162,49 +162,6 @@ func encodeEvents(events []core.LoggedEvent) ([]byte, error) {
 	return e.b.Bytes(), e.err
 }
 
-// decodeEvents is for recordAll: it reads [kind, messageId, number, bytes, text] for each
-// event. The number is the time of receipt or the step, the bytes are the body or
-// the output, the text is the error. The host is trusted with its form.
-func decodeEvents(data []byte) ([]core.Event, error) {
-	d := msgpack.NewDecoder(bytes.NewReader(data))
-	n, err := d.DecodeArrayLen()
-	if err != nil {
-		return nil, err
-	}
-	events := make([]core.Event, n)
-	for i := range events {
-		if err := decodeEvent(d, &events[i]); err != nil {
-			return nil, err
-		}
-	}
-	return events, nil
-}
-
-func decodeEvent(d *msgpack.Decoder, e *core.Event) error {
-	if _, err := d.DecodeArrayLen(); err != nil {
-		return err
-	}
-	kind, err := d.DecodeUint8()
-	if err != nil {
-		return err
-	}
-	message, err := d.DecodeString()
-	if err != nil {
-		return err
-	}
-	number, err := d.DecodeUint64()
-	if err != nil {
-		return err
-	}
-	data, err := d.DecodeBytes()
-	if err != nil {
-		return err
-	}
-	text, err := d.DecodeString()
-	*e = eventOf(core.Kind(kind), message, number, data, text)
-	return err
-}
-
 // encoder remembers the first error, so that its user checks once.
 type encoder struct {
 	b   bytes.Buffer

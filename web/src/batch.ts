@@ -1,18 +1,6 @@
-import { encode } from "@msgpack/msgpack";
-import type { EventKind, Failure } from "./bridge.js";
+import type { Failure } from "./bridge.js";
+import { atMost, type Draft, writeDraft } from "./draft.js";
 import { errorOf, type Instance } from "./instance.js";
-
-/** An event to be recorded, and who waits for it. */
-export interface Draft {
-  readonly kind: EventKind;
-  readonly id: string;
-  /** The time of receipt, or the step. */
-  readonly number: number;
-  /** The body, the output, or the text of an error. */
-  readonly data: Uint8Array | string | undefined;
-  readonly resolve: (sequence: number) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 /** Bytes of events that cross together, and then a few more: what is in the program twice has to be bounded. */
 const maxBytes = 2 ** 20;
@@ -20,18 +8,19 @@ const maxBytes = 2 ** 20;
 /** Events of one conversation that cross into the program together. */
 export class Batch {
   readonly #drafts: Draft[];
-  #bytes = 0;
+  #bytes: number;
   #sent = false;
 
   constructor(first: Draft) {
     this.#drafts = [first];
+    this.#bytes = atMost(first);
   }
 
   /** Takes another event, unless the batch is full or on its way. */
   add(draft: Draft): boolean {
     if (this.#sent || this.#bytes > maxBytes) return false;
     this.#drafts.push(draft);
-    this.#bytes += draft.data?.length ?? 0;
+    this.#bytes += atMost(draft);
     return true;
   }
 
@@ -40,12 +29,8 @@ export class Batch {
     return () => {
       this.#sent = true;
       const [first, second] = this.#drafts;
-      const alone = first !== undefined && second === undefined ? instance.record(handle, first) : undefined;
-      if (first !== undefined && alone !== undefined) {
-        alone.then(first.resolve, first.reject);
-        return;
-      }
-      const events = encode(this.#drafts.map(({ kind, id, number, data }) => [kind, id, number, data instanceof Uint8Array ? data : null, typeof data === "string" ? data : ""]));
+      if (first !== undefined && second === undefined && instance.record(handle, first)) return;
+      const events = this.#encoded();
       instance
         .call<readonly (number | Failure)[]>((bridge, call) => bridge.recordAll(handle, events, call))
         .then(
@@ -53,6 +38,14 @@ export class Batch {
           (error: unknown) => this.#drafts.forEach(({ reject }) => reject(error)),
         );
     };
+  }
+
+  #encoded(): Uint8Array {
+    const bytes = new Uint8Array(this.#bytes);
+    const numbers = new DataView(bytes.buffer);
+    let end = 0;
+    for (const draft of this.#drafts) end = writeDraft(draft, bytes, numbers, end);
+    return bytes.subarray(0, end);
   }
 
   #settle(runs: readonly (number | Failure)[]): void {

@@ -64,7 +64,7 @@ export interface Bridge {
   /** Records the event in the inbox, where the number of the call is too; see {@link Inbox}. */
   record(): void;
   /**
-   * Records events, given as a msgpack array of `[kind, id, number, data, text]` each. The value has what became of them as runs: in turn, how
+   * Records events, which {@link writeDraft} has written one behind the other. The value has what became of them as runs: in turn, how
    * many, and the sequence of the first or what is wrong with them.
    */
   recordAll(handle: number, events: Uint8Array, call: Call<readonly (number | Failure)[]>): void;

@@ -1,6 +1,7 @@
-import { Batch, type Draft } from "./batch.js";
+import { Batch } from "./batch.js";
 import { type Bridge, type Call, type EventKind, eventKinds as kinds, type Opened } from "./bridge.js";
 import * as check from "./check.js";
+import type { Draft } from "./draft.js";
 import { decodeEvents } from "./events.js";
 import type { Instance } from "./instance.js";
 import { Runner } from "./runner.js";
@@ -120,34 +121,38 @@ class LiveConversation implements Conversation {
     return answer === -1 ? { kind: "start" } : { kind: "resume", step: answer };
   }
 
-  async recordMessageReceived(message: Delivery): Promise<number> {
-    const { id, body, receivedAt } = delivery("recordMessageReceived", message);
-    return this.#record(kinds.messageReceived, id, receivedAt, body);
+  recordMessageReceived(message: Delivery): Promise<number> {
+    return this.#record(kinds.messageReceived, () => {
+      const { id, body, receivedAt } = delivery("recordMessageReceived", message);
+      return [id, receivedAt, body];
+    });
   }
 
-  async recordProcessingStarted(messageId: string): Promise<number> {
-    return this.#record(kinds.processingStarted, check.name("recordProcessingStarted", "messageId", messageId));
+  recordProcessingStarted(messageId: string): Promise<number> {
+    return this.#record(kinds.processingStarted, () => [check.name("recordProcessingStarted", "messageId", messageId)]);
   }
 
-  async recordStepCompleted(messageId: string, step: number, output?: Storable): Promise<number> {
+  recordStepCompleted(messageId: string, step: number, output?: Storable): Promise<number> {
     const operation = "recordStepCompleted";
-    const id = check.name(operation, "messageId", messageId);
-    const index = check.integer(operation, "step", step, 0, maxStep);
-    return this.#record(kinds.stepCompleted, id, index, encodeValue(operation, "output", output));
+    return this.#record(kinds.stepCompleted, () => [
+      check.name(operation, "messageId", messageId),
+      check.integer(operation, "step", step, 0, maxStep),
+      encodeValue(operation, "output", output),
+    ]);
   }
 
-  async recordProcessingFinished(messageId: string): Promise<number> {
-    return this.#record(kinds.processingFinished, check.name("recordProcessingFinished", "messageId", messageId));
+  recordProcessingFinished(messageId: string): Promise<number> {
+    return this.#record(kinds.processingFinished, () => [check.name("recordProcessingFinished", "messageId", messageId)]);
   }
 
-  async recordError(messageId: string, error: string): Promise<number> {
-    const id = check.name("recordError", "messageId", messageId);
-    return this.#record(kinds.errorOccurred, id, 0, check.text("recordError", "error", error));
+  recordError(messageId: string, error: string): Promise<number> {
+    return this.#record(kinds.errorOccurred, () => [check.name("recordError", "messageId", messageId), 0, check.text("recordError", "error", error)]);
   }
 
   /** Appends go together that are called within a task: a call of its own for each would cost more than the event. */
-  #record(kind: EventKind, id: string, number = 0, data?: Uint8Array | string): Promise<number> {
+  #record(kind: EventKind, read: () => readonly [id: string, number?: number, data?: Uint8Array | string | undefined]): Promise<number> {
     return new Promise((resolve, reject) => {
+      const [id, number = 0, data] = read(); // what it throws rejects
       const draft: Draft = { kind, id, number, data, resolve, reject };
       if (this.#batch?.add(draft) === true) return;
       this.#batch = new Batch(draft);

@@ -1,25 +1,15 @@
-import type { Draft } from "./batch.js";
+import { atMost, type Draft, writeDraft } from "./draft.js";
 
-// Where the numbers are, as wasm/inbox_js.go reads them.
+// Where the numbers are, as wasm/posted_js.go reads them.
 const callAt = 0;
 const handleAt = 4;
-const kindAt = 8;
-const idLengthAt = 12;
-const dataLengthAt = 16;
-const formAt = 20;
-const numberAt = 24;
-const headLength = 32;
-
-const noData = 0;
-const bytesData = 1;
-const textData = 2;
+const headLength = 8;
 
 /** A place in the memory of the Go program for one event. To write there costs less than to pass values. */
 export class Inbox {
   readonly #memory: WebAssembly.Memory;
   readonly #address: number;
   readonly #size: number;
-  readonly #encoder = new TextEncoder();
   #bytes: Uint8Array<ArrayBuffer>;
   #numbers: DataView;
 
@@ -37,40 +27,15 @@ export class Inbox {
   }
 
   /** Whether an event fits in. */
-  takes({ id, data }: Draft): boolean {
-    return headLength + atMost(id) + (data === undefined ? 0 : atMost(data)) <= this.#size;
+  takes(draft: Draft): boolean {
+    return headLength + atMost(draft) <= this.#size;
   }
 
   /** Puts an event there. The next call of the program has to read it. */
-  write(call: number, handle: number, { kind, id, number, data }: Draft): void {
+  write(call: number, handle: number, draft: Draft): void {
     if (this.#bytes.buffer !== this.#memory.buffer) [this.#bytes, this.#numbers] = this.#look();
-    const numbers = this.#numbers;
-    numbers.setUint32(callAt, call, true);
-    numbers.setUint32(handleAt, handle, true);
-    numbers.setUint32(kindAt, kind, true);
-    numbers.setFloat64(numberAt, number, true);
-    const idLength = this.#text(id, headLength);
-    numbers.setUint32(idLengthAt, idLength, true);
-    let form = noData;
-    let length = 0;
-    if (typeof data === "string") {
-      form = textData;
-      length = this.#text(data, headLength + idLength);
-    } else if (data !== undefined) {
-      form = bytesData;
-      this.#bytes.set(data, headLength + idLength);
-      length = data.byteLength;
-    }
-    numbers.setUint32(formAt, form, true);
-    numbers.setUint32(dataLengthAt, length, true);
+    this.#numbers.setUint32(callAt, call, true);
+    this.#numbers.setUint32(handleAt, handle, true);
+    writeDraft(draft, this.#bytes, this.#numbers, headLength);
   }
-
-  #text(text: string, at: number): number {
-    return this.#encoder.encodeInto(text, this.#bytes.subarray(at)).written;
-  }
-}
-
-/** How many bytes something needs at most. */
-function atMost(data: Uint8Array | string): number {
-  return typeof data === "string" ? 3 * data.length : data.byteLength;
 }

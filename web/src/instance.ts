@@ -1,7 +1,7 @@
 import { Appender, type Next } from "./appender.js";
-import type { Draft } from "./batch.js";
 import type { Bridge, Call, Failure, Host, Result } from "./bridge.js";
 import { type ErrorDetails, HoldfastError, SequenceConflictError } from "./errors.js";
+import type { Draft } from "./draft.js";
 import { defineGo, type Go } from "./go.js";
 import { Inbox } from "./inbox.js";
 import { foreign } from "./load.js";
@@ -11,7 +11,7 @@ import { pack } from "./pack.js";
 /** A call into the Go program that has not been answered. */
 interface Pending {
   resolve(value: unknown): void;
-  reject(error: HoldfastError): void;
+  reject(error: unknown): void;
 }
 
 /** Told that messages of a conversation have changed. */
@@ -131,20 +131,21 @@ export class Instance {
     return this.#send(start);
   }
 
-  /** Records one event, if it is not too large for the inbox. */
-  record(handle: number, draft: Draft): Promise<number> | undefined {
+  /** Records one event, if it is not too large for the inbox: else it returns false. */
+  record(handle: number, draft: Draft): boolean {
     const inbox = this.#inbox;
-    if (inbox?.takes(draft) !== true) return undefined;
+    if (inbox?.takes(draft) !== true) return false;
     // The browser looks for the head while the program makes the record.
     if (this.#next?.handle === handle && !this.#running) this.#appender.lookAhead(this.#next.next);
     try {
-      return this.#send((bridge, call: Call<number>) => {
+      this.#post<number>(draft, (bridge, call) => {
         inbox.write(call, handle, draft);
         if (this.#begin(call, handle)) return;
         this.tell();
         inbox.write(call, handle, draft); // what hears of the news may have recorded something
         bridge.record();
       });
+      return true;
     } finally {
       this.#appender.lookNoLonger();
     }
@@ -232,12 +233,20 @@ export class Instance {
   }
 
   #send<T>(start: (bridge: Bridge, call: Call<T>) => void, to?: Bridge): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const bridge = to ?? this.#living();
-      const call = (this.#lastCall = (this.#lastCall + 1) >>> 0);
-      this.#pending.set(call, { resolve, reject });
-      this.#guard(() => start(bridge, call));
-    });
+    return new Promise<T>((resolve, reject) => this.#post<T>({ resolve, reject }, start, to));
+  }
+
+  #post<T>(pending: Pending, start: (bridge: Bridge, call: Call<T>) => void, to?: Bridge): void {
+    let bridge: Bridge;
+    try {
+      bridge = to ?? this.#living();
+    } catch (error) {
+      pending.reject(error);
+      return;
+    }
+    const call = (this.#lastCall = (this.#lastCall + 1) >>> 0);
+    this.#pending.set(call, pending);
+    this.#guard(() => start(bridge, call));
   }
 
   #settle(call: number, error: Failure | undefined, value: unknown): void {

@@ -1,0 +1,62 @@
+import type { EventKind } from "./bridge.js";
+
+/** An event to be recorded, and who waits for it. */
+export interface Draft {
+  readonly kind: EventKind;
+  readonly id: string;
+  /** The time of receipt, or the step. */
+  readonly number: number;
+  /** The body, the output, or the text of an error. */
+  readonly data: Uint8Array | string | undefined;
+  readonly resolve: (sequence: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+// Where the numbers are, as wasm/posted_js.go reads them. The id and the data follow.
+const kindAt = 0;
+const idLengthAt = 4;
+const dataLengthAt = 8;
+const formAt = 12;
+const numberAt = 16;
+const headLength = 24;
+
+const noData = 0;
+const bytesData = 1;
+const textData = 2;
+
+const encoder = new TextEncoder();
+
+/** How many bytes a draft takes at most. */
+export function atMost({ id, data }: Draft): number {
+  return headLength + 3 * id.length + (typeof data === "string" ? 3 * data.length : (data?.byteLength ?? 0));
+}
+
+/** Writes a draft for the Go program, and returns where it ends. `numbers` are the same bytes. */
+export function writeDraft({ kind, id, number, data }: Draft, bytes: Uint8Array<ArrayBuffer>, numbers: DataView, at: number): number {
+  const idEnd = writeText(id, bytes, at + headLength);
+  let [form, end] = [noData, idEnd];
+  if (typeof data === "string") [form, end] = [textData, writeText(data, bytes, idEnd)];
+  else if (data !== undefined) {
+    bytes.set(data, idEnd);
+    [form, end] = [bytesData, idEnd + data.byteLength];
+  }
+  numbers.setUint32(at + kindAt, kind, true);
+  numbers.setUint32(at + idLengthAt, idEnd - at - headLength, true);
+  numbers.setUint32(at + dataLengthAt, end - idEnd, true);
+  numbers.setUint32(at + formAt, form, true);
+  numbers.setFloat64(at + numberAt, number, true);
+  return end;
+}
+
+/** Returns where the text ends. */
+function writeText(text: string, bytes: Uint8Array<ArrayBuffer>, at: number): number {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0x7f || i === most) return at + encoder.encodeInto(text, bytes.subarray(at)).written;
+    bytes[at + i] = unit;
+  }
+  return at + text.length;
+}
+
+/** A text up to this length is copied faster than `TextEncoder` is called. */
+const most = 64;
