@@ -41,7 +41,8 @@ const slow = "its log takes too long to fill";
 
 /** Writing. */
 export const writing: readonly Discipline[] = [
-  { workload: "append one by one", unit: "ms", task: { contest: "oneByOne", given: [rounds(15)] } },
+  { workload: "append one by one", unit: "ms", task: { contest: "oneByOne", given: [rounds(40), 50] } },
+  { workload: "the first appends of a page", unit: "ms", task: { contest: "oneByOne", given: [rounds(15), 2] } },
   { workload: "agent message, 6 steps", unit: "ms", task: { contest: "agentMessage", given: [rounds(10)] } },
   { workload: "burst of 1,000 calls", unit: "ms", task: { contest: "burst", given: [rounds(3), 1_000] } },
   {
