@@ -369,31 +369,35 @@ func (r *eventReader) refuse(what, why string) {
 // uses, if there is none or if the input is refused already.
 func (r *eventReader) peek() byte {
 	const never = 0xc1
-	if r.defect != "" {
+	left := r.src.Len()
+	if r.defect != "" || left == 0 {
 		return never
 	}
-	code, err := r.dec.PeekCode()
-	if err != nil {
-		return never
-	}
-	return code
+	return r.in[len(r.in)-left]
 }
+
+// skip passes over a type byte that is all there is of its element. Most are,
+// and the decoder takes several calls for one.
+func (r *eventReader) skip() { _, _ = r.src.ReadByte() }
 
 // arrayLen reads the head of an array. One of 16 elements and more has a longer
 // head: no event of this release, but perhaps one of a later one.
 func (r *eventReader) arrayLen(what string) int {
-	least := 0
+	var count, least int
+	var err error
 	switch code := r.peek(); {
 	case msgpcode.IsFixedArray(code):
-	case code == msgpcode.Array16:
-		least = 1 << 4
-	case code == msgpcode.Array32:
-		least = 1 << 16
+		r.skip()
+		count = int(code & msgpcode.FixedArrayMask)
+	case code == msgpcode.Array16, code == msgpcode.Array32:
+		if least = 1 << 4; code == msgpcode.Array32 {
+			least = 1 << 16
+		}
+		count, err = r.dec.DecodeArrayLen()
 	default:
 		r.refuse(what, " is not an array")
 		return 0
 	}
-	count, err := r.dec.DecodeArrayLen()
 	if err != nil || count < least || count > r.src.Len() {
 		r.refuse(what, " has a wrong number of elements")
 		return 0
@@ -402,22 +406,19 @@ func (r *eventReader) arrayLen(what string) int {
 }
 
 func (r *eventReader) uint(what string, most uint64) uint64 {
-	var least uint64
+	var n, least uint64
+	var err error
 	switch code := r.peek(); {
 	case code <= msgpcode.PosFixedNumHigh:
-	case code == msgpcode.Uint8:
-		least = 1 << 7
-	case code == msgpcode.Uint16:
-		least = 1 << 8
-	case code == msgpcode.Uint32:
-		least = 1 << 16
-	case code == msgpcode.Uint64:
-		least = 1 << 32
+		r.skip()
+		n = uint64(code)
+	case code >= msgpcode.Uint8 && code <= msgpcode.Uint64:
+		least = [...]uint64{1 << 7, 1 << 8, 1 << 16, 1 << 32}[code-msgpcode.Uint8]
+		n, err = r.dec.DecodeUint64()
 	default:
 		r.refuse(what, " is not an unsigned integer")
 		return 0
 	}
-	n, err := r.dec.DecodeUint64()
 	switch {
 	case err != nil:
 		r.refuse(what, " is cut short")

@@ -44,8 +44,9 @@ func newsOf(events []core.LoggedEvent) map[string]*news {
 }
 
 // message writes [position, id, flags, receivedAt, body, error,
-// [index, name, output, …], [index, name, uncertain, output, …], result, starts].
-// The lists are the completed and the open steps. A body, an error or a result
+// steps, [index, name, uncertain, output, …], result, starts]. The completed steps
+// are bytes, in which index, name and output of each follow one another: the host
+// reads them when somebody looks. The list is the open steps. A body, an error or a result
 // that is not there is nil; the position of a message that was never received is
 // -1. What is large and not new is left out: steps, and false for body and result.
 // If news is nil all is new.
@@ -67,20 +68,7 @@ func (e *encoder) message(m core.Message, news *news) {
 	} else {
 		e.none()
 	}
-	if news == nil {
-		e.array(3 * len(m.Steps))
-		for i := range m.Steps {
-			e.step(&m.Steps[i])
-		}
-	} else {
-		slices.Sort(news.steps)
-		steps := slices.Compact(news.steps) // one that was recorded again is sent once
-		e.array(3 * len(steps))
-		for _, index := range steps {
-			at, _ := slices.BinarySearchFunc(m.Steps, index, func(s core.Step, index uint32) int { return cmp.Compare(s.Index, index) })
-			e.step(&m.Steps[at])
-		}
-	}
+	e.steps(m.Steps, news)
 	e.array(4 * len(m.Open))
 	for _, step := range m.Open {
 		e.number(int64(step.Index))
@@ -90,6 +78,28 @@ func (e *encoder) message(m core.Message, news *news) {
 	}
 	e.bytesIf(news == nil || news.finished, m.Result)
 	e.number(int64(len(m.Starts)))
+}
+
+func (e *encoder) steps(steps []core.Step, news *news) {
+	if e.inner == nil {
+		e.inner = newEncoder()
+	}
+	inner := e.inner
+	inner.b.Reset()
+	if news == nil {
+		for i := range steps {
+			inner.step(&steps[i])
+		}
+	} else {
+		slices.Sort(news.steps)
+		for _, index := range slices.Compact(news.steps) { // one that was recorded again is sent once
+			at, _ := slices.BinarySearchFunc(steps, index, func(s core.Step, index uint32) int { return cmp.Compare(s.Index, index) })
+			inner.step(&steps[at])
+		}
+	}
+	e.keep(inner.err)
+	e.keep(e.to.EncodeBytesLen(inner.b.Len())) // EncodeBytes would make nil of none
+	e.b.Write(inner.b.Bytes())
 }
 
 func (e *encoder) step(step *core.Step) {
@@ -113,6 +123,7 @@ func encodeChange(state *core.State, change core.Change) ([]byte, error) {
 // there are size bytes. It returns those that are left.
 func encodeMessages(state *core.State, ids []string, size int) (rows []byte, left []string, err error) {
 	e := newEncoder()
+	e.b.Grow(size)
 	for len(ids) > 0 && e.b.Len() < size {
 		m, _ := state.Message(ids[0])
 		e.message(m, nil)
@@ -164,9 +175,10 @@ func encodeEvents(events []core.LoggedEvent) ([]byte, error) {
 
 // encoder remembers the first error, so that its user checks once.
 type encoder struct {
-	b   bytes.Buffer
-	to  *msgpack.Encoder
-	err error
+	b     bytes.Buffer
+	to    *msgpack.Encoder
+	err   error
+	inner *encoder // of what is written as bytes
 }
 
 func newEncoder() *encoder {

@@ -9,9 +9,9 @@ import { decodeValue, decodeValues } from "./values.js";
 // the others. Bodies and outputs are decoded when they are first looked at.
 
 /**
- * `[position, id, flags, receivedAt, body, error, [index, name, output, …],
- * [index, name, uncertain, output, …], result, starts]`, see wasm/view_js.go. Of a message that is known
- * already, there are only the completed steps that are new, and a body or a result that is not is false.
+ * `[position, id, flags, receivedAt, body, error, steps,
+ * [index, name, uncertain, output, …], result, starts]`, see wasm/view_js.go. The completed steps are index, name and output of
+ * each, encoded. Of a message that is known already, there are only those that are new, and a body or a result that is not is false.
  */
 type Row = readonly [
   number,
@@ -20,7 +20,7 @@ type Row = readonly [
   number,
   Uint8Array | null | false,
   string | null,
-  readonly (number | string | Uint8Array | null)[],
+  Uint8Array,
   readonly (number | string | boolean | Uint8Array | null)[],
   Uint8Array | null | false,
   number,
@@ -79,7 +79,6 @@ class StoredOpenStep implements OpenStep {
 class StoredMessage implements Message {
   readonly id: string;
   readonly receivedAt: number;
-  readonly steps: readonly Step[];
   readonly openSteps: readonly OpenStep[];
   readonly error: string | undefined;
   readonly starts: number;
@@ -88,6 +87,7 @@ class StoredMessage implements Message {
   readonly #flags: number;
   readonly #body: Lazy<Uint8Array | null, unknown>;
   readonly #result: Lazy<Uint8Array | null, unknown>;
+  readonly #steps: Lazy<Uint8Array, readonly Step[]>;
 
   constructor([position, id, flags, receivedAt, body, error, steps, open, result, starts]: Row, before: StoredMessage | undefined) {
     this.position = position;
@@ -98,7 +98,12 @@ class StoredMessage implements Message {
     this.#flags = flags;
     this.#body = body === false && before !== undefined ? before.#body : new Lazy(body || null, decodeValue);
     this.#result = result === false && before !== undefined ? before.#result : new Lazy(result || null, decodeValue);
-    this.steps = steps.length === 0 && before !== undefined ? before.steps : completed(before?.steps ?? [], steps);
+    if (before === undefined) this.#steps = new Lazy(steps, (bytes) => completed([], bytes));
+    else if (steps.length === 0) this.#steps = before.#steps;
+    else {
+      const all = completed(before.steps, steps); // at once: else each step would hold all states before it
+      this.#steps = new Lazy(steps, () => all);
+    }
     const opened: OpenStep[] = [];
     for (let i = 0; i < open.length; i += 4) {
       opened.push(new StoredOpenStep(open[i] as number, open[i + 1] as string, open[i + 2] as boolean, open[i + 3] as Uint8Array | null));
@@ -109,6 +114,10 @@ class StoredMessage implements Message {
 
   get body(): unknown {
     return this.#body.value;
+  }
+
+  get steps(): readonly Step[] {
+    return this.#steps.value;
   }
 
   get result(): unknown {
@@ -132,11 +141,12 @@ class StoredMessage implements Message {
   }
 }
 
-/** The steps and those that have completed since, in a row each, by ascending index. */
-function completed(before: readonly Step[], rows: Row[6]): readonly Step[] {
+/** The steps and those that have completed since, which are encoded, by ascending index. */
+function completed(before: readonly Step[], encoded: Uint8Array): readonly Step[] {
   const steps = before.slice();
-  for (let i = 0; i < rows.length; i += 3) {
-    const step = new StoredStep(rows[i] as number, rows[i + 1] as string, rows[i + 2] as Uint8Array | null);
+  const parts = [...decodeMulti(encoded)];
+  for (let i = 0; i < parts.length; i += 3) {
+    const step = new StoredStep(parts[i] as number, parts[i + 1] as string, parts[i + 2] as Uint8Array | null);
     let place = steps.length; // they usually complete in order
     while (place > 0 && (steps[place - 1]?.index ?? 0) > step.index) place--;
     const again = steps[place - 1]?.index === step.index;
