@@ -24,8 +24,9 @@ type engine interface {
 	// ctx ends.
 	open(ctx context.Context) (database, error)
 	// listen joins the other tabs which have the database open. received gets
-	// what they post; missed is called when posts may have been lost.
-	listen(received func(key []byte), missed func()) (peers, error)
+	// what they post; missed is called when posts may have been lost, and hidden
+	// when the page is not seen any more, which may be the last that it hears.
+	listen(received func(key []byte), missed, hidden func()) (peers, error)
 	// recall returns what remember kept outside the database, in earlier lives of
 	// the page too: nothing, or the last text and perhaps one before. Nothing is
 	// returned either of what cannot be read until ctx ends.
@@ -45,6 +46,8 @@ type engine interface {
 type peers interface {
 	// post tells them the key of a new record. It is best effort.
 	post(key []byte)
+	// slow reports whether the timers of the page are, as in one that is hidden.
+	slow() bool
 	close()
 }
 

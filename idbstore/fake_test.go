@@ -109,7 +109,7 @@ func (e *fakeEngine) open(ctx context.Context) (database, error) {
 	return db, nil
 }
 
-func (e *fakeEngine) listen(received func([]byte), missed func()) (peers, error) {
+func (e *fakeEngine) listen(received func([]byte), missed, _ func()) (peers, error) {
 	if f := e.disk.meet("listen"); f.err != nil {
 		return nil, f.err
 	}
@@ -162,6 +162,8 @@ func (p *fakePeers) post(key []byte) {
 		}
 	}
 }
+
+func (p *fakePeers) slow() bool { return false }
 
 func (p *fakePeers) close() {
 	p.disk.meet("leave")

@@ -9,9 +9,10 @@ type jsPeers struct {
 	channel  safejs.Value // undefined where the browser has none
 	handlers listeners    // of the channel
 	page     listeners    // of the page
+	hidden   bool         // the page is
 }
 
-func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
+func (e *jsEngine) listen(received func([]byte), missed, hidden func()) (peers, error) {
 	p := &jsPeers{engine: e, channel: safejs.Undefined()}
 	class, err := safejs.Global().Get("BroadcastChannel")
 	if err == nil && class.Type() == safejs.TypeFunction {
@@ -41,6 +42,12 @@ func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
 				missed()
 			}
 		},
+		// A page that is closed or left is hidden first (HTML, "unload a document").
+		"visibilitychange": func(safejs.Value) {
+			if p.hidden = e.isHidden(); p.hidden {
+				hidden()
+			}
+		},
 		// A frozen page hears, but its database does not answer: a transaction
 		// that it begins keeps all other tabs from writing until it thaws.
 		"freeze": func(safejs.Value) { e.page.set(true) },
@@ -52,8 +59,9 @@ func (e *jsEngine) listen(received func([]byte), missed func()) (peers, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.hidden = e.isHidden()
 	for event, fn := range p.page {
-		// The last two are the document's and do not bubble; capturing gets them.
+		// All but the first are the document's and do not bubble; capturing gets them.
 		if _, err := e.scope.Call("addEventListener", event, fn, true); err != nil {
 			return nil, failureOf(err)
 		}
@@ -68,6 +76,18 @@ func (p *jsPeers) post(key []byte) {
 	if data, err := p.engine.binary.toJS(key); err == nil {
 		_, _ = p.channel.Call("postMessage", data) // best effort
 	}
+}
+
+func (p *jsPeers) slow() bool { return p.hidden }
+
+// isHidden reports whether the page is; a worker cannot tell.
+func (e *jsEngine) isHidden() bool {
+	document, err := e.scope.Get("document")
+	if err != nil || document.IsUndefined() {
+		return false
+	}
+	hidden, err := document.Get("hidden")
+	return err == nil && hidden.Equal(jsTrue)
 }
 
 func (p *jsPeers) close() {

@@ -106,7 +106,7 @@ func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error)
 	if err := s.retry(func() error { _, err := s.connect(ctx); return err }); err != nil {
 		return nil, s.fail("open", "", err)
 	}
-	peers, err := e.listen(s.received, s.missed)
+	peers, err := e.listen(s.received, s.missed, s.post)
 	if err != nil {
 		s.db.close()
 		return nil, s.fail("open", "", err)
@@ -186,9 +186,9 @@ func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
 // costs a fifth of an append, and of a stream only the last head matters.
 const postDelay = 16 * time.Millisecond
 
-// announce tells this tab and the others about a new record. After a pause the
-// others hear of it at once: the tab may end right behind the append, and the
-// timers of a page in the background are slow.
+// announce tells this tab and the others about a new record. After a pause, and
+// where the page is hidden, the others hear of it at once: it may end right behind the
+// append. One that ends otherwise is hidden first, which posts what is left.
 func (s *Store) announce(stream string, key []byte) {
 	if _, head, _, ok := parseKey(key); ok {
 		s.moved(stream, head)
@@ -196,6 +196,9 @@ func (s *Store) announce(stream string, key []byte) {
 	}
 	s.mu.Lock()
 	wait := postDelay - time.Since(s.posted)
+	if s.peers.slow() {
+		wait = 0
+	}
 	if wait > 0 && len(s.unposted) == 0 {
 		time.AfterFunc(wait, s.post)
 	}

@@ -164,7 +164,7 @@ var bugs = []bug{
 	},
 	{
 		name: "in the browser, the program does not hear of an append that nobody looks at",
-		file: "web/dist/instance.js",
+		file: "web/dist/recorder.js",
 		old:  "                this.#tellLater(microtasks - 1);\n            else\n                this.tell();\n",
 		new:  "                this.#tellLater(microtasks - 1);\n",
 		in:   "awaited", test: "the program is told behind its caller",
@@ -185,7 +185,7 @@ var bugs = []bug{
 	},
 	{
 		name: "in the browser, what the program has not heard of is not counted",
-		file: "web/dist/instance.js",
+		file: "web/dist/recorder.js",
 		old:  "exports.holdfastRecord(landed)",
 		new:  "exports.holdfastRecord(landed > 1 ? 1 : landed)",
 		in:   "awaited", test: "of appends that follow each other closely",

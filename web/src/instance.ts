@@ -1,4 +1,4 @@
-import { Appender, type Next } from "./appender.js";
+import type { Appender } from "./appender.js";
 import type { Bridge, Call, Failure, Host, Result } from "./bridge.js";
 import { type ErrorDetails, HoldfastError, SequenceConflictError } from "./errors.js";
 import type { Draft } from "./draft.js";
@@ -7,6 +7,7 @@ import { Inbox } from "./inbox.js";
 import { foreign } from "./load.js";
 import { Outbox } from "./outbox.js";
 import { pack } from "./pack.js";
+import { type Exports, Recorder } from "./recorder.js";
 
 /** A call into the Go program that has not been answered. */
 interface Pending {
@@ -24,16 +25,11 @@ type OnChange = (handle: number, expectedSeq: number, reset: boolean, rows: Uint
  */
 export class Instance {
   readonly #go: Go;
-  readonly #appender: Appender;
-  /** The conversation of the last append that is known here, and how the next one to it begins. */
-  #next: { readonly handle: number; readonly next: Next } | undefined;
+  readonly #recorder: Recorder;
   /** By the number of the call. */
   readonly #pending = new Map<number, Pending>();
   #lastCall = 0;
   #bridge: Bridge | undefined;
-  #exports: Exports | undefined;
-  #inbox: Inbox | undefined;
-  #outbox: Outbox | undefined;
   #over: HoldfastError | undefined;
   /**
    * Why the program has died. Where a caller's recursion has used up the stack there may be no room to do more about it than to set
@@ -43,16 +39,8 @@ export class Instance {
   #watched = false;
   /** Set when the user has asked for the end. */
   #closing: HoldfastError | undefined;
-  /** Appends that no goroutine waits for, by their numbers. */
-  readonly #begun = new Map<number, { readonly call: number; readonly handle: number; readonly sequence: number }>();
-  /** Those that have committed, which the program has not been told. */
-  #news: { readonly id: number; readonly handle: number }[] = [];
-  /** When it was told last. */
-  #told = 0;
   /** Whether the program is running now, and has called what runs here. */
   #running = false;
-  /** The timer that enters the program for its goroutines. */
-  #entering: ReturnType<typeof setTimeout> | undefined;
   /** Calls that are held back until the next one, or the end of the task at the latest. */
   readonly #deferred: (() => void)[] = [];
   /** Called when nothing is pending any more. */
@@ -63,13 +51,22 @@ export class Instance {
   /** Whether somebody listens to a conversation, who is to hear of an append before its caller. */
   isWatched: ((handle: number) => boolean) | undefined;
 
-  private constructor(go: Go, appender: Appender) {
+  private constructor(go: Go) {
     this.#go = go;
-    this.#appender = appender;
+    this.#recorder = new Recorder({
+      running: () => this.#running,
+      isOver: () => this.#over !== undefined || this.#death !== undefined,
+      waiting: () => this.#pending.size,
+      guard: (enter) => this.#guard(enter),
+      resume: () => go._resume(),
+      settle: (...answer) => this.#settle(...answer),
+      changed: ({ handle, sequence, rows }) => this.onChange?.(handle, sequence + 1, false, rows),
+      isWatched: (handle) => this.isWatched?.(handle) === true,
+    });
     // Every entry into the program from an event or a timer goes through here.
     const resume = go._resume.bind(go);
     go._resume = () => {
-      this.#tell();
+      this.#recorder.deliver();
       if (this.#over !== undefined || this.#death !== undefined) {
         letGo(go._pendingEvent?.args[0]);
         return this.#silence();
@@ -89,10 +86,10 @@ export class Instance {
 
   /** Starts the program. */
   static async start(module: WebAssembly.Module): Promise<Instance> {
-    const appender = new Appender((...end) => instance.#ended(...end));
-    const host: Globals = { holdfastAppender: appender, holdfastPack: pack };
+    const host: Globals = { holdfastPack: pack };
     const go = new (defineGo(overlay(host), console_))();
-    const instance = new Instance(go, appender);
+    const instance = new Instance(go);
+    host.holdfastAppender = instance.#recorder.appender;
     const program = await instantiate(module, go.importObject);
     host.holdfast = (...offered) => instance.#meet(program.exports as unknown as Exports, ...offered);
     const running = go.run(program);
@@ -107,10 +104,8 @@ export class Instance {
   /** The Go program offers its functions, and is given those of the host. */
   #meet(exports: Exports, bridge: Bridge, inbox: number, size: number, outbox: number): Host {
     const memory = exports.mem;
-    this.#exports = exports;
     this.#bridge = detached(bridge);
-    this.#inbox = new Inbox(memory, inbox, size);
-    this.#outbox = new Outbox(memory, outbox);
+    this.#recorder.meet(exports, new Inbox(memory, inbox, size), new Outbox(memory, outbox));
     return {
       settle: (call, error, value) => {
         try {
@@ -133,93 +128,14 @@ export class Instance {
 
   /** Records one event, if it is not too large for the inbox: else it returns false. */
   record(handle: number, draft: Draft): boolean {
-    const inbox = this.#inbox;
-    if (inbox?.takes(draft) !== true) return false;
-    // The browser looks for the head while the program makes the record.
-    if (this.#next?.handle === handle && !this.#running) this.#appender.lookAhead(this.#next.next);
-    try {
-      this.#post<number>(draft, (bridge, call) => {
-        inbox.write(call, handle, draft);
-        if (this.#begin(call, handle)) return;
-        this.tell();
-        inbox.write(call, handle, draft); // what hears of the news may have recorded something
-        bridge.record();
-      });
-      return true;
-    } finally {
-      this.#appender.lookNoLonger();
-    }
-  }
-
-  /** Records the event in the inbox, if no goroutine has to wait for that. */
-  #begin(call: number, handle: number): boolean {
-    const exports = this.#exports;
-    if (exports === undefined || this.#running) return false;
-    if (this.#pending.size > 1) this.#tell(); // the turn is for whoever waits for it, and not for a chain that need not end
-    const landed = this.#news.filter((one) => one.handle === handle).length;
-    if (exports.holdfastRecord(landed) !== 1) return false;
-    this.#begun.set(this.#appender.last, { call, handle, sequence: this.#outbox?.sequence ?? 0 });
-    this.#enterSoon();
+    if (!this.#recorder.takes(draft)) return false;
+    this.#recorder.lookingAhead(handle, () => this.#post<number>(draft, (bridge, call) => this.#recorder.record(call, handle, draft, () => bridge.record())));
     return true;
-  }
-
-  /**
-   * The end of an append. Returns whether it has committed and no goroutine waits for it. Then its caller hears at once, and the program later: behind the
-   * caller within the same task, or with others, where they follow closely and nobody waits for anything else. In any case it hears before
-   * anything that could tell the difference.
-   */
-  #ended(id: number, committed: boolean): boolean {
-    const begun = this.#begun.get(id);
-    this.#begun.delete(id);
-    if (begun === undefined || !committed) return false;
-    if (this.#over !== undefined || this.#death !== undefined) return true;
-    const { handle } = begun;
-    const { next } = this.#appender;
-    this.#next = next && { handle, next };
-    this.#news.push({ id, handle });
-    if (this.isWatched?.(handle) === true) this.tell();
-    else if (this.#pending.size === 1 && this.#news.length < most && performance.now() - this.#told < frame) this.#enterSoon();
-    else this.#tellLater(hops);
-    this.#settle(begun.call, undefined, begun.sequence);
-    return true;
-  }
-
-  /** Behind whatever the caller of an append does within the same task, if that takes no more than so many microtasks. */
-  #tellLater(microtasks: number): void {
-    queueMicrotask(() => {
-      if (this.#news.length === 0) return;
-      if (microtasks > 0) this.#tellLater(microtasks - 1);
-      else this.tell();
-    });
   }
 
   /** Tells the program of appends that have committed, before anything looks at what follows from them. */
   tell(): void {
-    if (!this.#tell()) return;
-    if (this.#pending.size > 0) this.#go._resume();
-    else this.#enterSoon();
-  }
-
-  /** Returns whether the program is to be entered for what it woke. */
-  #tell(): boolean {
-    const [exports, outbox, news] = [this.#exports, this.#outbox, this.#news];
-    if (news.length === 0 || exports === undefined || outbox === undefined || this.#running) return false;
-    this.#news = [];
-    this.#told = performance.now();
-    for (const { id } of news) {
-      if (this.#over !== undefined || this.#death !== undefined) return false;
-      const outcome = this.#guard(() => outbox.read(() => exports.holdfastCommitted(id)));
-      if (outcome !== undefined) this.onChange?.(outcome.handle, outcome.sequence + 1, false, outcome.rows);
-    }
-    return true;
-  }
-
-  /** Functions that the program exports switch to no goroutine, and set no timer. So it has to be entered for these. */
-  #enterSoon(): void {
-    this.#entering ??= setTimeout(() => {
-      this.#entering = undefined;
-      this.#go._resume();
-    }, frame);
+    this.#recorder.tell();
   }
 
   /** Holds back calls that `make` makes, so that more can join them. Calls that come later stay behind them. */
@@ -339,7 +255,7 @@ export class Instance {
 
   /** Stops the timers of a program that is over: each would wait for it for ever. */
   #silence(): void {
-    clearTimeout(this.#entering);
+    this.#recorder.stop();
     for (const timer of this.#go._scheduledTimeouts.values()) clearTimeout(timer);
     this.#go._scheduledTimeouts.clear();
   }
@@ -397,28 +313,10 @@ function detached(bridge: Bridge): Bridge {
 
 /** What the Go program finds among the globals, besides those of the page. */
 interface Globals {
-  readonly holdfastAppender: Appender;
+  holdfastAppender?: Appender;
   readonly holdfastPack: typeof pack;
   holdfast?: (bridge: Bridge, inbox: number, size: number, outbox: number) => Host;
 }
-
-/** What the Go program exports. To call that costs next to nothing, see wasm/conversation_js.go and idbstore/appender_js.go. */
-interface Exports {
-  readonly mem: WebAssembly.Memory;
-  /** Begins to record the event in the inbox behind so many that have landed and were not told of; 0 if `record` of the bridge has to be called. */
-  holdfastRecord(landed: number): number;
-  /** Takes the news of an append that has committed; 0 if the function has to be called that the append was given. */
-  holdfastCommitted(id: number): number;
-}
-
-/** Milliseconds between two times that the program hears of what nobody waits for. */
-const frame = 16;
-
-/** How many appends it hears of together at most: they take memory until then. */
-const most = 64;
-
-/** More microtasks than lie between the end of an append and what comes of an await of it. */
-const hops = 30;
 
 /**
  * The global object as the Go program sees it: what it sets stays in `own`, so

@@ -94,19 +94,24 @@ test("the program is told behind its caller, before anybody looks, and after a p
     await c.recordStepCompleted("m", 0);
     const behind = counts()["holdfastCommitted"] ?? 0;
     const looked = [c.expectedSeq, counts()["holdfastCommitted"]];
-    await pause();
-    await c.recordStepCompleted("m", 1);
-    const notYet = counts()["holdfastCommitted"] ?? 0;
-    await told.task();
-    const later = counts()["holdfastCommitted"];
+    const afterPause: number[][] = [];
+    for (let round = 0; round < 5; round++) { // what else enters the program now and then may tell it too
+      await pause();
+      counts();
+      await c.recordStepCompleted("m", 1);
+      const notYet = counts()["holdfastCommitted"] ?? 0;
+      await told.task();
+      afterPause.push([notYet, counts()["holdfastCommitted"] ?? 0]);
+    }
     const others = [
       (await Promise.all([c.recordStepCompleted("m", 2), c.recordStepCompleted("m", 3), c.events()]))[2].length,
       await c.recordStepCompleted("m", 4).then(() => c.refresh()),
       await c.recordStepCompleted("m", 5).then(() => c.receiveMessage({ id: "m" })),
     ];
-    return { behind, looked, notYet, later, others };
+    return { behind, looked, afterPause, others };
   });
-  expect(facts).toEqual({ behind: 0, looked: [2, 1], notYet: 0, later: 1, others: [expect.any(Number), 6, { kind: "start" }] });
+  const afterPause = Array.from({ length: 5 }, () => [0, 1]);
+  expect(facts).toEqual({ behind: 0, looked: [2, 1], afterPause, others: [expect.any(Number), 10, { kind: "start" }] });
 });
 
 test("of appends that follow each other closely the program is told together, also when nobody looks", async ({ home }) => {

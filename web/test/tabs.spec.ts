@@ -141,6 +141,33 @@ test("a tab that subscribes sees what another one appends, and no longer does wh
   expect(await append(b, "a", 3)).toEqual({ expected: 3, actual: 4 });
 });
 
+test("what a tab appended last is heard by others although it leaves at once", { tag: "@chromium" }, async ({ page, server }) => {
+  const a = await attach(page, "chat");
+  await subscribe(a);
+  for (const leave of ["close", "go"] as const) {
+    const leaving = await openPage(page, server);
+    const b = await attach(leaving, "chat");
+    const from = await refresh(b);
+    const gone = leave === "close" ? leaving.waitForEvent("close") : leaving.waitForURL(`${server.origin}/plain`);
+    await leaving.exposeFunction("leave", () => leaving.close());
+    // Closely behind each other, so that the program and other tabs are told of many together.
+    await b.evaluate(
+      ({ conversation }, how) => {
+        void (async () => {
+          for (let step = 0; step < 100; step++) await conversation.recordStepCompleted("a", step);
+          if (how === "close") (globalThis as unknown as { leave: () => void }).leave();
+          else location.href = "/plain";
+          for (const end = performance.now() + 300; performance.now() < end; ); // no timer runs before the page leaves
+        })();
+      },
+      leave,
+    );
+    await gone;
+    await expect.poll(() => expectedSeq(a), leave).toBe(from + 100);
+    if (leave === "go") await leaving.close();
+  }
+});
+
 test("a conversation deleted in one tab is empty in the other, and goes on behind what was deleted", async ({ page, server }) => {
   const a = await attach(page, "chat");
   const b = await attach(await openPage(page, server), "chat");

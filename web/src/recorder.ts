@@ -1,0 +1,180 @@
+import { Appender, type Next } from "./appender.js";
+import type { Draft } from "./draft.js";
+import type { Inbox } from "./inbox.js";
+import type { Outbox, Outcome } from "./outbox.js";
+
+/** What the Go program exports. To call that costs next to nothing, see wasm/conversation_js.go and idbstore/appender_js.go. */
+export interface Exports {
+  readonly mem: WebAssembly.Memory;
+  /** Begins to record the event in the inbox behind so many that have landed and were not told of; 0 if `record` of the bridge has to be called. */
+  holdfastRecord(landed: number): number;
+  /** Takes the news of an append that has committed; 0 if the function has to be called that the append was given. */
+  holdfastCommitted(id: number): number;
+}
+
+/** What a recorder knows of the instance that it works for. */
+export interface Program {
+  /** Whether the program is running now, and has called what runs here. */
+  running(): boolean;
+  /** Whether it has ended or died. */
+  isOver(): boolean;
+  /** How many calls have not been answered. */
+  waiting(): number;
+  /** Enters the program, and returns nothing if it dies of that. */
+  guard<T>(enter: () => T): T | undefined;
+  /** Enters the program for its goroutines. */
+  resume(): void;
+  /** Answers a call. */
+  settle(call: number, error: undefined, sequence: number): void;
+  /** Told what has changed with an append. */
+  changed(outcome: Outcome): void;
+  /** Whether somebody listens to a conversation, who is to hear of an append before its caller. */
+  isWatched(handle: number): boolean;
+}
+
+/**
+ * The shorter way of an append, for one that has to wait for nothing in the program: it is begun, and the program told of its commit, by
+ * functions that it exports. The caller hears of the commit first.
+ */
+export class Recorder {
+  /** Offered to the program. */
+  readonly appender: Appender = new Appender((id, committed) => this.#ended(id, committed));
+  readonly #program: Program;
+  #exports: Exports | undefined;
+  #inbox: Inbox | undefined;
+  #outbox: Outbox | undefined;
+  /** The conversation of the last append that is known here, and how the next one to it begins. */
+  #next: { readonly handle: number; readonly next: Next } | undefined;
+  /** Appends under way, by their numbers. */
+  readonly #begun = new Map<number, { readonly call: number; readonly handle: number; readonly sequence: number }>();
+  /** Those that have committed, which the program has not been told. */
+  #news: { readonly id: number; readonly handle: number }[] = [];
+  /** When it was told last. */
+  #told = 0;
+  /** The timer that enters the program for its goroutines. */
+  #entering: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(program: Program) {
+    this.#program = program;
+  }
+
+  meet(exports: Exports, inbox: Inbox, outbox: Outbox): void {
+    this.#exports = exports;
+    this.#inbox = inbox;
+    this.#outbox = outbox;
+  }
+
+  /** Whether an event is not too large for the inbox. */
+  takes(draft: Draft): boolean {
+    return this.#inbox?.takes(draft) === true;
+  }
+
+  /** Runs `work`, in which events are recorded. The browser looks for the head while the program makes the record. */
+  lookingAhead(handle: number, work: () => void): void {
+    if (this.#next?.handle === handle && !this.#program.running()) this.appender.lookAhead(this.#next.next);
+    try {
+      work();
+    } finally {
+      this.appender.lookNoLonger();
+    }
+  }
+
+  /** Records an event, which it puts into the inbox. If a goroutine has to wait for that, it calls `otherwise`, which has that done. */
+  record(call: number, handle: number, draft: Draft, otherwise: () => void): void {
+    this.#inbox?.write(call, handle, draft);
+    if (this.#begin(call, handle)) return;
+    this.tell();
+    this.#inbox?.write(call, handle, draft); // what hears of the news may have recorded something
+    otherwise();
+  }
+
+  #begin(call: number, handle: number): boolean {
+    const exports = this.#exports;
+    if (exports === undefined || this.#program.running()) return false;
+    if (this.#program.waiting() > 1) this.deliver(); // the turn is for whoever waits for it, and not for a chain that need not end
+    const landed = this.#news.filter((one) => one.handle === handle).length;
+    if (exports.holdfastRecord(landed) !== 1) return false;
+    this.#begun.set(this.appender.last, { call, handle, sequence: this.#outbox?.sequence ?? 0 });
+    this.#enterSoon();
+    return true;
+  }
+
+  /**
+   * The end of an append. Returns whether it has committed and no goroutine waits for it. Then its caller hears at once, and the program later: behind the
+   * caller within the same task, or with others, where they follow closely and nobody waits for anything else. In any case it hears before
+   * anything that could tell the difference.
+   */
+  #ended(id: number, committed: boolean): boolean {
+    const begun = this.#begun.get(id);
+    this.#begun.delete(id);
+    if (begun === undefined || !committed) return false;
+    if (this.#program.isOver()) return true;
+    const { handle } = begun;
+    const { next } = this.appender;
+    this.#next = next && { handle, next };
+    this.#news.push({ id, handle });
+    if (this.#program.isWatched(handle)) this.tell();
+    else if (this.#mayWait()) this.#enterSoon();
+    else this.#tellLater(hops);
+    this.#program.settle(begun.call, undefined, begun.sequence);
+    return true;
+  }
+
+  /** Whether the program can hear of the news with others. The timers of a hidden page are slow, and it may end. */
+  #mayWait(): boolean {
+    const hidden = "document" in globalThis && document.hidden;
+    return !hidden && this.#program.waiting() === 1 && this.#news.length < most && performance.now() - this.#told < frame;
+  }
+
+  /** Behind whatever the caller of an append does within the same task, if that takes no more than so many microtasks. */
+  #tellLater(microtasks: number): void {
+    queueMicrotask(() => {
+      if (this.#news.length === 0) return;
+      if (microtasks > 0) this.#tellLater(microtasks - 1);
+      else this.tell();
+    });
+  }
+
+  /** Tells the program of appends that have committed, before anything looks at what follows from them. */
+  tell(): void {
+    if (!this.deliver()) return;
+    if (this.#program.waiting() > 0) this.#program.resume();
+    else this.#enterSoon();
+  }
+
+  /** The same, where the program is about to be entered. Returns whether it has to be, for what it woke. */
+  deliver(): boolean {
+    const [exports, outbox, news] = [this.#exports, this.#outbox, this.#news];
+    if (news.length === 0 || exports === undefined || outbox === undefined || this.#program.running()) return false;
+    this.#news = [];
+    this.#told = performance.now();
+    for (const { id } of news) {
+      if (this.#program.isOver()) return false;
+      const outcome = this.#program.guard(() => outbox.read(() => exports.holdfastCommitted(id)));
+      if (outcome !== undefined) this.#program.changed(outcome);
+    }
+    return true;
+  }
+
+  /** Functions that the program exports switch to no goroutine, and set no timer. So it has to be entered for these. */
+  #enterSoon(): void {
+    this.#entering ??= setTimeout(() => {
+      this.#entering = undefined;
+      this.#program.resume();
+    }, frame);
+  }
+
+  /** Enters a program that is over no more. */
+  stop(): void {
+    clearTimeout(this.#entering);
+  }
+}
+
+/** Milliseconds between two times that the program hears of what nobody waits for. */
+const frame = 16;
+
+/** How many appends it hears of together at most: they take memory until then. */
+const most = 64;
+
+/** More microtasks than lie between the end of an append and what comes of an await of it. */
+const hops = 30;
