@@ -3,15 +3,18 @@
 // package in ../web, which checks every argument before it calls.
 //
 // The host sets the global function holdfast before it runs the program. The
-// program calls it with an object of functions and with the address and the
-// length of its inbox, see record, and gets the functions of the host. A function
-// that works in the background takes as its last argument the number of the
+// program calls it with a function, the names of what that can do, and with the
+// addresses of its inbox, see record, and its outbox, and gets the functions of the
+// host. The names are separated by spaces. The function takes the place of
+// one among them, and what follows is for that; a function for each would make the start slower. What
+// works in the background takes as its last argument the number of the
 // call, and calls settle of the host once with (call, error, value); error is
 // undefined or a plain object, see failure.
 package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/hack-pad/safejs"
 )
@@ -25,48 +28,54 @@ var program = bridge{
 
 func main() {
 	b := &program
-	functions := map[string]any{}
-	for name, fn := range map[string]function{
-		"open":          b.background(b.open),
-		"conversations": b.background(b.list),
-		"delete":        b.background(b.delete),
-		"verify":        b.background(b.verify),
-		"close":         b.background(b.close),
-		"recover":       b.background(b.recover),
-		"receive":       b.background(b.receive),
-		"record":        b.record,
-		"rows":          b.immediate(b.rows),
-		"recordAll":     b.background(b.recordAll),
-		"refresh":       b.background(b.refresh),
-		"events":        b.background(b.events),
-		"send":          b.background(b.send),
-		"cancel":        b.background(b.cancel),
-		"retry":         b.background(b.retry),
-		"resolve":       b.background(b.resolve),
-		"process":       b.background(b.process),
-		"step":          b.step,
-		"emit":          b.background(b.emit),
-		"create":        b.immediate(b.create),
-		"clone":         b.immediate(b.clone),
-		"follow":        b.immediate(b.follow),
-		"unfollow":      b.immediate(b.unfollow),
-		"release":       b.immediate(b.release),
-		"health":        b.immediate(b.health),
-		"stop":          b.immediate(b.stop),
-		"handled":       b.immediate(b.handled),
-		"reply":         b.immediate(b.reply),
+	var names []string
+	var functions []function
+	for _, f := range []struct {
+		name string
+		fn   function
+	}{
+		{"open", b.background(b.open)},
+		{"conversations", b.background(b.list)},
+		{"delete", b.background(b.delete)},
+		{"verify", b.background(b.verify)},
+		{"close", b.background(b.close)},
+		{"recover", b.background(b.recover)},
+		{"receive", b.background(b.receive)},
+		{"record", b.record},
+		{"rows", b.immediate(b.rows)},
+		{"recordAll", b.background(b.recordAll)},
+		{"refresh", b.background(b.refresh)},
+		{"events", b.background(b.events)},
+		{"send", b.background(b.send)},
+		{"cancel", b.background(b.cancel)},
+		{"retry", b.background(b.retry)},
+		{"resolve", b.background(b.resolve)},
+		{"process", b.background(b.process)},
+		{"step", b.step},
+		{"emit", b.background(b.emit)},
+		{"create", b.immediate(b.create)},
+		{"clone", b.immediate(b.clone)},
+		{"follow", b.immediate(b.follow)},
+		{"unfollow", b.immediate(b.unfollow)},
+		{"release", b.immediate(b.release)},
+		{"health", b.immediate(b.health)},
+		{"stop", b.immediate(b.stop)},
+		{"handled", b.immediate(b.handled)},
+		{"reply", b.immediate(b.reply)},
 	} {
-		f, err := safejs.FuncOf(fn)
-		if err != nil {
-			return // the host sees the program end
-		}
-		functions[name] = f
+		names, functions = append(names, f.name), append(functions, f.fn)
+	}
+	enter, err := safejs.FuncOf(func(this safejs.Value, args []safejs.Value) any {
+		return functions[arguments(args).number(0)](this, args[1:])
+	})
+	if err != nil {
+		return // the host sees the program end
 	}
 	host, err := safejs.Global().Get("holdfast")
 	if err != nil {
 		return
 	}
-	callbacks, err := host.Invoke(functions, address(b.inbox), len(b.inbox), address(b.outbox.bytes[:]))
+	callbacks, err := host.Invoke(enter, strings.Join(names, " "), address(b.inbox), len(b.inbox), address(b.outbox.bytes[:]))
 	if err != nil {
 		return
 	}

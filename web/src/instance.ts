@@ -102,9 +102,9 @@ export class Instance {
   }
 
   /** The Go program offers its functions, and is given those of the host. */
-  #meet(exports: Exports, bridge: Bridge, inbox: number, size: number, outbox: number): Host {
+  #meet(exports: Exports, enter: Enter, names: string, inbox: number, size: number, outbox: number): Host {
     const memory = exports.mem;
-    this.#bridge = detached(bridge);
+    this.#bridge = Object.fromEntries(names.split(" ").map((name, place) => [name, (...args: unknown[]) => enter(place, ...args)])) as unknown as Bridge;
     this.#recorder.meet(exports, new Inbox(memory, inbox, size), new Outbox(memory, outbox));
     return {
       settle: (call, error, value) => {
@@ -305,17 +305,14 @@ export function errorOf(failure: Failure): HoldfastError {
   return new HoldfastError(code, message, details);
 }
 
-/** The functions without their object, which would cross with each call. */
-function detached(bridge: Bridge): Bridge {
-  const functions = Object.entries(bridge) as [string, (...args: unknown[]) => unknown][];
-  return Object.fromEntries(functions.map(([name, fn]) => [name, (...args: unknown[]) => fn(...args)])) as unknown as Bridge;
-}
+/** Enters the program for what has a place among the names that it offers. */
+type Enter = (place: number, ...args: unknown[]) => unknown;
 
 /** What the Go program finds among the globals, besides those of the page. */
 interface Globals {
   holdfastAppender?: Appender;
   readonly holdfastPack: typeof pack;
-  holdfast?: (bridge: Bridge, inbox: number, size: number, outbox: number) => Host;
+  holdfast?: (enter: Enter, names: string, inbox: number, size: number, outbox: number) => Host;
 }
 
 /**
