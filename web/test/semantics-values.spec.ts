@@ -78,6 +78,27 @@ onEachStore(() => {
     expect(count).toBeGreaterThan(50);
   });
 
+  test("ids and texts of all alphabets and lengths come back as they were, recorded alone and with others", async ({ holdfast }) => {
+    const { given, found } = await holdfast.evaluate(async (holdfast) => {
+      const texts = ["a", "ü", "aü", "üa", "中文", "😀", "\u007f\u0080\u07ff\u0800\uffff\u{10ffff}"];
+      for (const length of [1, 63, 64, 65, 200]) texts.push("x".repeat(length), `${"x".repeat(length)}ü`, `ü${"x".repeat(length)}`, "é".repeat(length));
+      const given = [...new Set(texts)];
+      const found: Record<string, readonly (string | undefined)[]> = {};
+      for (const together of [false, true]) {
+        const c = holdfast.create(`c ${together}`);
+        const appends = given.flatMap((text, i) => [() => c.recordProcessingStarted(text), () => c.recordError(text, text), () => c.recordError(`empty ${i}`, "")]);
+        if (together) await Promise.all(appends.map((append) => append()));
+        else for (const append of appends) await append();
+        const { state } = await holdfast.recover(c.id);
+        found[`events, ${together}`] = (await c.events()).flatMap((event) => (event.kind === "processing_started" ? [event.messageId] : []));
+        found[`errors, ${together}`] = given.map((text) => state.error(text));
+        found[`empty, ${together}`] = given.map((_, i) => state.error(`empty ${i}`));
+      }
+      return { given, found };
+    });
+    for (const [name, texts] of Object.entries(found)) expect(texts, name).toEqual(name.startsWith("empty") ? given.map(() => "") : given);
+  });
+
   test("no body is no body, no output is no output, and null is null", async ({ holdfast }) => {
     const stored = await holdfast.evaluate(async (holdfast) => {
       const c = holdfast.create("c");
