@@ -61,7 +61,7 @@ func (e *jsEngine) listen(received func([]byte), missed, hidden func()) (peers, 
 	}
 	p.hidden = e.isHidden()
 	for event, fn := range p.page {
-		// All but the first are the document's and do not bubble; capturing gets them.
+		// Some are the document's, and two of them do not bubble; capturing gets them.
 		if _, err := e.scope.Call("addEventListener", event, fn, true); err != nil {
 			return nil, failureOf(err)
 		}

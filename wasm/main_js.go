@@ -3,13 +3,13 @@
 // package in ../web, which checks every argument before it calls.
 //
 // The host sets the global function holdfast before it runs the program. The
-// program calls it with a function, the names of what that can do, and with the
-// addresses of its inbox, see record, and its outbox, and gets the functions of the
-// host. The names are separated by spaces. The function takes the place of
-// one among them, and what follows is for that; a function for each would make the start slower. What
-// works in the background takes as its last argument the number of the
-// call, and calls settle of the host once with (call, error, value); error is
-// undefined or a plain object, see failure.
+// program calls it with a function, with the names of what that can do, separated
+// by spaces, and with the addresses of its inbox, see record, and its outbox, and
+// gets the functions of the host. The function takes the place of a name, and what
+// follows is for that; one for each name would make the start slower. What works in
+// the background takes as its last argument the number of the call, and calls
+// settle of the host once with (call, error, value); error is undefined or a plain
+// object, see failure.
 package main
 
 import (

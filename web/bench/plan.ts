@@ -36,6 +36,8 @@ export const held = { events: 50_000, appends: 100_000 } as const;
 export const counted = 200;
 /** Appends whose time is taken apart. */
 export const profiled: number = rounds(2000);
+/** Recoveries from a snapshot whose time is. */
+export const recovered: number = rounds(10);
 
 const slow = "its log takes too long to fill";
 

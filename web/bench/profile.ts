@@ -1,7 +1,7 @@
-// Where the time of an awaited append goes, by the browser's own profiler: what is left to be won, and what only the browser could win.
-import type { BrowserContext, CDPSession } from "@playwright/test";
+// Where the time goes, by the browser's own profiler: what is left to be won, and what only the browser could win.
+import type { BrowserContext, CDPSession, Page } from "@playwright/test";
 import { onFreshPage, openBench } from "./pages.js";
-import { profiled } from "./plan.js";
+import { held, profiled, recovered } from "./plan.js";
 import { floorName, row, type Row } from "./results.js";
 
 const intervalMicroseconds = 50;
@@ -18,25 +18,35 @@ const parts = {
   "functions of the browser, most of IndexedDB": () => true,
 } as const satisfies Record<string, (frame: Profile["nodes"][number]["callFrame"]) => boolean>;
 
-/** The floor's and Holdfast's. */
+/** Of an awaited append, the floor's and Holdfast's, and of recovering from a snapshot. */
 export async function profiles(context: BrowserContext): Promise<Row[]> {
   const rows: Row[] = [];
   for (const name of [floorName, "Holdfast"]) {
-    const spent = await onFreshPage(context, async (page, server) => {
-      await openBench(page, server);
-      await page.evaluate(([peer, appends]) => bench.appendOnly(peer, appends), [name, profiled] as const); // warms up
-      const session = await context.newCDPSession(page);
-      await session.send("Profiler.enable");
-      await session.send("Profiler.setSamplingInterval", { interval: intervalMicroseconds });
-      await session.send("Profiler.start");
-      await page.evaluate(([peer, appends]) => bench.appendOnly(peer, appends), [name, profiled] as const);
-      return spentIn(await stop(session));
-    });
-    const sum = [...spent.values()].reduce((a, b) => a + b, 0);
-    const series = [["all", sum] as const, ...spent].map(([part, microseconds]) => ({ name: part, values: [microseconds / profiled] }));
-    rows.push(row(`where the time of an awaited append goes, ${name}`, "µs", series, ""));
+    rows.push(await profile(context, `an awaited append goes, ${name}`, profiled, (page) => page.evaluate(([peer, appends]) => bench.appendOnly(peer, appends), [name, profiled] as const)));
   }
+  const { events } = held;
+  const title = `recovering ${events.toLocaleString("en-US")} events from a snapshot goes, Holdfast`;
+  const prepare = (page: Page): Promise<void> => page.evaluate((count) => bench.prepareRecovery(count), events);
+  rows.push(await profile(context, title, recovered, (page) => page.evaluate((times) => bench.recoverOnly(times), recovered), prepare));
   return rows;
+}
+
+/** Does the work once to warm up, and once under the profiler. */
+async function profile(context: BrowserContext, title: string, times: number, work: (page: Page) => Promise<void>, prepare?: (page: Page) => Promise<void>): Promise<Row> {
+  const spent = await onFreshPage(context, async (page, server) => {
+    await openBench(page, server);
+    await prepare?.(page);
+    await work(page);
+    const session = await context.newCDPSession(page);
+    await session.send("Profiler.enable");
+    await session.send("Profiler.setSamplingInterval", { interval: intervalMicroseconds });
+    await session.send("Profiler.start");
+    await work(page);
+    return spentIn(await stop(session));
+  });
+  const sum = [...spent.values()].reduce((a, b) => a + b, 0);
+  const series = [["all", sum] as const, ...spent].map(([part, microseconds]) => ({ name: part, values: [microseconds / times] }));
+  return row(`where the time of ${title}`, "µs", series, "");
 }
 
 async function stop(session: CDPSession) {

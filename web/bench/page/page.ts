@@ -6,7 +6,7 @@ import { appendOnly, atSequence, batch, burst, oneByOne } from "../workloads/app
 import { crossings } from "../workloads/crossings.js";
 import { instanceStarts } from "../workloads/instance.js";
 import { memory } from "../workloads/memory.js";
-import { recover } from "../workloads/recover.js";
+import { prepareRecovery, recover, recoverOnly } from "../workloads/recover.js";
 import { type Contestant, hold, type Result } from "./contest.js";
 
 const contests = { agentMessage, atSequence, batch, burst, oneByOne, recover };
@@ -25,6 +25,8 @@ export const bench = {
   crossings,
   instanceStarts,
   memory,
+  prepareRecovery,
+  recoverOnly,
 };
 
 /** The ways in which a log of Holdfast can have been written, which matters to who reads it. */

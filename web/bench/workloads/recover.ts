@@ -1,5 +1,6 @@
 // Reads a log back and builds the state, and looks at how long the page could not react meanwhile.
 import type { Contest } from "../page/contest.js";
+import { holdfast } from "../peers/holdfast.js";
 import { fill, timed } from "./log.js";
 
 const longestTask = "longest task, 0 if none is over 50 ms";
@@ -22,6 +23,21 @@ export function recover(rounds: number, length: number): Contest {
       return { "": ms, [longestTask]: await tasks.longest() };
     },
   };
+}
+
+/** Writes a log of Holdfast, and waits for its snapshot. */
+export async function prepareRecovery(events: number): Promise<void> {
+  const log = await holdfast.open("recoveries", "default");
+  await fill(log, "log", events, "with a snapshot", () => undefined);
+  await log.snapshot?.("log", true);
+  await log.close();
+}
+
+/** Recovers that log. */
+export async function recoverOnly(times: number): Promise<void> {
+  const log = await holdfast.open("recoveries", "default");
+  for (let i = 0; i < times; i++) await log.recover("log");
+  await log.close();
 }
 
 /** Tasks of the main thread of more than 50 ms, as the browser reports them (Long Tasks API). */
