@@ -164,7 +164,7 @@ export class Recorder {
     }, frame);
   }
 
-  /** Enters a program that is over no more. */
+  /** Says that the program is over: it is not entered any more. */
   stop(): void {
     clearTimeout(this.#entering);
   }
