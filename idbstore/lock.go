@@ -7,8 +7,8 @@ import (
 )
 
 // Lock implements [core.Locker] with the browser's Web Locks. A page that is
-// frozen gives its locks up, and has lost them if somebody else has taken them
-// until it thaws; a worker does not notice that its page is frozen. Where there
+// left or frozen gives its locks up, and has lost them if somebody else has taken
+// them until it is back; a worker does not notice. Where there
 // are no Web Locks, which only secure contexts have, it is a [core.Lease]. The
 // name is subject to [core.CheckName].
 func (s *Store) Lock(ctx context.Context, name string) (core.Lock, error) {

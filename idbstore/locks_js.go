@@ -43,8 +43,8 @@ func (e *jsEngine) lockManager() (safejs.Value, error) {
 	return navigator.Get("locks")
 }
 
-// lifecycle follows whether the page is frozen (W3C, Page Lifecycle). Nothing
-// runs in a frozen page, but what it holds stays held.
+// lifecycle follows whether the page is frozen (W3C, Page Lifecycle), or about
+// to be. Nothing runs in a frozen page, but what it holds stays held.
 type lifecycle struct {
 	frozen  bool
 	changed chan struct{} // closed with the next change; nil while nobody waits

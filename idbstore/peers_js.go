@@ -39,9 +39,14 @@ func (e *jsEngine) listen(received func([]byte), missed, hidden func()) (peers, 
 	err = p.page.make(map[string]func(safejs.Value){
 		"pageshow": func(event safejs.Value) {
 			if persisted, err := event.Get("persisted"); err == nil && persisted.Equal(jsTrue) {
+				e.page.set(false)
 				missed()
 			}
 		},
+		// A page that is left is frozen next, or ends (HTML, section 7.4.6). The
+		// browser may grant it meanwhile what it asks for now; and a lock that it
+		// holds in the back/forward cache costs it its place there.
+		"pagehide": func(safejs.Value) { e.page.set(true) },
 		// A page that is closed or left is hidden first (HTML, "unload a document").
 		"visibilitychange": func(safejs.Value) {
 			if p.hidden = e.isHidden(); p.hidden {

@@ -194,6 +194,19 @@ test("a page that comes back from the back/forward cache catches up and appends"
   // Chromium keeps no page that came with `no-store`.
   server.answer("/", { headers: { "cache-control": "no-cache" } });
   await page.reload();
+  await page.evaluate(() => {
+    const request = navigator.locks.request.bind(navigator.locks) as (...args: unknown[]) => Promise<never>;
+    let isLeft = false;
+    navigator.locks.request = (...args: unknown[]): Promise<never> => {
+      if (isLeft) Object.assign(globalThis, { asked: true });
+      return request(...args);
+    };
+    addEventListener("pagehide", () => {
+      isLeft = true;
+      for (const end = performance.now() + 150; performance.now() < end; ); // until the store's timer is due
+    });
+    for (const event of ["resume", "pageshow"]) addEventListener(event, () => (isLeft = false), true);
+  });
   const left = await attach(page, "chat");
   await subscribe(left);
   await receive(left, "a");
@@ -208,8 +221,10 @@ test("a page that comes back from the back/forward cache catches up and appends"
   expect(await append(await attach(silent, "chat"), "a", 0)).toEqual({ sequence: 1 });
 
   await page.goBack({ waitUntil: "commit" }); // such a page is not loaded
-  const back = await page.evaluateHandle(() => globalThis as unknown as { persisted?: boolean; chat: Awaited<ReturnType<Tab["jsonValue"]>> });
+  const back = await page.evaluateHandle(() => globalThis as unknown as { persisted?: boolean; asked?: boolean; chat: Awaited<ReturnType<Tab["jsonValue"]>> });
   await expect.poll(() => back.evaluate(({ persisted }) => persisted)).toBe(true);
+  // A lock could be granted to it when it can no longer let go, and then it would not be kept.
+  expect(await back.evaluate(({ asked }) => asked), "it asked for a lock when it had been left").toBeUndefined();
   const a: Tab = await back.evaluateHandle(({ chat }) => chat);
   await expect.poll(() => expectedSeq(a)).toBe(2);
   expect(await append(a, "a", 1)).toEqual({ sequence: 2 });
