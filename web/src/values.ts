@@ -19,6 +19,8 @@ const keptBytes = 2 ** 16;
  */
 export function encodeValue(operation: string, what: string, value: unknown): Uint8Array | undefined {
   if (value === undefined) return undefined;
+  const short = typeof value === "string" ? encodedShort(value) : undefined;
+  if (short !== undefined) return short;
   let bytes: Uint8Array;
   try {
     encoder ??= new Encoder({ maxDepth: maxDepth + 1, ignoreUndefined: true });
@@ -31,6 +33,37 @@ export function encodeValue(operation: string, what: string, value: unknown): Ui
   if (bytes.byteLength > maxPayloadBytes) throw refuseSize(operation, what);
   return bytes;
 }
+
+/** A text of ASCII that is not too long, as most are: a loop is through before the encoder has begun. */
+function encodedShort(text: string): Uint8Array | undefined {
+  const { length } = text;
+  if (length > mostShort) return undefined;
+  const start = used + (length < 0x20 ? 1 : 2);
+  if (start + length > shared.length) {
+    [shared, used] = [new Uint8Array(sharedBytes), 0];
+    return encodedShort(text);
+  }
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0x7f) return undefined;
+    shared[start + i] = unit;
+  }
+  // msgpack's fixstr, and str 8
+  if (length < 0x20) shared[used] = 0xa0 | length;
+  else {
+    shared[used] = 0xd9;
+    shared[used + 1] = length;
+  }
+  return shared.subarray(used, (used = start + length));
+}
+
+/** What msgpack's str 8 holds. */
+const mostShort = 0xff;
+
+/** An array of its own for each would cost more than to fill it. */
+const sharedBytes = 2 ** 13;
+let shared = new Uint8Array(0);
+let used = 0;
 
 /** An array of values that are encoded already. */
 export function encodedArray(items: readonly Uint8Array[]): Uint8Array {

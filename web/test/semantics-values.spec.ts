@@ -21,6 +21,8 @@ onEachStore(() => {
         ["astral string", "😀\u{10ffff}\u{10000}"],
         ["string with NUL", "\0a\0"],
         ["string of 31, 32, 255, 256 and 65,536 bytes", [31, 32, 255, 256, 65_536].map((n) => "x".repeat(n))],
+        ...[1, 31, 32, 255, 256].flatMap((n) => ["x".repeat(n), `${"x".repeat(n - 1)}é`].map((text) => [`a string of ${n}, ${text.at(-1)}`, text] as const)),
+        ...Array.from({ length: 50 }, (_, i) => [`string ${i}`, String.fromCharCode(0x20 + i).repeat(200 + i)] as const),
         ["long texts that begin with U+FEFF", ["\ufeff".repeat(100), `\ufeff${"x".repeat(300)}`, { [`\ufeff${"k".repeat(300)}`]: "" }]],
         ["1 MiB string", "0123456789abcdef".repeat(65_536)],
         ["empty bytes", new Uint8Array()],
