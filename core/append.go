@@ -38,16 +38,19 @@ type entry struct {
 	err      error
 }
 
-// newEntry gives e an id and encodes it. The entry's event is what a replay
+func newEntry(event Event) (*entry, error) {
+	e := new(entry)
+	return e, e.begin(event)
+}
+
+// begin gives event an id and encodes it. The entry's event is what a replay
 // would read. It also shares no memory with the caller, who may reuse body and
 // output.
-func newEntry(e Event) (*entry, error) {
-	e.ID = newEventID()
-	payload, stored, err := encodeEvent(e)
-	if err != nil {
-		return nil, err
-	}
-	return &entry{event: stored, payload: payload, done: make(chan struct{})}, nil
+func (e *entry) begin(event Event) (err error) {
+	event.ID = newEventID()
+	e.payload, e.event, err = encodeEvent(event)
+	e.done = make(chan struct{})
+	return err
 }
 
 func (e *entry) isDone() bool {
@@ -69,6 +72,7 @@ type queue struct {
 func (q *queue) add(entries []*entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.entries = slices.Grow(q.entries, len(entries))
 	for _, e := range entries {
 		if e != nil {
 			q.entries = append(q.entries, e)
@@ -127,13 +131,16 @@ type Recorded struct {
 func (c *Conversation) RecordAll(ctx context.Context, events []Event) []Recorded {
 	recorded := make([]Recorded, len(events))
 	entries := make([]*entry, len(events))
+	room := make([]entry, len(events))
 	for i, event := range events {
 		err := ctx.Err()
 		if err == nil {
-			entries[i], err = newEntry(event)
+			err = room[i].begin(event)
 		}
 		if err != nil {
 			recorded[i].Err = c.fail(recordOp(event.Kind), err)
+		} else {
+			entries[i] = &room[i]
 		}
 	}
 	c.queue.add(entries)

@@ -2,7 +2,6 @@ package core
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -132,12 +131,9 @@ func encodeEvent(e Event) (payload []byte, stored Event, err error) {
 
 	w := writers.Get().(*eventWriter)
 	w.out = make([]byte, 0, size)
-	stored, err = w.write(count, e)
+	stored = w.write(count, e)
 	payload, w.out = w.out, nil
 	writers.Put(w)
-	if err != nil {
-		return nil, Event{}, &Error{Code: ErrInvalidArgument, Op: op, Err: err}
-	}
 	if len(payload) > MaxPayloadBytes {
 		return nil, Event{}, errEventTooLarge(op, len(payload))
 	}
@@ -176,34 +172,30 @@ func (w *eventWriter) WriteByte(c byte) error {
 
 // write returns the event that it has written: the fields that are stored. Body
 // and Output are parts of out, which has to have room for all of it.
-func (w *eventWriter) write(count int, e Event) (stored Event, err error) {
+func (w *eventWriter) write(count int, e Event) (stored Event) {
 	stored = Event{Kind: e.Kind, ID: e.ID, MessageID: e.MessageID}
-	err = cmp.Or(
-		w.enc.EncodeArrayLen(count),
-		w.enc.EncodeUint(uint64(e.Kind)),
-		w.enc.EncodeBytesLen(len(e.ID)),
-	)
-	w.out = append(w.out, e.ID[:]...) // passing it to the encoder would move e to the heap
-	err = cmp.Or(err, w.enc.EncodeString(e.MessageID))
+	w.array(count)
+	w.uint(uint64(e.Kind))
+	w.bytes(e.ID[:])
+	w.text(e.MessageID)
 	switch e.Kind {
 	case KindMessageReceived:
 		stored.ReceivedAt = e.ReceivedAt
-		err = cmp.Or(err, w.enc.EncodeUint(e.ReceivedAt))
+		w.uint(e.ReceivedAt)
 		if e.optional() {
 			stored.Body = w.bytes(e.Body)
 		}
 	case KindProcessingStarted:
 		if e.optional() {
 			stored.Runner = e.Runner
-			err = cmp.Or(err, w.enc.EncodeBytesLen(len(e.Runner)))
-			w.out = append(w.out, e.Runner[:]...)
+			w.bytes(e.Runner[:])
 		}
 	case KindStepCompleted:
 		stored.Step, stored.Name = e.Step, e.Name
-		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)))
+		w.uint(uint64(e.Step))
 		stored.Output = w.bytes(e.Output)
 		if e.optional() {
-			err = cmp.Or(err, w.enc.EncodeString(e.Name))
+			w.text(e.Name)
 		}
 	case KindProcessingFinished:
 		if e.optional() {
@@ -211,28 +203,61 @@ func (w *eventWriter) write(count int, e Event) (stored Event, err error) {
 		}
 	case KindErrorOccurred:
 		stored.Error = e.Error
-		err = cmp.Or(err, w.enc.EncodeString(e.Error))
+		w.text(e.Error)
 	case KindStepStarted:
 		stored.Step, stored.Name = e.Step, e.Name
-		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.enc.EncodeString(e.Name))
+		w.uint(uint64(e.Step))
+		w.text(e.Name)
 	case KindStepStreamed:
 		stored.Step, stored.Name, stored.Offset = e.Step, e.Name, e.Offset
-		err = cmp.Or(err, w.enc.EncodeUint(uint64(e.Step)), w.enc.EncodeString(e.Name), w.enc.EncodeUint(e.Offset))
+		w.uint(uint64(e.Step))
+		w.text(e.Name)
+		w.uint(e.Offset)
 		stored.Output = w.bytes(e.Output)
 	}
-	return stored, err
+	return stored
 }
 
-// What follows writes one element. It cannot fail, because the writer cannot.
+// What follows writes one element. Where its head has one byte, or two for bytes,
+// that is written here: the calls of the encoder would cost more than all the
+// rest. It cannot fail, because the writer cannot.
 
-func (w *eventWriter) array(n int)   { _ = w.enc.EncodeArrayLen(n) }
-func (w *eventWriter) uint(n uint64) { _ = w.enc.EncodeUint(n) }
-func (w *eventWriter) text(s string) { _ = w.enc.EncodeString(s) }
+func (w *eventWriter) array(n int) {
+	if n > int(msgpcode.FixedArrayMask) {
+		_ = w.enc.EncodeArrayLen(n)
+		return
+	}
+	w.out = append(w.out, msgpcode.FixedArrayLow|byte(n))
+}
+
+func (w *eventWriter) uint(n uint64) {
+	if n > uint64(msgpcode.PosFixedNumHigh) {
+		_ = w.enc.EncodeUint(n)
+		return
+	}
+	w.out = append(w.out, byte(n))
+}
+
+func (w *eventWriter) text(s string) {
+	if len(s) > int(msgpcode.FixedStrMask) {
+		_ = w.enc.EncodeString(s)
+		return
+	}
+	w.out = append(append(w.out, msgpcode.FixedStrLow|byte(len(s))), s...)
+}
+
+func (w *eventWriter) bytesLen(n int) {
+	if n > math.MaxUint8 {
+		_ = w.enc.EncodeBytesLen(n)
+		return
+	}
+	w.out = append(w.out, msgpcode.Bin8, byte(n))
+}
 
 // bytes writes b, not through the encoder, which would move it to the heap. It
 // returns the part of out that it is now.
 func (w *eventWriter) bytes(b []byte) []byte {
-	_ = w.enc.EncodeBytesLen(len(b))
+	w.bytesLen(len(b))
 	start := len(w.out)
 	w.out = append(w.out, b...)
 	end := len(w.out)

@@ -145,7 +145,7 @@ func (w *eventWriter) message(m *Message) {
 		_ = w.bytes(m.Runner[:])
 	}
 	_ = w.bytes(m.Result)
-	_ = w.enc.EncodeBytesLen(len(m.Starts) * len(EventID{}))
+	w.bytesLen(len(m.Starts) * len(EventID{}))
 	for _, start := range m.Starts {
 		w.out = append(w.out, start[:]...)
 	}

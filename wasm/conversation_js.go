@@ -162,7 +162,7 @@ func (b *bridge) record(safejs.Value, []safejs.Value) any {
 	return nil
 }
 
-// recordAll appends events that are posted one behind the other, and returns what became of them
+// recordAll appends so many events, posted one behind the other, and returns what became of them
 // as runs: in turn, how many, and the sequence of the first or what is wrong with
 // all of them.
 func (b *bridge) recordAll(ctx context.Context, args arguments) (any, error) {
@@ -174,11 +174,9 @@ func (b *bridge) recordAll(ctx context.Context, args arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var events []core.Event
-	for len(data) > 0 {
-		var event core.Event
-		event, data = nextPosted(data)
-		events = append(events, event)
+	events := make([]core.Event, args.number(2))
+	for i := range events {
+		events[i], data = nextPosted(data)
 	}
 	var runs []any
 	recorded := h.RecordAll(ctx, events)

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -98,7 +100,7 @@ func (e *encoder) steps(steps []core.Step, news *news) {
 		}
 	}
 	e.keep(inner.err)
-	e.keep(e.to.EncodeBytesLen(inner.b.Len())) // EncodeBytes would make nil of none
+	e.bytesLen(inner.b.Len())
 	e.b.Write(inner.b.Bytes())
 }
 
@@ -193,12 +195,63 @@ func (e *encoder) keep(err error) {
 	}
 }
 
-func (e *encoder) array(n int)    { e.keep(e.to.EncodeArrayLen(n)) }
-func (e *encoder) number(n int64) { e.keep(e.to.EncodeInt(n)) }
-func (e *encoder) text(s string)  { e.keep(e.to.EncodeString(s)) }
-func (e *encoder) bytes(b []byte) { e.keep(e.to.EncodeBytes(b)) } // nil as nil
-func (e *encoder) flag(on bool)   { e.keep(e.to.EncodeBool(on)) }
-func (e *encoder) none()          { e.keep(e.to.EncodeNil()) }
+// What follows writes one element. Where its head has one byte, or two for bytes,
+// that is written here: the calls of msgpack's encoder would cost more than all
+// the rest.
+
+func (e *encoder) array(n int) {
+	if n > int(msgpcode.FixedArrayMask) {
+		e.keep(e.to.EncodeArrayLen(n))
+		return
+	}
+	e.b.WriteByte(msgpcode.FixedArrayLow | byte(n))
+}
+
+func (e *encoder) number(n int64) {
+	if n < 0 || n > int64(msgpcode.PosFixedNumHigh) {
+		e.keep(e.to.EncodeInt(n))
+		return
+	}
+	e.b.WriteByte(byte(n))
+}
+
+func (e *encoder) text(s string) {
+	if len(s) > int(msgpcode.FixedStrMask) {
+		e.keep(e.to.EncodeString(s))
+		return
+	}
+	e.b.WriteByte(msgpcode.FixedStrLow | byte(len(s)))
+	e.b.WriteString(s)
+}
+
+// bytes writes nil as nil.
+func (e *encoder) bytes(b []byte) {
+	if b == nil {
+		e.none()
+		return
+	}
+	e.bytesLen(len(b))
+	e.b.Write(b)
+}
+
+func (e *encoder) bytesLen(n int) {
+	if n > math.MaxUint8 {
+		e.keep(e.to.EncodeBytesLen(n))
+		return
+	}
+	e.b.WriteByte(msgpcode.Bin8)
+	e.b.WriteByte(byte(n))
+}
+
+func (e *encoder) flag(on bool) {
+	if on {
+		e.b.WriteByte(msgpcode.True)
+	} else {
+		e.b.WriteByte(msgpcode.False)
+	}
+}
+
+func (e *encoder) none() { e.b.WriteByte(msgpcode.Nil) }
 
 // bytesIf writes false in place of bytes that are not new.
 func (e *encoder) bytesIf(new bool, b []byte) {

@@ -32,7 +32,7 @@ export class Batch {
       if (first !== undefined && second === undefined && instance.record(handle, first)) return;
       const events = this.#encoded();
       instance
-        .call<readonly (number | Failure)[]>((bridge, call) => bridge.recordAll(handle, events, call))
+        .call<readonly (number | Failure)[]>((bridge, call) => bridge.recordAll(handle, events, this.#drafts.length, call))
         .then(
           (runs) => this.#settle(runs),
           (error: unknown) => this.#drafts.forEach(({ reject }) => reject(error)),

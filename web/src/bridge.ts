@@ -67,7 +67,7 @@ export interface Bridge {
    * Records events, which {@link writeDraft} has written one behind the other. The value has what became of them as runs: in turn, how
    * many, and the sequence of the first or what is wrong with them.
    */
-  recordAll(handle: number, events: Uint8Array, call: Call<readonly (number | Failure)[]>): void;
+  recordAll(handle: number, events: Uint8Array, count: number, call: Call<readonly (number | Failure)[]>): void;
   /** The value tells whether something was appended, as with the next three. */
   send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, call: Call<boolean>): void;
   cancel(handle: number, id: string, call: Call<boolean>): void;
