@@ -36,8 +36,11 @@ export const held = { events: 50_000, appends: 100_000 } as const;
 export const counted = 200;
 /** Appends whose time is taken apart. */
 export const profiled: number = rounds(2000);
-/** Recoveries from a snapshot whose time is. */
+/** Bursts whose time is, of so many calls, recoveries from a snapshot, and starts. */
+export const bursts: number = rounds(10);
+export const burstCalls = 10_000;
 export const recovered: number = rounds(10);
+export const started: number = rounds(50);
 
 const slow = "its log takes too long to fill";
 

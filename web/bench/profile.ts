@@ -1,7 +1,7 @@
 // Where the time goes, by the browser's own profiler: what is left to be won, and what only the browser could win.
 import type { BrowserContext, CDPSession, Page } from "@playwright/test";
 import { onFreshPage, openBench } from "./pages.js";
-import { held, profiled, recovered } from "./plan.js";
+import { burstCalls, bursts, held, profiled, recovered, started } from "./plan.js";
 import { floorName, row, type Row } from "./results.js";
 
 const intervalMicroseconds = 50;
@@ -18,16 +18,20 @@ const parts = {
   "functions of the browser, most of IndexedDB": () => true,
 } as const satisfies Record<string, (frame: Profile["nodes"][number]["callFrame"]) => boolean>;
 
-/** Of an awaited append, the floor's and Holdfast's, and of recovering from a snapshot. */
+/** Of an awaited append, the floor's and Holdfast's, and of a burst, a recovery from a snapshot and a start. */
 export async function profiles(context: BrowserContext): Promise<Row[]> {
   const rows: Row[] = [];
   for (const name of [floorName, "Holdfast"]) {
     rows.push(await profile(context, `an awaited append goes, ${name}`, profiled, (page) => page.evaluate(([peer, appends]) => bench.appendOnly(peer, appends), [name, profiled] as const)));
   }
   const { events } = held;
-  const title = `recovering ${events.toLocaleString("en-US")} events from a snapshot goes, Holdfast`;
-  const prepare = (page: Page): Promise<void> => page.evaluate((count) => bench.prepareRecovery(count), events);
-  rows.push(await profile(context, title, recovered, (page) => page.evaluate((times) => bench.recoverOnly(times), recovered), prepare));
+  const count = (n: number): string => n.toLocaleString("en-US");
+  const prepare = (page: Page): Promise<void> => page.evaluate((length) => bench.prepareRecovery(length), events);
+  rows.push(
+    await profile(context, `a burst of ${count(burstCalls)} calls goes, Holdfast`, bursts, (page) => page.evaluate(([times, calls]) => bench.burstOnly(times, calls), [bursts, burstCalls] as const)),
+    await profile(context, `recovering ${count(events)} events from a snapshot goes, Holdfast`, recovered, (page) => page.evaluate((times) => bench.recoverOnly(times), recovered), prepare),
+    await profile(context, "an instance's start goes, Holdfast", started, async (page) => void (await page.evaluate((times) => bench.instanceStarts(times, "/dist/holdfast.wasm", []), started))),
+  );
   return rows;
 }
 

@@ -2,7 +2,7 @@
 import { peers } from "../peers/all.js";
 import type { Durability, Peer } from "../peers/peer.js";
 import { agentMessage } from "../workloads/agent.js";
-import { appendOnly, atSequence, batch, burst, oneByOne } from "../workloads/append.js";
+import { appendOnly, atSequence, batch, burst, burstOnly, oneByOne } from "../workloads/append.js";
 import { crossings } from "../workloads/crossings.js";
 import { instanceStarts } from "../workloads/instance.js";
 import { memory } from "../workloads/memory.js";
@@ -22,6 +22,7 @@ export const bench = {
     return hold(make(...task.given), peers.filter(({ name }) => names.includes(name)).flatMap((peer) => contestants(peer, each)), durability);
   },
   appendOnly,
+  burstOnly,
   crossings,
   instanceStarts,
   memory,

@@ -1,6 +1,7 @@
 // Appends to one log: one by one, many at once, and far behind its beginning.
 import type { Contest } from "../page/contest.js";
 import { peers } from "../peers/all.js";
+import { holdfast } from "../peers/holdfast.js";
 import { eventAt } from "../peers/peer.js";
 import { fill, timed } from "./log.js";
 
@@ -44,6 +45,17 @@ export function burst(rounds: number, calls: number): Contest {
       return { "": await timed(() => Promise.all(events.map((event, i) => log.append(`burst ${round}`, i, event)))) };
     },
   };
+}
+
+/** Bursts, each to a log of its own, with the default durability. */
+export async function burstOnly(times: number, calls: number): Promise<void> {
+  const log = await holdfast.open("bursts", "default");
+  const first = eventAt(0);
+  for (let i = 0; i < times; i++) {
+    const stream = crypto.randomUUID();
+    await Promise.all(Array.from({ length: calls }, (_, place) => log.append(stream, place, { ...first, message: `message-${place >> 3}`, step: place & 7 })));
+  }
+  await log.close();
 }
 
 /** The same events given at once, for libraries that have a way for that. */
