@@ -209,11 +209,12 @@ test("a page that comes back from the back/forward cache catches up and appends"
   });
   const left = await attach(page, "chat");
   await subscribe(left);
-  await receive(left, "a");
-  await left.evaluate((chat) => {
+  await left.evaluate(async (chat) => {
     addEventListener("pageshow", ({ persisted }) => Object.assign(globalThis, { chat, persisted }));
+    await chat.conversation.receiveMessage({ id: "a", receivedAt: 1 });
+    location.assign("/plain"); // before the store's timer is due
   });
-  await page.goto(`${server.origin}/plain`);
+  await page.waitForURL("**/plain");
 
   // Nor does it keep a page which gets a message meanwhile: this tab says nothing.
   const silent = await openPage(page, server);
