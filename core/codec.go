@@ -401,8 +401,8 @@ func (r *eventReader) peek() byte {
 	return r.in[len(r.in)-left]
 }
 
-// skip passes over a type byte that is all there is of its element. Most are,
-// and the decoder takes several calls for one.
+// skip passes over a type byte. The decoder, which takes several calls for one, is
+// left aside where an element's head has no more than that, or a byte besides.
 func (r *eventReader) skip() { _, _ = r.src.ReadByte() }
 
 // arrayLen reads the head of an array. One of 16 elements and more has a longer
@@ -461,20 +461,25 @@ func (r *eventReader) bytes(what string, str bool) []byte {
 	if str {
 		type8, type16, type32, least8 = msgpcode.Str8, msgpcode.Str16, msgpcode.Str32, 1<<5
 	}
-	least := 0
+	n, least := 0, 0
+	var err error
 	switch code := r.peek(); {
 	case str && msgpcode.IsFixedString(code):
+		r.skip()
+		n = int(code & msgpcode.FixedStrMask)
 	case code == type8:
-		least = least8
-	case code == type16:
-		least = 1 << 8
-	case code == type32:
-		least = 1 << 16
+		r.skip()
+		length, end := r.src.ReadByte()
+		n, least, err = int(length), least8, end
+	case code == type16, code == type32:
+		if least = 1 << 8; code == type32 {
+			least = 1 << 16
+		}
+		n, err = r.dec.DecodeBytesLen()
 	default:
 		r.refuse(what, " is of another type")
 		return nil
 	}
-	n, err := r.dec.DecodeBytesLen()
 	if err != nil || n < 0 || n > r.src.Len() {
 		r.refuse(what, " is cut short")
 		return nil
