@@ -38,3 +38,15 @@ func SealSnapshot(stream string, content []byte) []byte {
 
 // StoredEvent returns what [EncodeEvent] keeps of an event, and where.
 func StoredEvent(e Event) (payload []byte, stored Event, err error) { return encodeEvent(e) }
+
+// Unpacked returns a copy of s in which nothing is as a snapshot has it.
+func Unpacked(s *State) *State {
+	c := s.Clone()
+	for _, m := range c.messages {
+		m.Steps, m.packed = m.steps(), nil
+	}
+	return c
+}
+
+// EncodeSteps is encodeSteps.
+func EncodeSteps(steps []Step) []byte { return encodeSteps(steps) }

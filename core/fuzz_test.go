@@ -79,5 +79,8 @@ func FuzzDecodeSnapshot(f *testing.F) {
 		if again := core.EncodeSnapshot("chat", sequence, last, state); !bytes.Equal(again, b) {
 			t.Errorf("two forms of one snapshot:\n%x\n%x", b, again)
 		}
+		if again := core.EncodeSnapshot("chat", sequence, last, core.Unpacked(state)); !bytes.Equal(again, b) {
+			t.Errorf("two forms of one snapshot, unpacked:\n%x\n%x", b, again)
+		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"math"
 	"slices"
 	"time"
@@ -22,13 +23,14 @@ import (
 //
 //	[id, flags, received at, body, error, runner, result, starts, steps, open steps]
 //
-// where the starts are one bin of all their ids, a step is [index, name, output],
-// and an open step [index, name, flags, output].
+// where the starts are one bin of all their ids, the steps one bin in which index,
+// name and output of each follow one another, and an open step is
+// [index, name, flags, output].
 //
 // snapshotVersion is to be raised with any change of this, and with any change
 // of what State.Apply makes of events. Snapshots of another version are left
 // aside, and the log is replayed.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // The flags of a message. A body and a result may be absent or empty.
 const (
@@ -117,10 +119,13 @@ func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []by
 
 // snapshotSize returns how many bytes m takes at most, and what it costs to
 // decode.
-func (m *Message) snapshotSize() (size, cost int) {
+func (m *kept) snapshotSize() (size, cost int) {
 	texts := len(m.ID) + len(m.Error) + len(m.Starts)*len(EventID{})
 	cost = messageCost + stepCost*len(m.Steps) + openCost*len(m.Open)
 	size = 64 + len(m.Body) + len(m.Result)
+	if m.packed != nil {
+		size, cost = size+len(m.packed.bytes), cost+m.packed.cost
+	}
 	for _, step := range m.Steps {
 		texts += len(step.Name)
 		size += 16 + len(step.Output)
@@ -132,7 +137,7 @@ func (m *Message) snapshotSize() (size, cost int) {
 	return size + texts, cost + 2*texts
 }
 
-func (w *eventWriter) message(m *Message) {
+func (w *eventWriter) message(m *kept) {
 	w.array(10)
 	w.text(m.ID)
 	w.flags(m.Received, m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled, m.Body != nil, m.Result != nil)
@@ -149,12 +154,10 @@ func (w *eventWriter) message(m *Message) {
 	for _, start := range m.Starts {
 		w.out = append(w.out, start[:]...)
 	}
-	w.array(len(m.Steps))
-	for _, step := range m.Steps {
-		w.array(3)
-		w.uint(uint64(step.Index))
-		w.text(step.Name)
-		_ = w.bytes(step.Output)
+	if m.packed != nil {
+		_ = w.bytes(m.packed.bytes)
+	} else {
+		_ = w.bytes(encodeSteps(m.Steps))
 	}
 	w.array(len(m.Open))
 	for _, step := range m.Open {
@@ -164,6 +167,44 @@ func (w *eventWriter) message(m *Message) {
 		w.flags(step.Started, step.Uncertain, step.Output != nil)
 		_ = w.bytes(step.Output)
 	}
+}
+
+// encodeSteps returns index, name and output of each step, one behind the other.
+func encodeSteps(steps []Step) []byte {
+	size := 0
+	for i := range steps {
+		size += 16 + len(steps[i].Name) + len(steps[i].Output)
+	}
+	w := writers.Get().(*eventWriter)
+	w.out = make([]byte, 0, size)
+	for i := range steps {
+		w.uint(uint64(steps[i].Index))
+		w.text(steps[i].Name)
+		_ = w.bytes(steps[i].Output)
+	}
+	b := w.out
+	w.out = nil
+	writers.Put(w)
+	return b
+}
+
+// decodeSteps is the inverse of encodeSteps.
+func decodeSteps(b []byte, count int) []Step {
+	r := readers.Get().(*eventReader)
+	r.in = b
+	r.src.Reset(b)
+	steps := make([]Step, count)
+	for i := range steps {
+		steps[i] = Step{
+			Index:  uint32(r.uint("the step index", math.MaxUint32)),
+			Name:   r.text("the step's name"),
+			Output: r.bytes("the output", false),
+		}
+	}
+	r.in, r.defect = nil, ""
+	r.src.Reset(nil)
+	readers.Put(r)
+	return steps
 }
 
 func (w *eventWriter) flags(all ...bool) {
@@ -273,8 +314,8 @@ func (r *snapshotReader) state() *State {
 	if !r.spend(count * messageCost) {
 		return s
 	}
-	s.messages = make(map[string]*Message, count)
-	s.order = make([]*Message, 0, count)
+	s.messages = make(map[string]*kept, count)
+	s.order = make([]*kept, 0, count)
 	previous := "" // of those that were not received
 	for range count {
 		m := r.message()
@@ -296,10 +337,10 @@ func (r *snapshotReader) state() *State {
 	return s
 }
 
-func (r *snapshotReader) message() *Message {
+func (r *snapshotReader) message() *kept {
 	r.pause()
 	r.head("a message", 10)
-	m := &Message{ID: r.name("a message id"), Position: -1}
+	m := &kept{Message: Message{ID: r.name("a message id"), Position: -1}}
 	flags := r.uint("the flags", messageFlags)
 	on := func(flag uint64) bool { return flags&flag != 0 }
 	m.Received, m.InProgress, m.Finished = on(flagReceived), on(flagInProgress), on(flagFinished)
@@ -314,7 +355,7 @@ func (r *snapshotReader) message() *Message {
 	}
 	m.Result = r.optional("the result", on(flagResult))
 	m.Starts = r.starts()
-	m.Steps = r.steps()
+	m.packed = r.steps()
 	m.Open = r.open()
 	return m
 }
@@ -374,27 +415,39 @@ func (r *snapshotReader) starts() []EventID {
 	return starts
 }
 
-func (r *snapshotReader) steps() []Step {
-	count := r.arrayLen("the steps")
-	if count == 0 || !r.spend(count*stepCost) {
+// steps walks through the steps, and leaves them as they are.
+func (r *snapshotReader) steps() *packedSteps {
+	b := r.bytes("the steps", false)
+	if len(b) == 0 {
 		return nil
 	}
-	steps := make([]Step, count)
-	for i := range steps {
+	p := &packedSteps{bytes: b}
+	behind := r.src.Len()
+	if _, err := r.src.Seek(-int64(len(b)), io.SeekCurrent); err != nil {
+		r.refuse("the steps", " are cut short")
+	}
+	next := uint64(0)
+	for r.defect == "" && r.src.Len() > behind {
 		r.pause()
-		step := &steps[i]
-		r.head("a step", 3)
-		step.Index = uint32(r.uint("the step index", math.MaxUint32))
-		step.Name = r.text("the step's name")
-		if CheckPrefix("decode snapshot", step.Name) != nil { // it may be empty
+		index := r.uint("the step index", math.MaxUint32)
+		name := r.bytes("the step's name", true)
+		if len(name) > 0 && CheckName("decode snapshot", string(name)) != nil {
 			r.refuse("the step's name", " is none")
 		}
-		step.Output = r.bytes("the output", false)
-		if i > 0 && step.Index <= steps[i-1].Index {
+		r.bytes("the output", false)
+		if index < next {
 			r.refuse("a step", " stands in the wrong place")
 		}
+		next = index + 1
+		p.count++
+		cost := stepCost + 2*len(name)
+		p.cost += cost
+		r.spend(cost)
 	}
-	return steps
+	if r.src.Len() != behind {
+		r.refuse("the steps", " end within a step")
+	}
+	return p
 }
 
 func (r *snapshotReader) open() []OpenStep {

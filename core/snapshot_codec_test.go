@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -15,7 +16,7 @@ import (
 )
 
 // goldenStates are the states, of the conversation "chat" at sequence 300, whose
-// snapshots testdata/snapshots_v1.golden pins.
+// snapshots testdata/snapshots_v2.golden pins.
 var goldenStates = map[string][]core.Event{
 	"nothing":  nil,
 	"received": {received("msg-1", 1_700_000_000_000, "hi")},
@@ -46,7 +47,7 @@ var goldenStates = map[string][]core.Event{
 }
 
 func TestSnapshotGolden(t *testing.T) {
-	file, err := os.ReadFile("testdata/snapshots_v1.golden")
+	file, err := os.ReadFile("testdata/snapshots_v2.golden")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +125,8 @@ func TestSnapshotDamage(t *testing.T) {
 }
 
 const (
-	snapshotHead = "9401cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff" // [1, 300, id,
-	emptyMessage = "9a" + "a16d" + "00" + "00" + "c400" + "a0" + "c400" + "c400" + "c400" + "90" + "90"
+	snapshotHead = "9402cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff" // [1, 300, id,
+	emptyMessage = "9a" + "a16d" + "00" + "00" + "c400" + "a0" + "c400" + "c400" + "c400" + "c400" + "90"
 )
 
 // hostileSnapshots have a right checksum, and no release writes them.
@@ -135,12 +136,12 @@ var hostileSnapshots = []struct {
 }{
 	{"nothing", "", core.ErrCorrupt},
 	{"no array", "c0", core.ErrCorrupt},
-	{"newer version", "9402c0c0c0", core.ErrUnsupportedVersion},
-	{"version 0", "9400c0c0c0", core.ErrUnsupportedVersion},
-	{"a field more", "9501cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff9000", core.ErrCorrupt},
-	{"sequence 0", "940100c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
-	{"sequence past 2^53-1", "9401cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
-	{"short id", "9401cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe90", core.ErrCorrupt},
+	{"newer version", "9403c0c0c0", core.ErrUnsupportedVersion},
+	{"an older version", "9401c0c0c0", core.ErrUnsupportedVersion},
+	{"a field more", "9502cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff9000", core.ErrCorrupt},
+	{"sequence 0", "940200c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
+	{"sequence past 2^53-1", "9402cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
+	{"short id", "9402cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe90", core.ErrCorrupt},
 	{"messages beyond the bytes", snapshotHead + "ddffffffff", core.ErrCorrupt},
 	{"more messages than memory", snapshotHead + "dc4000" + strings.Repeat("90", 1<<14), core.ErrCorrupt},
 	{"trailing bytes", snapshotHead + "9000", core.ErrCorrupt},
@@ -153,17 +154,29 @@ var hostileSnapshots = []struct {
 	{"an absent body with bytes", snapshotHead + "91" + strings.Replace(emptyMessage, "0000c400", "0000c40100", 1), core.ErrCorrupt},
 	{"a runner of zeros", snapshotHead + "91" + strings.Replace(emptyMessage, "a0c400", "a0c410"+strings.Repeat("00", 16), 1), core.ErrCorrupt},
 	{"a short runner", snapshotHead + "91" + strings.Replace(emptyMessage, "a0c400", "a0c40101", 1), core.ErrCorrupt},
-	{"half a start", snapshotHead + "91" + strings.Replace(emptyMessage, "c4009090", "c40800000000000000009090", 1), core.ErrCorrupt},
-	{"too many starts", snapshotHead + "91" + strings.Replace(emptyMessage, "c4009090", "c53e90"+strings.Repeat("00", 16*1001)+"9090", 1), core.ErrCorrupt},
-	{"steps beyond the bytes", snapshotHead + "91" + strings.Replace(emptyMessage, "9090", "ddffffffff", 1), core.ErrCorrupt},
-	{"more steps than memory", snapshotHead + "91" + strings.Replace(emptyMessage, "9090", "dc4000"+strings.Repeat("90", 1<<14), 1), core.ErrCorrupt},
-	{"more open steps than memory", snapshotHead + "91" + strings.Replace(emptyMessage, "9090", "90dc4000"+strings.Repeat("90", 1<<14), 1), core.ErrCorrupt},
-	{"a step twice", snapshotHead + "91" + strings.Replace(emptyMessage, "9090", "92"+"9300a0c400"+"9300a0c400"+"90", 1), core.ErrCorrupt},
-	{"an open step twice", snapshotHead + "91" + strings.Replace(emptyMessage, "9090", "9092"+"9400a17000c400"+"9400a17000c400", 1), core.ErrCorrupt},
-	{"an open step without a name", snapshotHead + "91" + strings.Replace(emptyMessage, "9090", "9091"+"9400a000c400", 1), core.ErrCorrupt},
-	{"an unknown flag of an open step", snapshotHead + "91" + strings.Replace(emptyMessage, "9090", "9091"+"9400a17008c400", 1), core.ErrCorrupt},
+	{"half a start", snapshotHead + "91" + strings.Replace(emptyMessage, "c400c40090", "c4080000000000000000c40090", 1), core.ErrCorrupt},
+	{"too many starts", snapshotHead + "91" + strings.Replace(emptyMessage, "c400c40090", "c53e90"+strings.Repeat("00", 16*1001)+"c40090", 1), core.ErrCorrupt},
+	{"steps beyond the bytes", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c6ffffffff", 1), core.ErrCorrupt},
+	{"more steps than memory", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", ascendingSteps(2000)+"90", 1), core.ErrCorrupt},
+	{"more open steps than memory", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c400dc4000"+strings.Repeat("90", 1<<14), 1), core.ErrCorrupt},
+	{"a step twice", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c408"+"00a0c400"+"00a0c400"+"90", 1), core.ErrCorrupt},
+	{"half a step", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c402"+"00a0"+"90", 1), core.ErrCorrupt},
+	{"a step that goes on behind the steps", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c404"+"00a0c401"+"90", 1), core.ErrCorrupt},
+	{"a step with a name that none can have", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c405"+"00a100c400"+"90", 1), core.ErrCorrupt},
+	{"an open step twice", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c40092"+"9400a17000c400"+"9400a17000c400", 1), core.ErrCorrupt},
+	{"an open step without a name", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c40091"+"9400a000c400", 1), core.ErrCorrupt},
+	{"an unknown flag of an open step", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c40091"+"9400a17008c400", 1), core.ErrCorrupt},
 	{"a map", snapshotHead + "80", core.ErrCorrupt},
 	{"nested deeply", strings.Repeat("91", 10_000), core.ErrCorrupt},
+}
+
+// ascendingSteps is a bin of n steps without anything in them.
+func ascendingSteps(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "cd%04xa0c400", 256+i)
+	}
+	return fmt.Sprintf("c5%04x", b.Len()/2) + b.String()
 }
 
 func TestDecodeHostileSnapshots(t *testing.T) {
@@ -299,5 +312,48 @@ func TestSnapshotIsACopy(t *testing.T) {
 	}
 	if m, _ := got.Message("m"); string(m.Open[0].Output) != "Once upon" || len(m.Steps) != 2 {
 		t.Errorf("got %+v", m)
+	}
+}
+
+// TestSnapshotIsReadByMany: who looks first at a message unpacks its steps, while
+// others look, too, and the log goes on.
+func TestSnapshotIsReadByMany(t *testing.T) {
+	state := core.NewState()
+	for i := range 300 {
+		state.Apply(received(fmt.Sprint(i%3), 1, "x"))
+		state.Apply(completed(fmt.Sprint(i%3), uint32(i), fmt.Sprint(i)))
+	}
+	_, _, got, err := core.DecodeSnapshot("chat", core.EncodeSnapshot("chat", 600, testID, state))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		clone := got.Clone()
+		all.Go(func() {
+			for i := range 300 {
+				id := fmt.Sprint(i % 3)
+				if output, ok := got.CompletedStep(id, uint32(i)); !ok || string(output) != fmt.Sprint(i) {
+					t.Errorf("step %d is %q, %v", i, output, ok)
+				}
+				if last, ok := clone.LastCompletedStep(id); !ok || last != uint32(297+i%3) {
+					t.Errorf("the last step of %s is %d, %v", id, last, ok)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for i := range 3 {
+			got.Apply(completed(fmt.Sprint(i), uint32(300+i), "new"))
+		}
+	})
+	all.Wait()
+	for i := range 3 {
+		id := fmt.Sprint(i)
+		m, packed, _ := got.PackedMessage(id)
+		same, _ := got.Message(id)
+		if len(same.Steps) != 101 || m.Steps != nil || !bytes.Equal(packed, core.EncodeSteps(same.Steps)) {
+			t.Errorf("%s has %d steps, packed %x", id, len(same.Steps), packed)
+		}
 	}
 }

@@ -16,8 +16,34 @@ import (
 // the caller must not change them.
 type State struct {
 	mu       sync.RWMutex
-	messages map[string]*Message // all that any event has named
-	order    []*Message          // those received, in order of arrival; only ever appended to
+	messages map[string]*kept // all that any event has named
+	order    []*kept          // those received, in order of arrival; only ever appended to
+}
+
+// kept is a message of a [State].
+type kept struct {
+	Message
+	packed *packedSteps // in place of Steps, unless it is nil
+}
+
+// packedSteps are the completed steps of a message as a snapshot has them. Most
+// messages of a long log are never looked at again.
+type packedSteps struct {
+	bytes  []byte // see eventWriter.steps
+	count  int
+	cost   int // see snapshotSize
+	unpack sync.Once
+	steps  []Step
+}
+
+// steps returns the completed steps.
+func (m *kept) steps() []Step {
+	p := m.packed
+	if p == nil {
+		return m.Steps
+	}
+	p.unpack.Do(func() { p.steps = decodeSteps(p.bytes, p.count) })
+	return p.steps
 }
 
 // Message is what a log says about one message. It is a copy: later events do
@@ -78,7 +104,7 @@ type OpenStep struct {
 }
 
 // NewState returns the state of an empty log.
-func NewState() *State { return &State{messages: make(map[string]*Message)} }
+func NewState() *State { return &State{messages: make(map[string]*kept)} }
 
 // Apply adds an event to the state. It checks no transition, because the log is
 // the truth: any event may follow any other. The first message_received event
@@ -97,7 +123,7 @@ func (s *State) Apply(e Event) {
 func (s *State) apply(e Event) {
 	m := s.messages[e.MessageID]
 	if m == nil {
-		m = &Message{ID: e.MessageID, Position: -1}
+		m = &kept{Message: Message{ID: e.MessageID, Position: -1}}
 		s.messages[e.MessageID] = m
 	}
 	switch e.Kind {
@@ -141,7 +167,7 @@ func (s *State) apply(e Event) {
 // open changes an open step, which begins with this event if it is not open
 // yet. A completed step does not open again. The list is copied: copies of m
 // share it.
-func (m *Message) open(e Event, change func(*OpenStep)) {
+func (m *kept) open(e Event, change func(*OpenStep)) {
 	if _, completed := m.step(e.Step); completed || m.Finished {
 		return
 	}
@@ -195,8 +221,9 @@ func (m *Message) OpenStep(index uint32) (OpenStep, bool) {
 // complete adds a step. Copies of m share m.Steps and were clipped to their
 // length, so appending behind it is unseen by them; any other change is made
 // to a copy.
-func (m *Message) complete(step Step) {
+func (m *kept) complete(step Step) {
 	at, found := m.step(step.Index)
+	m.Steps, m.packed = m.steps(), nil
 	switch {
 	case found:
 		m.Steps = slices.Clone(m.Steps)
@@ -210,18 +237,25 @@ func (m *Message) complete(step Step) {
 
 // step returns where the step with this index is, or would have to be. Steps
 // usually complete in order, so the last one is looked at first.
-func (m *Message) step(index uint32) (int, bool) {
-	if n := len(m.Steps); n == 0 || m.Steps[n-1].Index < index {
+func (m *kept) step(index uint32) (int, bool) {
+	steps := m.steps()
+	if n := len(steps); n == 0 || steps[n-1].Index < index {
 		return n, false
 	}
-	return slices.BinarySearchFunc(m.Steps, index, func(s Step, index uint32) int {
+	return slices.BinarySearchFunc(steps, index, func(s Step, index uint32) int {
 		return cmp.Compare(s.Index, index)
 	})
 }
 
-func (m *Message) copy() Message {
-	c := *m
-	c.Steps, c.Starts, c.Open = slices.Clip(c.Steps), slices.Clip(c.Starts), slices.Clone(c.Open)
+func (m *kept) copy() Message {
+	c := m.copyWithoutSteps()
+	c.Steps = slices.Clip(m.steps())
+	return c
+}
+
+func (m *kept) copyWithoutSteps() Message {
+	c := m.Message
+	c.Steps, c.Starts, c.Open = nil, slices.Clip(c.Starts), slices.Clone(c.Open)
 	for i := range c.Open {
 		c.Open[i].Output = slices.Clip(c.Open[i].Output)
 	}
@@ -234,7 +268,7 @@ func (s *State) advance(reset bool, events []LoggedEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if reset {
-		s.messages = make(map[string]*Message)
+		s.messages = make(map[string]*kept)
 		s.order = nil // not truncated: iterations may be reading it
 	}
 	for i := range events {
@@ -247,14 +281,15 @@ func (s *State) Clone() *State {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	c := &State{
-		messages: make(map[string]*Message, len(s.messages)),
-		order:    make([]*Message, len(s.order)),
+		messages: make(map[string]*kept, len(s.messages)),
+		order:    make([]*kept, len(s.order)),
 	}
 	for id, m := range s.messages {
-		copied := m.copy()
-		c.messages[id] = &copied
+		copied := &kept{Message: m.copyWithoutSteps(), packed: m.packed}
+		copied.Steps = slices.Clip(m.Steps)
+		c.messages[id] = copied
 		if copied.Received {
-			c.order[copied.Position] = &copied
+			c.order[copied.Position] = copied
 		}
 	}
 	return c
@@ -286,15 +321,17 @@ func (s *State) IsFullyProcessed(id string) bool {
 }
 
 // LastCompletedStep returns the highest index of a completed step of the
-// message, in constant time, and whether there is one.
+// message, and whether there is one. It takes constant time, but for the first
+// look at a message that a snapshot had.
 func (s *State) LastCompletedStep(id string) (uint32, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	m := s.messages[id]
-	if m == nil || len(m.Steps) == 0 {
+	if m == nil || len(m.steps()) == 0 {
 		return 0, false
 	}
-	return m.Steps[len(m.Steps)-1].Index, true
+	steps := m.steps()
+	return steps[len(steps)-1].Index, true
 }
 
 // CompletedStep returns the output of a step of the message, and whether that
@@ -310,7 +347,7 @@ func (s *State) CompletedStep(id string, index uint32) ([]byte, bool) {
 	if !found {
 		return nil, false
 	}
-	return m.Steps[at].Output, true
+	return m.steps()[at].Output, true
 }
 
 // ErrorText returns the text of the last failure of the message, and whether
@@ -335,6 +372,24 @@ func (s *State) Message(id string) (Message, bool) {
 		return Message{}, false
 	}
 	return m.copy(), true
+}
+
+// PackedMessage is [State.Message] for who passes it on: Steps is nil, and the
+// completed steps are bytes, in which index, name and output of each follow one
+// another, by ascending index, as msgpack.
+func (s *State) PackedMessage(id string) (m Message, steps []byte, known bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	found := s.messages[id]
+	switch {
+	case found == nil:
+		return Message{}, nil, false
+	case found.packed != nil:
+		steps = slices.Clip(found.packed.bytes)
+	default:
+		steps = encodeSteps(found.Steps)
+	}
+	return found.copyWithoutSteps(), steps, true
 }
 
 // Len returns the number of received messages.

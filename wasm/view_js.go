@@ -52,7 +52,7 @@ func newsOf(events []core.LoggedEvent) map[string]*news {
 // that is not there is nil; the position of a message that was never received is
 // -1. What is large and not new is left out: steps, and false for body and result.
 // If news is nil all is new.
-func (e *encoder) message(m core.Message, news *news) {
+func (e *encoder) message(m core.Message, steps []byte, news *news) {
 	flags := 0 // web/src/state.ts names them
 	for i, on := range []bool{m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled} {
 		if on {
@@ -70,7 +70,8 @@ func (e *encoder) message(m core.Message, news *news) {
 	} else {
 		e.none()
 	}
-	e.steps(m.Steps, news)
+	e.bytesLen(len(steps)) // bytes would make nil of none
+	e.b.Write(steps)
 	e.array(4 * len(m.Open))
 	for _, step := range m.Open {
 		e.number(int64(step.Index))
@@ -82,32 +83,22 @@ func (e *encoder) message(m core.Message, news *news) {
 	e.number(int64(len(m.Starts)))
 }
 
-func (e *encoder) steps(steps []core.Step, news *news) {
+// steps returns those of the completed steps that are new, as [core.State.PackedMessage] does.
+func (e *encoder) steps(steps []core.Step, news *news) []byte {
 	if e.inner == nil {
 		e.inner = newEncoder()
 	}
 	inner := e.inner
 	inner.b.Reset()
-	if news == nil {
-		for i := range steps {
-			inner.step(&steps[i])
-		}
-	} else {
-		slices.Sort(news.steps)
-		for _, index := range slices.Compact(news.steps) { // one that was recorded again is sent once
-			at, _ := slices.BinarySearchFunc(steps, index, func(s core.Step, index uint32) int { return cmp.Compare(s.Index, index) })
-			inner.step(&steps[at])
-		}
+	slices.Sort(news.steps)
+	for _, index := range slices.Compact(news.steps) { // one that was recorded again is sent once
+		at, _ := slices.BinarySearchFunc(steps, index, func(s core.Step, index uint32) int { return cmp.Compare(s.Index, index) })
+		inner.number(int64(steps[at].Index))
+		inner.text(steps[at].Name)
+		inner.bytes(steps[at].Output)
 	}
 	e.keep(inner.err)
-	e.bytesLen(inner.b.Len())
-	e.b.Write(inner.b.Bytes())
-}
-
-func (e *encoder) step(step *core.Step) {
-	e.number(int64(step.Index))
-	e.text(step.Name)
-	e.bytes(step.Output)
+	return inner.b.Bytes()
 }
 
 // encodeChange writes the messages that a change is about, one behind the other.
@@ -116,7 +107,7 @@ func encodeChange(state *core.State, change core.Change) ([]byte, error) {
 	news := newsOf(change.Events)
 	for _, id := range change.Messages {
 		m, _ := state.Message(id)
-		e.message(m, news[id])
+		e.message(m, e.steps(m.Steps, news[id]), news[id])
 	}
 	return e.b.Bytes(), e.err
 }
@@ -125,10 +116,10 @@ func encodeChange(state *core.State, change core.Change) ([]byte, error) {
 // there are size bytes. It returns those that are left.
 func encodeMessages(state *core.State, ids []string, size int) (rows []byte, left []string, err error) {
 	e := newEncoder()
-	e.b.Grow(size)
+	e.b.Grow(size + size/8) // the last message goes beyond
 	for len(ids) > 0 && e.b.Len() < size {
-		m, _ := state.Message(ids[0])
-		e.message(m, nil)
+		m, steps, _ := state.PackedMessage(ids[0])
+		e.message(m, steps, nil)
 		ids = ids[1:]
 	}
 	return e.b.Bytes(), ids, e.err
