@@ -29,7 +29,7 @@ type kept struct {
 // packedSteps are the completed steps of a message as a snapshot has them. Most
 // messages of a long log are never looked at again.
 type packedSteps struct {
-	bytes  []byte // see eventWriter.steps
+	bytes  []byte // see encodeSteps
 	count  int
 	cost   int // see snapshotSize
 	unpack sync.Once

@@ -18,7 +18,7 @@ type Change struct {
 }
 
 // Subscribe makes the conversation call fn after every commit and refresh that
-// changed something, in the order of the log. A refresh of more than 2048
+// changed something, in the order of the log. A refresh of more than 8192
 // events tells them in several changes. When fn is called the state has the
 // change, and the call which caused it has not yet returned. fn may query
 // state and position, subscribe and unsubscribe, but must not call methods that

@@ -64,7 +64,7 @@ export const reading: readonly Discipline[] = [
   {
     workload: "append at sequence",
     unit: "ms",
-    task: { contest: "atSequence", given: [rounds(7), [100, 100_000]] },
+    task: { contest: "atSequence", given: [rounds(20), [100, 100_000]] },
     without: { RxDB: slow, PouchDB: slow },
   },
   recovery(1_000, 10),
