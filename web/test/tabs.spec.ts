@@ -196,23 +196,28 @@ test("a page that comes back from the back/forward cache catches up and appends"
   await page.reload();
   await page.evaluate(() => {
     const request = navigator.locks.request.bind(navigator.locks) as (...args: unknown[]) => Promise<never>;
-    let isLeft = false;
-    navigator.locks.request = (...args: unknown[]): Promise<never> => {
-      if (isLeft) Object.assign(globalThis, { asked: true });
-      return request(...args);
+    const locks = { asked: 0, over: 0, left: false };
+    navigator.locks.request = async (...args: unknown[]): Promise<never> => {
+      if (locks.left) Object.assign(globalThis, { asked: true });
+      locks.asked++;
+      return request(...args).finally(() => locks.over++);
     };
     addEventListener("pagehide", () => {
-      isLeft = true;
+      locks.left = true;
       for (const end = performance.now() + 150; performance.now() < end; ); // until the store's timer is due
     });
-    for (const event of ["resume", "pageshow"]) addEventListener(event, () => (isLeft = false), true);
+    for (const event of ["resume", "pageshow"]) addEventListener(event, () => (locks.left = false), true);
+    Object.assign(globalThis, { locks });
   });
+  const locks = await page.evaluateHandle(() => (globalThis as unknown as { locks: { asked: number; over: number } }).locks);
   const left = await attach(page, "chat");
   await subscribe(left);
-  await left.evaluate(async (chat) => {
+  // What the store writes when it is opened is over before the page leaves, and what it writes behind an append is not begun.
+  await expect.poll(() => locks.evaluate(({ asked, over }) => over > 0 && over === asked)).toBe(true);
+  // Nobody waits here: the answer could come too late.
+  await left.evaluate((chat) => {
     addEventListener("pageshow", ({ persisted }) => Object.assign(globalThis, { chat, persisted }));
-    await chat.conversation.receiveMessage({ id: "a", receivedAt: 1 });
-    location.assign("/plain"); // before the store's timer is due
+    void chat.conversation.receiveMessage({ id: "a", receivedAt: 1 }).then(() => location.assign("/plain"));
   });
   await page.waitForURL("**/plain");
 
