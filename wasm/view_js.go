@@ -51,7 +51,7 @@ func newsOf(events []core.LoggedEvent) map[string]*news {
 // reads them when somebody looks. The list is the open steps. A body, an error or a result
 // that is not there is nil; the position of a message that was never received is
 // -1. What is large and not new is left out: steps, and false for body and result.
-// If news is nil all is new.
+// If news is nil all is new. The steps are those that are, packed.
 func (e *encoder) message(m core.Message, steps []byte, news *news) {
 	flags := 0 // web/src/state.ts names them
 	for i, on := range []bool{m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled} {
