@@ -328,24 +328,20 @@ func (c *Conversation) appended(expected uint64, group []*entry, err error) {
 	if err != nil {
 		return
 	}
-	c.advance(false, expected+uint64(len(group)), events)
+	c.advance(events)
 	c.snapshots.count(len(group), size)
 	c.snapshotWhenQuiet()
 }
 
-// advance makes events, which are in the log up to the sequence next, part of
-// the state, and then tells the subscribers. With reset, they are all there is.
-// The caller has the turn.
-func (c *Conversation) advance(reset bool, next uint64, events []LoggedEvent) {
-	last := seen{tombstone: true}
-	if n := len(events); n > 0 {
-		last = seen{id: events[n-1].Event.ID}
-	}
+// advance makes events, which the store has just appended, part of the state, and
+// then tells the subscribers. The caller has the turn.
+func (c *Conversation) advance(events []LoggedEvent) {
+	last := &events[len(events)-1]
 	c.mu.Lock()
-	c.state.advance(reset, events)
-	c.expected, c.last = next, last
+	c.state.advance(events)
+	c.expected, c.last = last.Sequence+1, last.seen()
 	c.mu.Unlock()
-	c.subscribers.tell(reset, events)
+	c.subscribers.tell(false, events)
 }
 
 // fail turns an error into that of the exported operation op. The operation is

@@ -301,10 +301,11 @@ func errNewer(detail string) error {
 // byte, and never a string itself: it would allocate whatever a length claims.
 // It does not read ahead, because a bytes.Reader is an io.ByteScanner.
 type eventReader struct {
-	in     []byte
-	src    bytes.Reader
-	dec    *msgpack.Decoder
-	defect string // what is wrong with the input; the first one stays
+	in      []byte
+	src     bytes.Reader
+	dec     *msgpack.Decoder
+	defect  string // what is wrong with the input; the first one stays
+	message string // the message id of an event before
 }
 
 var readers = sync.Pool{New: func() any {
@@ -338,7 +339,7 @@ func (r *eventReader) read() (Event, error) {
 	}
 
 	r.id("the event id", e.ID[:])
-	e.MessageID = r.text("the message id")
+	e.MessageID = r.messageID()
 	switch e.Kind {
 	case KindMessageReceived:
 		e.ReceivedAt = r.uint("the time of receipt", MaxSequence)
@@ -377,9 +378,6 @@ func (r *eventReader) read() (Event, error) {
 	}
 	if r.defect != "" {
 		return Event{}, errMalformed(r.defect)
-	}
-	if err := CheckName("decode event", e.MessageID); err != nil {
-		return Event{}, errMalformed(detailOf(err))
 	}
 	return e, nil
 }
@@ -505,17 +503,37 @@ func (r *eventReader) id(what string, id []byte) {
 	copy(id, b)
 }
 
+// messageID reads that. Mostly it is the one of the event before, and needs no
+// string of its own.
+func (r *eventReader) messageID() string {
+	b := r.bytes("the message id", true)
+	if len(b) > 0 && string(b) == r.message {
+		return r.message
+	}
+	id := r.checked("the message id", b)
+	if r.defect == "" {
+		r.message = id
+	}
+	return id
+}
+
 // name reads the name of a step.
 func (r *eventReader) name() string {
-	name := r.text("the step's name")
+	return r.checked("the step's name", r.bytes("the step's name", true))
+}
+
+// checked returns a name.
+func (r *eventReader) checked(what string, b []byte) string {
+	name := r.valid(what, b)
 	if err := CheckName("decode event", name); err != nil {
-		r.refuse("the step's name", ": "+detailOf(err))
+		r.refuse(what, ": "+detailOf(err))
 	}
 	return name
 }
 
-func (r *eventReader) text(what string) string {
-	b := r.bytes(what, true)
+func (r *eventReader) text(what string) string { return r.valid(what, r.bytes(what, true)) }
+
+func (r *eventReader) valid(what string, b []byte) string {
 	if !utf8.Valid(b) {
 		r.refuse(what, " is not valid UTF-8")
 		return ""

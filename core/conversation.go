@@ -138,7 +138,7 @@ func (c *Conversation) ReceiveMessage(ctx context.Context, messageID string, rec
 		return Decision{}, c.fail(op, err)
 	}
 	defer c.release()
-	m, _ := c.state.Message(messageID)
+	m, _ := c.state.MessageWithoutSteps(messageID)
 	if m.Finished || m.Cancelled {
 		return Decision{Kind: Skip}, nil
 	}

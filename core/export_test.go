@@ -48,5 +48,8 @@ func Unpacked(s *State) *State {
 	return c
 }
 
-// EncodeSteps is encodeSteps.
-func EncodeSteps(steps []Step) []byte { return encodeSteps(steps) }
+// EncodeSteps returns steps as a snapshot has them.
+func EncodeSteps(steps []Step) []byte { return appendSteps(nil, steps) }
+
+// MostCopied is up to what size the state copies what it keeps.
+const MostCopied = mostCopied

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // readBatch is how many entries are read at a time. It bounds the memory for a
@@ -11,6 +12,10 @@ import (
 // small, and the last one of a batch once more for the next batch: of 2048 entries
 // each record was read twice.
 const readBatch = 8192
+
+// decodedAtOnce is how many of them are decoded before the state takes them: of a
+// list of all, the garbage collector would have more work than of the state.
+const decodedAtOnce = 256
 
 // LoggedEvent is an event and its place in the log.
 type LoggedEvent struct {
@@ -80,7 +85,7 @@ func (c *Conversation) Events(ctx context.Context, offset uint64, limit int) ([]
 	if err != nil {
 		return nil, c.fail(op, err)
 	}
-	events, err := decodeEntries(entries, offset)
+	events, err := decodeEntries(nil, entries, offset)
 	if err != nil {
 		return nil, c.fail(op, err)
 	}
@@ -103,29 +108,66 @@ func (c *Conversation) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		events, err := decodeEntries(entries, offset)
-		if err != nil {
-			return err
-		}
+		all := len(entries) < readBatch
 		if verify {
-			if events, err = last.follow(events, offset); err != nil {
+			follows, err := last.follow(entries, offset)
+			if err != nil {
 				return err
 			}
-			verify = false
+			offset += uint64(len(entries) - len(follows))
+			entries, verify = follows, false
 		}
-		if len(events) > 0 {
-			offset = events[len(events)-1].Sequence + 1
-			behind, reset := behindTombstone(events)
-			c.advance(reset, offset, behind)
-			if reset {
-				c.snapshots.saved(0) // it was of what is gone
+		if len(entries) > 0 {
+			if offset, err = c.replay(entries, offset); err != nil {
+				return err
 			}
-			c.snapshots.count(len(behind), sizeOf(entries))
 		}
-		if len(entries) < readBatch {
+		if all {
 			return c.complete()
 		}
 	}
+}
+
+// replay makes entries, which were read from sequence next on, part of the state in
+// one go, tells the subscribers, and returns the sequence behind them. If some
+// cannot be decoded, those before them may remain.
+func (c *Conversation) replay(entries []Entry, next uint64) (uint64, error) {
+	var part, all []LoggedEvent
+	var err error
+	heard := len(c.subscribers.all()) > 0
+	reset, count := false, 0
+	c.mu.Lock()
+	c.state.mu.Lock()
+	for some := range slices.Chunk(entries, decodedAtOnce) {
+		if part, err = decodeEntries(part[:0], some, next); err != nil {
+			break
+		}
+		for i := range part {
+			if part[i].Tombstone {
+				c.state.reset()
+				reset, count = true, 0
+				continue
+			}
+			c.state.apply(&part[i].Event)
+			count++
+		}
+		last := &part[len(part)-1]
+		next = last.Sequence + 1
+		c.expected, c.last = next, last.seen()
+		if heard {
+			all = append(all, part...)
+		}
+	}
+	c.state.mu.Unlock()
+	c.mu.Unlock()
+	if reset || count > 0 {
+		c.subscribers.tell(reset, all[max(0, len(all)-count):])
+	}
+	if reset {
+		c.snapshots.saved(0) // it was of what is gone
+	}
+	c.snapshots.count(count, sizeOf(entries))
+	return next, err
 }
 
 // complete returns an error if the log, which was read to its end, is known to
@@ -152,61 +194,63 @@ func sizeOf(entries []Entry) int {
 	return size
 }
 
-// behindTombstone returns the events behind the last tombstone, and whether
-// there is one.
-func behindTombstone(events []LoggedEvent) ([]LoggedEvent, bool) {
-	for i := len(events) - 1; i >= 0; i-- {
-		if events[i].Tombstone {
-			return events[i+1:], true
-		}
-	}
-	return events, false
-}
-
-// follow checks that events, read from sequence on, continue the log in which s
+// follow checks that entries, read from sequence on, continue the log in which s
 // was seen there, and returns those behind it. A later tombstone continues any
 // log: it says that s is gone, and why.
-func (s seen) follow(events []LoggedEvent, sequence uint64) ([]LoggedEvent, error) {
-	if len(events) > 0 {
-		first := events[0]
-		if first.Tombstone && first.Sequence > sequence {
-			return events, nil
+func (s seen) follow(entries []Entry, sequence uint64) ([]Entry, error) {
+	if len(entries) > 0 {
+		first, err := decodeEntry(entries[0], sequence)
+		if err != nil {
+			return nil, err
 		}
-		if s == (seen{tombstone: first.Tombstone, id: first.Event.ID}) {
-			return events[1:], nil
+		if first.Tombstone && first.Sequence > sequence {
+			return entries, nil
+		}
+		if s == first.seen() {
+			return entries[1:], nil
 		}
 	}
 	return nil, &Error{Code: ErrStoreReset,
 		Detail: fmt.Sprintf("the log no longer has the event seen at sequence %d; recover the conversation anew", sequence)}
 }
 
-// decodeEntries decodes what was read from sequence next on, and checks that
-// nothing is missing. Only a tombstone may skip sequences: those it buries.
-func decodeEntries(entries []Entry, next uint64) ([]LoggedEvent, error) {
-	events := make([]LoggedEvent, len(entries))
-	for i, entry := range entries {
-		buries := entry.Tombstone && entry.Sequence > next
-		if entry.Sequence != next && !buries {
-			return nil, &Error{Code: ErrGap,
-				Detail: fmt.Sprintf("sequence %d follows where %d is expected", entry.Sequence, next)}
-		}
-		if entry.Sequence >= MaxSequence {
-			return nil, &Error{Code: ErrOutOfRange,
-				Detail: fmt.Sprintf("sequence %d passes the limit of 2^53-1 events", entry.Sequence)}
-		}
-		next = entry.Sequence + 1
-		events[i] = LoggedEvent{Sequence: entry.Sequence, Timestamp: entry.Timestamp, Tombstone: entry.Tombstone}
-		if entry.Tombstone {
-			continue
-		}
-		event, err := DecodeEvent(entry.Payload)
+func (e *LoggedEvent) seen() seen { return seen{tombstone: e.Tombstone, id: e.Event.ID} }
+
+// decodeEntries appends to events what was read from sequence next on.
+func decodeEntries(events []LoggedEvent, entries []Entry, next uint64) ([]LoggedEvent, error) {
+	events = slices.Grow(events, len(entries))
+	for _, entry := range entries {
+		event, err := decodeEntry(entry, next)
 		if err != nil {
-			return nil, &Error{Code: CodeOf(err),
-				Detail: fmt.Sprintf("the event at sequence %d cannot be read: %s", entry.Sequence, detailOf(err))}
+			return nil, err
 		}
-		events[i].Event = event
+		events, next = append(events, event), event.Sequence+1
 	}
 	return events, nil
+}
+
+// decodeEntry checks that nothing is missing between sequence next and this
+// entry. Only a tombstone may skip sequences: those it buries.
+func decodeEntry(entry Entry, next uint64) (LoggedEvent, error) {
+	buries := entry.Tombstone && entry.Sequence > next
+	if entry.Sequence != next && !buries {
+		return LoggedEvent{}, &Error{Code: ErrGap,
+			Detail: fmt.Sprintf("sequence %d follows where %d is expected", entry.Sequence, next)}
+	}
+	if entry.Sequence >= MaxSequence {
+		return LoggedEvent{}, &Error{Code: ErrOutOfRange,
+			Detail: fmt.Sprintf("sequence %d passes the limit of 2^53-1 events", entry.Sequence)}
+	}
+	logged := LoggedEvent{Sequence: entry.Sequence, Timestamp: entry.Timestamp, Tombstone: entry.Tombstone}
+	if entry.Tombstone {
+		return logged, nil
+	}
+	var err error
+	if logged.Event, err = DecodeEvent(entry.Payload); err != nil {
+		return LoggedEvent{}, &Error{Code: CodeOf(err),
+			Detail: fmt.Sprintf("the event at sequence %d cannot be read: %s", entry.Sequence, detailOf(err))}
+	}
+	return logged, nil
 }
 
 // detailOf returns what err says is wrong, without the operation.

@@ -121,14 +121,13 @@ func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []by
 // decode.
 func (m *kept) snapshotSize() (size, cost int) {
 	texts := len(m.ID) + len(m.Error) + len(m.Starts)*len(EventID{})
-	cost = messageCost + stepCost*len(m.Steps) + openCost*len(m.Open)
+	cost = messageCost + openCost*len(m.Open)
 	size = 64 + len(m.Body) + len(m.Result)
 	if m.packed != nil {
 		size, cost = size+len(m.packed.bytes), cost+m.packed.cost
 	}
 	for _, step := range m.Steps {
-		texts += len(step.Name)
-		size += 16 + len(step.Output)
+		size, cost = size+step.size(), cost+step.cost()
 	}
 	for _, step := range m.Open {
 		texts += len(step.Name)
@@ -136,6 +135,12 @@ func (m *kept) snapshotSize() (size, cost int) {
 	}
 	return size + texts, cost + 2*texts
 }
+
+// size returns how many bytes a packed step takes at most.
+func (s *Step) size() int { return 16 + len(s.Name) + len(s.Output) }
+
+// cost returns what it costs to decode.
+func (s *Step) cost() int { return stepCost + 2*len(s.Name) }
 
 func (w *eventWriter) message(m *kept) {
 	w.array(10)
@@ -157,7 +162,7 @@ func (w *eventWriter) message(m *kept) {
 	if m.packed != nil {
 		_ = w.bytes(m.packed.bytes)
 	} else {
-		_ = w.bytes(encodeSteps(m.Steps))
+		_ = w.bytes(appendSteps(nil, m.Steps))
 	}
 	w.array(len(m.Open))
 	for _, step := range m.Open {
@@ -169,26 +174,26 @@ func (w *eventWriter) message(m *kept) {
 	}
 }
 
-// encodeSteps returns index, name and output of each step, one behind the other.
-func encodeSteps(steps []Step) []byte {
+// appendSteps appends index, name and output of each step, one behind the other.
+func appendSteps(b []byte, steps []Step) []byte {
 	size := 0
 	for i := range steps {
-		size += 16 + len(steps[i].Name) + len(steps[i].Output)
+		size += steps[i].size()
 	}
 	w := writers.Get().(*eventWriter)
-	w.out = make([]byte, 0, size)
+	w.out = slices.Grow(b, size)
 	for i := range steps {
 		w.uint(uint64(steps[i].Index))
 		w.text(steps[i].Name)
 		_ = w.bytes(steps[i].Output)
 	}
-	b := w.out
+	b = w.out
 	w.out = nil
 	writers.Put(w)
 	return b
 }
 
-// decodeSteps is the inverse of encodeSteps.
+// decodeSteps is the inverse of appendSteps.
 func decodeSteps(b []byte, count int) []Step {
 	r := readers.Get().(*eventReader)
 	r.in = b
@@ -238,7 +243,7 @@ func decodeSnapshot(stream string, b []byte) (snapshot, error) {
 	r := readers.Get().(*eventReader)
 	r.in = b[:size:size]
 	r.src.Reset(r.in)
-	s, err := (&snapshotReader{eventReader: r, left: 32<<10 + 2*size}).snapshot()
+	s, err := (&snapshotReader{eventReader: r, left: 32<<10 + 2*size, begun: time.Now()}).snapshot()
 	r.in, r.defect = nil, ""
 	r.src.Reset(nil) // the pool must not keep b
 	readers.Put(r)
@@ -249,23 +254,29 @@ func errSnapshot(detail string) error {
 	return &Error{Code: ErrCorrupt, Op: "decode snapshot", Detail: "the snapshot is damaged: " + detail}
 }
 
-// pauseEvery is how many messages and steps are decoded without a pause. In a
-// browser nothing else happens meanwhile.
-const pauseEvery = 4096
-
 // snapshotReader is an eventReader that keeps to what it may allocate.
 type snapshotReader struct {
 	*eventReader
-	left int
-	cost int
-	read int // messages and steps
+	left  int
+	cost  int
+	read  int       // messages and steps
+	begun time.Time // or gone on behind a pause
 }
+
+const (
+	// longestWork is how long it reads without a pause. In a browser nothing else
+	// happens meanwhile, and a user notices 50 ms (W3C, Long Tasks API).
+	longestWork = 8 * time.Millisecond
+	// lookEvery is after how many messages and steps it looks at the clock.
+	lookEvery = 256
+)
 
 // pause lets others run from time to time. It has to sleep: without a thread of
 // its own Go gives the event loop of the browser a turn when nothing of it runs.
 func (r *snapshotReader) pause() {
-	if r.read++; r.read%pauseEvery == 0 {
+	if r.read++; r.read%lookEvery == 0 && time.Since(r.begun) > longestWork {
 		time.Sleep(time.Nanosecond)
+		r.begun = time.Now()
 	}
 }
 
@@ -440,6 +451,7 @@ func (r *snapshotReader) steps() *packedSteps {
 		}
 		next = index + 1
 		p.count++
+		p.last = uint32(index)
 		cost := stepCost + 2*len(name)
 		p.cost += cost
 		r.spend(cost)

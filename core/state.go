@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"cmp"
 	"iter"
 	"maps"
@@ -26,14 +27,46 @@ type kept struct {
 	packed *packedSteps // in place of Steps, unless it is nil
 }
 
-// packedSteps are the completed steps of a message as a snapshot has them. Most
-// messages of a long log are never looked at again.
+// packedSteps are the completed steps of a message as a snapshot has them, until
+// somebody looks at them. Most messages of a long log are never looked at again, and
+// bytes are less work for the garbage collector than steps. It holds one at least.
 type packedSteps struct {
-	bytes  []byte // see encodeSteps
+	bytes  []byte // see appendSteps; they do not change, but may be appended to
 	count  int
-	cost   int // see snapshotSize
+	last   uint32 // the index of the last one
+	cost   int    // see snapshotSize
 	unpack sync.Once
 	steps  []Step
+}
+
+// mostCopied is up to what size the state copies an output, a body or a result, in
+// bytes. Otherwise it keeps the record that it is a part of.
+const mostCopied = 16 << 10
+
+func copied(b []byte) []byte {
+	if len(b) > mostCopied {
+		return b
+	}
+	return bytes.Clone(b)
+}
+
+// append reports whether it could add a step.
+func (p *packedSteps) append(step Step) bool {
+	looked := p.steps != nil
+	if looked || p.count > 0 && step.Index <= p.last || len(step.Output) > mostCopied {
+		return false
+	}
+	p.bytes = appendSteps(p.bytes, []Step{step})
+	p.count, p.last, p.cost = p.count+1, step.Index, p.cost+step.cost()
+	return true
+}
+
+// clone returns the same steps, to which others may be appended.
+func (p *packedSteps) clone() *packedSteps {
+	if p == nil {
+		return nil
+	}
+	return &packedSteps{bytes: slices.Clip(p.bytes), count: p.count, last: p.last, cost: p.cost}
 }
 
 // steps returns the completed steps.
@@ -111,16 +144,16 @@ func NewState() *State { return &State{messages: make(map[string]*kept)} }
 // of a message counts, and the last step_completed event of an index. Applying
 // an event again right away changes nothing, nor does replaying a whole log.
 //
-// The state keeps e.Body and e.Output: they must not change afterwards.
+// The state may keep e.Body and e.Output: they must not change afterwards.
 func (s *State) Apply(e Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.apply(e)
+	s.apply(&e)
 }
 
 // apply is what snapshots are the result of: with any change of it,
-// snapshotVersion is to be raised.
-func (s *State) apply(e Event) {
+// snapshotVersion is to be raised. The caller holds the lock.
+func (s *State) apply(e *Event) {
 	m := s.messages[e.MessageID]
 	if m == nil {
 		m = &kept{Message: Message{ID: e.MessageID, Position: -1}}
@@ -129,7 +162,7 @@ func (s *State) apply(e Event) {
 	switch e.Kind {
 	case KindMessageReceived:
 		if !m.Received {
-			m.Received, m.ReceivedAt, m.Body = true, e.ReceivedAt, e.Body
+			m.Received, m.ReceivedAt, m.Body = true, e.ReceivedAt, copied(e.Body)
 			m.Position = len(s.order)
 			s.order = append(s.order, m)
 		}
@@ -144,7 +177,7 @@ func (s *State) apply(e Event) {
 		m.close(e.Step)
 		m.complete(Step{Index: e.Step, Name: e.Name, Output: e.Output})
 	case KindProcessingFinished:
-		m.Finished, m.InProgress, m.Result = true, false, e.Output
+		m.Finished, m.InProgress, m.Result = true, false, copied(e.Output)
 		m.Open = nil
 	case KindErrorOccurred:
 		m.Errored, m.Failed, m.Error, m.InProgress = true, true, e.Error, false
@@ -167,7 +200,7 @@ func (s *State) apply(e Event) {
 // open changes an open step, which begins with this event if it is not open
 // yet. A completed step does not open again. The list is copied: copies of m
 // share it.
-func (m *kept) open(e Event, change func(*OpenStep)) {
+func (m *kept) open(e *Event, change func(*OpenStep)) {
 	if _, completed := m.step(e.Step); completed || m.Finished {
 		return
 	}
@@ -222,6 +255,15 @@ func (m *Message) OpenStep(index uint32) (OpenStep, bool) {
 // length, so appending behind it is unseen by them; any other change is made
 // to a copy.
 func (m *kept) complete(step Step) {
+	packed := m.packed
+	if packed == nil && len(m.Steps) == 0 {
+		packed = new(packedSteps)
+	}
+	if packed != nil && packed.append(step) {
+		m.packed = packed
+		return
+	}
+	step.Output = copied(step.Output)
 	at, found := m.step(step.Index)
 	m.Steps, m.packed = m.steps(), nil
 	switch {
@@ -238,6 +280,9 @@ func (m *kept) complete(step Step) {
 // step returns where the step with this index is, or would have to be. Steps
 // usually complete in order, so the last one is looked at first.
 func (m *kept) step(index uint32) (int, bool) {
+	if p := m.packed; p != nil && p.last < index {
+		return p.count, false
+	}
 	steps := m.steps()
 	if n := len(steps); n == 0 || steps[n-1].Index < index {
 		return n, false
@@ -262,18 +307,19 @@ func (m *kept) copyWithoutSteps() Message {
 	return c
 }
 
-// advance applies events in one go, so that no query sees a part of them. With
-// reset it forgets everything before.
-func (s *State) advance(reset bool, events []LoggedEvent) {
+// advance applies events in one go, so that no query sees a part of them.
+func (s *State) advance(events []LoggedEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if reset {
-		s.messages = make(map[string]*kept)
-		s.order = nil // not truncated: iterations may be reading it
-	}
 	for i := range events {
-		s.apply(events[i].Event)
+		s.apply(&events[i].Event)
 	}
+}
+
+// reset forgets everything. The caller holds the lock.
+func (s *State) reset() {
+	s.messages = make(map[string]*kept)
+	s.order = nil // not truncated: iterations may be reading it
 }
 
 // Clone returns an independent copy.
@@ -285,11 +331,11 @@ func (s *State) Clone() *State {
 		order:    make([]*kept, len(s.order)),
 	}
 	for id, m := range s.messages {
-		copied := &kept{Message: m.copyWithoutSteps(), packed: m.packed}
-		copied.Steps = slices.Clip(m.Steps)
-		c.messages[id] = copied
-		if copied.Received {
-			c.order[copied.Position] = copied
+		clone := &kept{Message: m.copyWithoutSteps(), packed: m.packed.clone()}
+		clone.Steps = slices.Clip(m.Steps)
+		c.messages[id] = clone
+		if clone.Received {
+			c.order[clone.Position] = clone
 		}
 	}
 	return c
@@ -321,17 +367,21 @@ func (s *State) IsFullyProcessed(id string) bool {
 }
 
 // LastCompletedStep returns the highest index of a completed step of the
-// message, and whether there is one. It takes constant time, but for the first
-// look at a message that a snapshot had.
+// message, and whether there is one. It takes constant time.
 func (s *State) LastCompletedStep(id string) (uint32, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	m := s.messages[id]
-	if m == nil || len(m.steps()) == 0 {
+	switch {
+	case m == nil:
 		return 0, false
+	case m.packed != nil:
+		return m.packed.last, true
+	case len(m.Steps) == 0:
+		return 0, false
+	default:
+		return m.Steps[len(m.Steps)-1].Index, true
 	}
-	steps := m.steps()
-	return steps[len(steps)-1].Index, true
 }
 
 // CompletedStep returns the output of a step of the message, and whether that
@@ -374,6 +424,18 @@ func (s *State) Message(id string) (Message, bool) {
 	return m.copy(), true
 }
 
+// MessageWithoutSteps is [State.Message], but that Steps is nil. It takes the same
+// time however many there are.
+func (s *State) MessageWithoutSteps(id string) (Message, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	if m == nil {
+		return Message{}, false
+	}
+	return m.copyWithoutSteps(), true
+}
+
 // PackedMessage is [State.Message] for who passes it on: Steps is nil, and the
 // completed steps are bytes, in which index, name and output of each follow one
 // another, by ascending index, as msgpack.
@@ -387,7 +449,7 @@ func (s *State) PackedMessage(id string) (m Message, steps []byte, known bool) {
 	case found.packed != nil:
 		steps = slices.Clip(found.packed.bytes)
 	default:
-		steps = encodeSteps(found.Steps)
+		steps = appendSteps(nil, found.Steps)
 	}
 	return found.copyWithoutSteps(), steps, true
 }

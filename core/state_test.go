@@ -2,13 +2,16 @@ package core_test
 
 import (
 	"bytes"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
+	"weak"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -363,6 +366,100 @@ func TestReturnedMessagesDoNotChange(t *testing.T) {
 		if !reflect.DeepEqual(held, want) {
 			t.Fatalf("seed %d: a message in the caller's hands has changed", seed)
 		}
+	}
+}
+
+// TestLooksChangeNothing: steps are kept in another form once somebody has looked at
+// them, which nobody must see.
+func TestLooksChangeNothing(t *testing.T) {
+	large := bytes.Repeat([]byte("x"), core.MostCopied+1)
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		all := []*core.State{core.NewState(), core.NewState(), core.NewState()} // looked at never, always, at times
+		held, want := [][]byte{}, [][]byte{}
+		model := map[uint32]core.Step{}
+		for i := range random.IntN(40) {
+			step := core.Step{Index: uint32(i), Output: []byte(strconv.Itoa(i))}
+			switch random.IntN(12) {
+			case 0:
+				step.Index = random.Uint32N(50)
+			case 1:
+				step.Output = large
+			case 2:
+				step.Name = "named"
+			}
+			model[step.Index] = step
+			for _, s := range all {
+				s.Apply(core.Event{Kind: core.KindStepCompleted, MessageID: "m", Step: step.Index, Name: step.Name, Output: step.Output})
+			}
+			_, packed, _ := all[0].PackedMessage("m")
+			held, want = append(held, packed), append(want, bytes.Clone(packed))
+			_ = append(packed, '!')
+			if output, ok := all[1].CompletedStep("m", step.Index); !ok || !bytes.Equal(output, step.Output) {
+				t.Fatalf("seed %d: step %d is %q, %v", seed, step.Index, output, ok)
+			}
+			switch random.IntN(4) {
+			case 0:
+				all[2].Message("m")
+			case 1:
+				all[2].Clone().Apply(completed("m", 60, "in the clone"))
+			case 2:
+				original := all[2]
+				all[2] = original.Clone()
+				original.Apply(completed("m", 60, "in the original"))
+			}
+		}
+		var steps []core.Step
+		for _, index := range slices.Sorted(maps.Keys(model)) {
+			steps = append(steps, model[index])
+		}
+		for i, s := range all {
+			last, some := s.LastCompletedStep("m")
+			_, packed, _ := s.PackedMessage("m")
+			if m, _ := s.Message("m"); !slices.EqualFunc(m.Steps, steps, sameStep) || !bytes.Equal(packed, core.EncodeSteps(steps)) {
+				t.Fatalf("seed %d, state %d: steps %+v, packed %x", seed, i, m.Steps, packed)
+			}
+			if some != (len(steps) > 0) || some && last != steps[len(steps)-1].Index {
+				t.Fatalf("seed %d, state %d: the last step is %d, %v", seed, i, last, some)
+			}
+		}
+		if !reflect.DeepEqual(held, want) {
+			t.Fatalf("seed %d: packed steps in the caller's hands have changed", seed)
+		}
+	}
+}
+
+func sameStep(a, b core.Step) bool {
+	return a.Index == b.Index && a.Name == b.Name && bytes.Equal(a.Output, b.Output)
+}
+
+// TestStateKeepsNoRecord: a few bytes of a message must not keep a record of half a
+// megabyte in memory.
+func TestStateKeepsNoRecord(t *testing.T) {
+	record := new([1 << 19]byte)
+	rest := record[:]
+	part := func(text string) []byte {
+		n := copy(rest, text)
+		defer func() { rest = rest[n:] }()
+		return rest[:n:n]
+	}
+	s := stateOf(
+		core.Event{Kind: core.KindMessageReceived, MessageID: "m", Body: part("body")},
+		core.Event{Kind: core.KindStepStreamed, MessageID: "m", Step: 2, Name: "s", Output: part("partial")},
+		core.Event{Kind: core.KindStepCompleted, MessageID: "m", Step: 1, Output: part("second")},
+		core.Event{Kind: core.KindStepCompleted, MessageID: "m", Step: 0, Output: part("first")},
+		core.Event{Kind: core.KindProcessingFinished, MessageID: "n", Output: part("result")},
+	)
+	rest = nil
+	kept := weak.Make(record)
+	runtime.GC()
+	if kept.Value() != nil {
+		t.Error("the record is still in memory")
+	}
+	m, _ := s.Message("m")
+	n, _ := s.Message("n")
+	if string(m.Body) != "body" || string(m.Open[0].Output) != "partial" || !reflect.DeepEqual(m.Steps, steps("first", "second")) || string(n.Result) != "result" {
+		t.Errorf("the state is %+v, %+v", m, n)
 	}
 }
 

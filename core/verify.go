@@ -150,7 +150,7 @@ func (v *verifier) take(entry Entry) {
 	}
 	v.found.Events++
 	if v.snapshot != nil && entry.Sequence < v.snapshot.sequence {
-		v.state.apply(event)
+		v.state.apply(&event)
 		v.last = event.ID
 	}
 }

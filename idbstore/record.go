@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -114,6 +115,9 @@ func (r record) appendTo(entries []core.Entry, sequence uint64, limit int) []cor
 		return append(entries, core.Entry{Stream: r.stream, Sequence: r.first, Timestamp: r.stamp, Tombstone: true})
 	}
 	in, timestamp := reader{rest: r.events}, r.stamp
+	if sequence = max(sequence, r.first); sequence < r.end() {
+		entries = slices.Grow(entries, int(min(r.end()-sequence, uint64(limit-len(entries)))))
+	}
 	for at := r.first; at < r.end() && len(entries) < limit; at++ {
 		timestamp += in.varint()
 		payload := in.bytes()

@@ -17,10 +17,10 @@ import (
 // web/src/events.ts read it.
 
 // news is what is new of a message: whether its body and its result are, and
-// which steps have completed.
+// which steps have completed, in the order of the log.
 type news struct {
 	received, finished bool
-	steps              []uint32
+	steps              []core.Step
 }
 
 // newsOf returns what events say that is new, by message.
@@ -39,7 +39,7 @@ func newsOf(events []core.LoggedEvent) map[string]*news {
 		case core.KindProcessingFinished:
 			n.finished = true
 		case core.KindStepCompleted:
-			n.steps = append(n.steps, event.Step)
+			n.steps = append(n.steps, core.Step{Index: event.Step, Name: event.Name, Output: event.Output})
 		}
 	}
 	return all
@@ -83,19 +83,21 @@ func (e *encoder) message(m core.Message, steps []byte, news *news) {
 	e.number(int64(len(m.Starts)))
 }
 
-// steps returns those of the completed steps that are new, as [core.State.PackedMessage] does.
-func (e *encoder) steps(steps []core.Step, news *news) []byte {
+// steps returns steps, of which the last of an index counts, as [core.State.PackedMessage] does.
+func (e *encoder) steps(steps []core.Step) []byte {
 	if e.inner == nil {
 		e.inner = newEncoder()
 	}
 	inner := e.inner
 	inner.b.Reset()
-	slices.Sort(news.steps)
-	for _, index := range slices.Compact(news.steps) { // one that was recorded again is sent once
-		at, _ := slices.BinarySearchFunc(steps, index, func(s core.Step, index uint32) int { return cmp.Compare(s.Index, index) })
-		inner.number(int64(steps[at].Index))
-		inner.text(steps[at].Name)
-		inner.bytes(steps[at].Output)
+	slices.SortStableFunc(steps, func(a, b core.Step) int { return cmp.Compare(a.Index, b.Index) })
+	for i, step := range steps {
+		if i+1 < len(steps) && steps[i+1].Index == step.Index {
+			continue
+		}
+		inner.number(int64(step.Index))
+		inner.text(step.Name)
+		inner.bytes(step.Output)
 	}
 	e.keep(inner.err)
 	return inner.b.Bytes()
@@ -106,8 +108,8 @@ func encodeChange(state *core.State, change core.Change) ([]byte, error) {
 	e := newEncoder()
 	news := newsOf(change.Events)
 	for _, id := range change.Messages {
-		m, _ := state.Message(id)
-		e.message(m, e.steps(m.Steps, news[id]), news[id])
+		m, _ := state.MessageWithoutSteps(id)
+		e.message(m, e.steps(news[id].steps), news[id])
 	}
 	return e.b.Bytes(), e.err
 }
