@@ -21,6 +21,8 @@ export interface Contest {
   /** What a contestant is not asked to do for long: who needs more has fewer rounds, or none. */
   readonly secondsToPrepare: number;
   readonly secondsOfRounds: number;
+  /** Whether each round is on a log just opened, as in a page just loaded: what the rounds before have read is not in memory. */
+  readonly afresh?: boolean;
   readonly prepare?: (log: Log, contestant: Contestant, proceed: Proceed) => Promise<void>;
   readonly round: (log: Log, round: number, contestant: Contestant) => Promise<Measures>;
 }
@@ -51,7 +53,7 @@ export async function hold(contest: Contest, contestants: readonly Contestant[],
     // Each is first as often as last, and follows each of its two neighbours as often.
     const from = (round + contest.warmUp) % entered.length;
     const turn = [...entered.slice(from), ...entered.slice(0, from)];
-    for (const entrant of round % 2 === 0 ? turn : turn.toReversed()) await entrant.play(contest, round);
+    for (const entrant of round % 2 === 0 ? turn : turn.toReversed()) await entrant.play(contest, durability, round);
   }
   for (const entrant of entered) await entrant.leave();
   return entered.map((entrant) => entrant.result);
@@ -71,8 +73,7 @@ class Entrant {
 
   async enter(contest: Contest, durability: Durability): Promise<void> {
     await this.#try(contest.secondsToPrepare + secondsForOne, async () => {
-      const log = await this.#contestant.peer.open(`bench ${this.result.name}`, durability);
-      this.#log = log;
+      const log = await this.#open(durability);
       const end = performance.now() + 1000 * contest.secondsToPrepare;
       await contest.prepare?.(log, this.#contestant, () => {
         if (performance.now() > end) throw new Error(`not prepared within ${contest.secondsToPrepare} s`);
@@ -81,15 +82,21 @@ class Entrant {
     });
   }
 
-  async play(contest: Contest, round: number): Promise<void> {
-    const log = this.#log;
-    if (log === undefined || this.#out) return;
+  async #open(durability: Durability): Promise<Log> {
+    return (this.#log = await this.#contestant.peer.open(`bench ${this.result.name}`, durability));
+  }
+
+  async play(contest: Contest, durability: Durability, round: number): Promise<void> {
+    const before = this.#log;
+    if (before === undefined || this.#out) return;
     if (this.#spent > 1000 * contest.secondsOfRounds) {
       this.#out = true;
       this.result.problem = `${this.result.rounds.length} of ${contest.rounds} rounds, which took more than ${contest.secondsOfRounds} s`;
       return;
     }
     await this.#try(secondsForOne, async () => {
+      if (contest.afresh === true) await before.close();
+      const log = contest.afresh === true ? await this.#open(durability) : before;
       const start = performance.now();
       const measures = await contest.round(log, round, this.#contestant);
       if (round >= 0) this.#spent += performance.now() - start;

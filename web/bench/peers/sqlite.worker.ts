@@ -26,7 +26,7 @@ async function open(name: string, strict: boolean): Promise<Opened> {
   const pool = await sqlite.installOpfsSAHPoolVfs({ name, directory: `/${name}` });
   const database = new pool.OpfsSAHPoolDb("/events.db");
   database.exec(`PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=${strict ? "FULL" : "OFF"};
-    CREATE TABLE events(stream TEXT, sequence INTEGER, event BLOB, PRIMARY KEY(stream, sequence)) WITHOUT ROWID;`);
+    CREATE TABLE IF NOT EXISTS events(stream TEXT, sequence INTEGER, event BLOB, PRIMARY KEY(stream, sequence)) WITHOUT ROWID;`);
   return {
     pool,
     database,
@@ -65,7 +65,7 @@ async function answer(question: Question): Promise<readonly Uint8Array[]> {
   store.head.finalize();
   store.insert.finalize();
   store.database.close();
-  await store.pool.removeVfs();
+  store.pool.pauseVfs(); // lets its files go
   return [];
 }
 

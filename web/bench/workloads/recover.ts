@@ -11,7 +11,11 @@ export function recover(rounds: number, length: number): Contest {
     warmUp: 1,
     secondsToPrepare: Math.max(15, length / 400),
     secondsOfRounds: 8,
-    prepare: (log, contestant, proceed) => fill(log, "log", length, contestant.written, proceed),
+    afresh: true,
+    async prepare(log, { written }, proceed) {
+      await fill(log, "log", length, written, proceed);
+      await log.snapshot?.("log", written === "with a snapshot");
+    },
     async round(log, _round, { written }) {
       await log.snapshot?.("log", written === "with a snapshot");
       const tasks = new Tasks();
