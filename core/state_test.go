@@ -392,9 +392,12 @@ func TestLooksChangeNothing(t *testing.T) {
 			for _, s := range all {
 				s.Apply(core.Event{Kind: core.KindStepCompleted, MessageID: "m", Step: step.Index, Name: step.Name, Output: step.Output})
 			}
-			_, packed, _ := all[0].PackedMessage("m")
-			held, want = append(held, packed), append(want, bytes.Clone(packed))
-			_ = append(packed, '!')
+			hold := func(s *core.State) {
+				_, packed, _ := s.PackedMessage("m")
+				held, want = append(held, packed), append(want, bytes.Clone(packed))
+				_ = append(packed, '!')
+			}
+			hold(all[0])
 			if output, ok := all[1].CompletedStep("m", step.Index); !ok || !bytes.Equal(output, step.Output) {
 				t.Fatalf("seed %d: step %d is %q, %v", seed, step.Index, output, ok)
 			}
@@ -402,7 +405,9 @@ func TestLooksChangeNothing(t *testing.T) {
 			case 0:
 				all[2].Message("m")
 			case 1:
-				all[2].Clone().Apply(completed("m", 60, "in the clone"))
+				clone := all[2].Clone()
+				clone.Apply(completed("m", 60, "in the clone"))
+				hold(clone)
 			case 2:
 				original := all[2]
 				all[2] = original.Clone()
