@@ -376,6 +376,44 @@ func TestFailedRefreshChangesNothing(t *testing.T) {
 	}
 }
 
+// TestRefreshGoesOnBehindDamage that is no longer there: what was read before it
+// remains, and is told of once.
+func TestRefreshGoesOnBehindDamage(t *testing.T) {
+	store := &scripted{DurableStore: memstore.New()}
+	c, other := newConversation(t, "c", store), newConversation(t, "c", store)
+	const events = 600
+	for i := range events {
+		record(t, other, completed("m", uint32(i), strconv.Itoa(i)))
+	}
+	var told []uint64
+	c.Subscribe(func(change core.Change) {
+		for _, e := range change.Events {
+			told = append(told, e.Sequence)
+		}
+	})
+	store.reads = []look{func(read func() ([]core.Entry, error)) ([]core.Entry, error) {
+		all, err := read()
+		all = slices.Clone(all)
+		all[events-1].Payload = []byte("?")
+		return all, err
+	}}
+	if err := c.Refresh(t.Context()); !errors.Is(err, core.ErrCorrupt) {
+		t.Errorf("got %v", err)
+	}
+	last, _ := c.State().LastCompletedStep("m")
+	if at := c.ExpectedSeq(); at == 0 || at >= events || uint64(len(told)) != at || uint64(last) != at-1 {
+		t.Errorf("at %d, told of %d, the last step is %d", at, len(told), last)
+	}
+	if err := c.Refresh(t.Context()); err != nil || c.ExpectedSeq() != events {
+		t.Errorf("got %v, then at %d", err, c.ExpectedSeq())
+	}
+	for i, sequence := range told {
+		if len(told) != events || sequence != uint64(i) {
+			t.Fatalf("told of %d events: %v", len(told), told)
+		}
+	}
+}
+
 // TestRefreshGoesOnAfterAnError in a later batch.
 func TestRefreshGoesOnAfterAnError(t *testing.T) {
 	store := &scripted{DurableStore: memstore.New()}
