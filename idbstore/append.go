@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -193,56 +192,4 @@ func (s *Store) conflict(ctx context.Context, stream string, expected uint64) er
 		return err
 	}
 	return &core.SequenceConflictError{Stream: stream, Expected: expected, Actual: actual}
-}
-
-// lastRecord reads the head of stream off its last key.
-func lastRecord(ctx context.Context, tx transaction, stream string) (head uint64, deleted bool, err error) {
-	key, err := tx.last(recordsEndingFrom(stream, 0)).wait(ctx)
-	if err != nil || key == nil {
-		return 0, false, err
-	}
-	_, head, deleted, ok := parseKey(key)
-	if !ok {
-		return 0, false, corruptKey(stream)
-	}
-	return head, deleted, nil
-}
-
-func corruptKey(stream string) error {
-	return &core.Error{Code: core.ErrCorrupt, Stream: stream, Detail: "the database has a key that Holdfast did not write"}
-}
-
-// Delete implements [core.DurableStore].
-func (s *Store) Delete(ctx context.Context, stream string) error {
-	const op = "delete"
-	if err := core.CheckName(op, stream); err != nil {
-		return err
-	}
-	var tombstone []byte // its key; nil if there was nothing to delete
-	err := s.update(ctx, op, stream, recordsAndSnapshots, func(ctx context.Context, tx transaction) error {
-		tombstone = nil
-		head, deleted, err := lastRecord(ctx, tx, stream)
-		if err != nil || head == 0 || deleted {
-			return err
-		}
-		if head == core.MaxSequence {
-			return &core.Error{Code: core.ErrOutOfRange, Detail: fmt.Sprintf("there is no sequence behind %d for the tombstone", head)}
-		}
-		if err := tx.remove(recordsEndingFrom(stream, 0)); err != nil {
-			return err
-		}
-		snapshots, err := tx.in(snapshotsStore)
-		if err != nil {
-			return err
-		}
-		if err := removeKey(snapshots, stream); err != nil {
-			return err
-		}
-		tombstone = tombstoneKey(stream, head+1)
-		return tx.add(tombstone, encodeTombstone(stream, head, time.Now().UnixMilli()))
-	})
-	if err == nil && tombstone != nil {
-		s.announce(stream, tombstone)
-	}
-	return err
 }

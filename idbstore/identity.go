@@ -6,6 +6,9 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
+// formatVersion is what this release reads and writes.
+const formatVersion = 1
+
 // identity tells one database from its successor of the same name.
 type identity struct {
 	format int

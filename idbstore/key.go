@@ -83,3 +83,7 @@ func recordsEndingFrom(stream string, end uint64) keyRange {
 func namesWithPrefix(prefix string) keyRange {
 	return keyRange{[]byte(prefix), append([]byte(prefix), 0xff)}
 }
+
+func corruptKey(stream string) error {
+	return &core.Error{Code: core.ErrCorrupt, Stream: stream, Detail: "the database has a key that Holdfast did not write"}
+}

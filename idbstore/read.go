@@ -115,22 +115,6 @@ func valuesSingly(ctx context.Context, tx transaction, r keyRange, limit int) ([
 	return values, nil
 }
 
-// follows checks that r goes on where the records before it have ended, which
-// is at next. The first record of a read may begin earlier, and if it is a
-// tombstone, later: what was before is gone.
-func follows(r record, next uint64, first bool) error {
-	switch {
-	case r.first == next, first && r.first < next && r.end() > next, first && r.deleted && r.end() > next:
-		return nil
-	case r.first > next:
-		return &core.Error{Code: core.ErrGap,
-			Detail: fmt.Sprintf("the records of sequences %d to %d are missing; what is before them can still be read", next, r.first-1)}
-	default:
-		return &core.Error{Code: core.ErrCorrupt,
-			Detail: fmt.Sprintf("a record of sequences %d to %d stands where sequence %d was due", r.first, r.end()-1, next)}
-	}
-}
-
 // ReadAt implements [core.DurableStore].
 func (s *Store) ReadAt(ctx context.Context, stream string, sequence uint64) (core.Entry, bool, error) {
 	entries, err := s.readFrom(ctx, "read", stream, sequence, 1)
@@ -233,4 +217,17 @@ func (s *Store) Streams(ctx context.Context, prefix string) ([]core.StreamInfo, 
 		streams[i], streams[j] = streams[j], streams[i]
 	}
 	return streams, nil
+}
+
+// lastRecord reads the head of stream off its last key.
+func lastRecord(ctx context.Context, tx transaction, stream string) (head uint64, deleted bool, err error) {
+	key, err := tx.last(recordsEndingFrom(stream, 0)).wait(ctx)
+	if err != nil || key == nil {
+		return 0, false, err
+	}
+	_, head, deleted, ok := parseKey(key)
+	if !ok {
+		return 0, false, corruptKey(stream)
+	}
+	return head, deleted, nil
 }

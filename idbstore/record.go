@@ -223,3 +223,19 @@ func (r *reader) bytes() []byte {
 	r.rest = r.rest[n:]
 	return b
 }
+
+// follows checks that r goes on where the records before it have ended, which
+// is at next. The first record of a read may begin earlier, and if it is a
+// tombstone, later: what was before is gone.
+func follows(r record, next uint64, first bool) error {
+	switch {
+	case r.first == next, first && r.first < next && r.end() > next, first && r.deleted && r.end() > next:
+		return nil
+	case r.first > next:
+		return &core.Error{Code: core.ErrGap,
+			Detail: fmt.Sprintf("the records of sequences %d to %d are missing; what is before them can still be read", next, r.first-1)}
+	default:
+		return &core.Error{Code: core.ErrCorrupt,
+			Detail: fmt.Sprintf("a record of sequences %d to %d stands where sequence %d was due", r.first, r.end()-1, next)}
+	}
+}

@@ -80,41 +80,6 @@ type deadline struct {
 	set time.Time
 }
 
-// watcher is one call of Watch; its address is its identity.
-type watcher struct{ fn func(core.StreamInfo) }
-
-// start opens the database of e for the first time.
-func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error) {
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
-	s := &Store{
-		engine:      e,
-		timeout:     timeout,
-		connecting:  make(chan struct{}, 1),
-		recalled:    make(chan []string, 1),
-		remembering: make(chan struct{}, 1),
-		watchers:    map[*watcher]struct{}{},
-		unposted:    map[string][]byte{},
-		changes:     map[string]remembered{},
-		compaction:  compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
-	}
-	s.life, s.end = context.WithCancelCause(context.Background())
-	ctx, cancel := s.withDeadline(ctx)
-	defer cancel()
-	go func() { s.recalled <- s.recall(ctx) }() // while the database opens
-	if err := s.retry(func() error { _, err := s.connect(ctx); return err }); err != nil {
-		return nil, s.fail("open", "", err)
-	}
-	peers, err := e.listen(s.received, s.missed, s.post)
-	if err != nil {
-		s.db.close()
-		return nil, s.fail("open", "", err)
-	}
-	s.peers = peers
-	return s, nil
-}
-
 // Epoch is the random id of the database, in hex. An emptied database gets a
 // new one.
 func (s *Store) Epoch() string {
@@ -131,31 +96,6 @@ func (s *Store) LastError() error {
 	return s.last
 }
 
-// Close implements [core.DurableStore].
-func (s *Store) Close() error {
-	s.mu.Lock()
-	closed := s.closed
-	s.closed = true
-	clear(s.watchers)
-	s.mu.Unlock()
-	s.end(core.ErrClosed)
-	s.calls.Wait()
-	s.mu.Lock()
-	if s.deadline.end != nil {
-		s.deadline.end()
-	}
-	s.mu.Unlock()
-	if !closed {
-		s.remember()
-		s.post()
-		s.peers.close()
-		s.connecting <- struct{}{}
-		s.drop(s.db)
-		<-s.connecting
-	}
-	return nil
-}
-
 // enter counts a call in, unless the store is closed.
 func (s *Store) enter() error {
 	s.mu.Lock()
@@ -165,91 +105,4 @@ func (s *Store) enter() error {
 	}
 	s.calls.Add(1)
 	return nil
-}
-
-// Watch implements [core.Watcher].
-func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
-	w := &watcher{fn}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.watchers[w] = struct{}{}
-	}
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.watchers, w)
-	}
-}
-
-// postDelay is the least time between two posts to other tabs: a frame. A post
-// costs a fifth of an append, and of a stream only the last head matters.
-const postDelay = 16 * time.Millisecond
-
-// announce tells this tab and the others about a new record. After a pause, and
-// where the page is hidden, the others hear of it at once: it may end right behind the
-// append. One that ends otherwise is hidden first, which posts what is left.
-func (s *Store) announce(stream string, key []byte) {
-	if _, head, _, ok := parseKey(key); ok {
-		s.moved(stream, head)
-		s.notify(core.StreamInfo{Name: stream, Head: head})
-	}
-	s.mu.Lock()
-	wait := postDelay - time.Since(s.posted)
-	if s.peers.slow() {
-		wait = 0
-	}
-	if wait > 0 && len(s.unposted) == 0 {
-		time.AfterFunc(wait, s.post)
-	}
-	s.unposted[stream] = key
-	s.mu.Unlock()
-	if wait <= 0 {
-		s.post()
-	}
-}
-
-func (s *Store) post() {
-	s.mu.Lock()
-	unposted := s.unposted
-	s.unposted = map[string][]byte{}
-	if len(unposted) > 0 {
-		s.posted = time.Now()
-	}
-	s.mu.Unlock()
-	for _, key := range unposted {
-		s.peers.post(key)
-	}
-}
-
-func (s *Store) received(key []byte) {
-	if stream, end, _, ok := parseKey(key); ok {
-		s.notify(core.StreamInfo{Name: stream, Head: end})
-	}
-}
-
-// missed is called when the page comes back from where it could hear nothing:
-// the connection may be dead, and any stream may have moved.
-func (s *Store) missed() {
-	go func() { // the browser's callback must not wait for the connection
-		s.connecting <- struct{}{}
-		s.drop(s.db)
-		<-s.connecting
-		s.notify(core.StreamInfo{})
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.arm() // a compaction may have come due meanwhile
-	}()
-}
-
-func (s *Store) notify(info core.StreamInfo) {
-	s.mu.Lock()
-	watchers := make([]*watcher, 0, len(s.watchers))
-	for w := range s.watchers {
-		watchers = append(watchers, w)
-	}
-	s.mu.Unlock()
-	for _, w := range watchers {
-		w.fn(info)
-	}
 }

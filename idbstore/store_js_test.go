@@ -110,8 +110,8 @@ func memoryOf(t testing.TB, database string) jsMemory {
 func forget(t testing.TB, database string) {
 	t.Helper()
 	m := memoryOf(t, database)
-	if directory, err := later(context.Background(), m.files, "getDirectory"); err == nil { // else there are no files
-		_, _ = later(context.Background(), directory, "removeEntry", m.name) // it may not be there
+	if directory, err := await(context.Background(), m.files, "getDirectory"); err == nil { // else there are no files
+		_, _ = await(context.Background(), directory, "removeEntry", m.name) // it may not be there
 	}
 	must(m.storage.Call("removeItem", m.name))
 }

@@ -38,7 +38,7 @@ var bugs = []bug{
 	},
 	{
 		name: "a hole between records goes unnoticed",
-		file: "idbstore/read.go",
+		file: "idbstore/record.go",
 		old:  "\tcase r.first == next, first && r.first < next",
 		new:  "\tcase r.first >= next && !first, r.first == next, first && r.first < next",
 		in:   "./idbstore", test: "TestDamagedStream",
@@ -66,14 +66,14 @@ var bugs = []bug{
 	},
 	{
 		name: "a connection lost behind the commit counts as not written",
-		file: "idbstore/transaction.go",
+		file: "idbstore/failure.go",
 		old:  "\tcase quotaExceeded, constraintError, dataError, dataCloneError:\n\t\treturn true",
 		new:  "\tcase quotaExceeded, constraintError, dataError, dataCloneError, \"AbortError\":\n\t\treturn true",
 		in:   "./idbstore", test: "TestSweepOfTheStore",
 	},
 	{
 		name: "an emptied store goes unnoticed",
-		file: "idbstore/transaction.go",
+		file: "idbstore/connection.go",
 		old:  "\tif known != \"\" && known != found.epoch {",
 		new:  "\tif known != \"\" && known == found.epoch+\"x\" {",
 		in:   "./idbstore", test: "TestSweepOfTheStore",
@@ -87,7 +87,7 @@ var bugs = []bug{
 	},
 	{
 		name: "a snapshot outlives its deleted stream",
-		file: "idbstore/append.go",
+		file: "idbstore/delete.go",
 		old:  "\t\tif err := removeKey(snapshots, stream); err != nil {\n\t\t\treturn err\n\t\t}\n\t\ttombstone",
 		new:  "\t\t_ = snapshots\n\t\ttombstone",
 		in:   "./idbstore", test: "TestModel",

@@ -68,10 +68,10 @@ func (m jsMemory) read(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if file, err = later(ctx, file, "getFile"); err != nil {
+	if file, err = await(ctx, file, "getFile"); err != nil {
 		return "", err
 	}
-	text, err := later(ctx, file, "text")
+	text, err := await(ctx, file, "text")
 	if err != nil {
 		return "", err
 	}
@@ -84,27 +84,27 @@ func (m jsMemory) write(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	stream, err := later(ctx, file, "createWritable")
+	stream, err := await(ctx, file, "createWritable")
 	if err != nil {
 		return err
 	}
-	if _, err = later(ctx, stream, "write", text); err != nil {
+	if _, err = await(ctx, stream, "write", text); err != nil {
 		return err // and the stream is of no more use
 	}
-	_, err = later(ctx, stream, "close")
+	_, err = await(ctx, stream, "close")
 	return err
 }
 
 func (m jsMemory) open(ctx context.Context, create bool) (safejs.Value, error) {
-	directory, err := later(ctx, m.files, "getDirectory")
+	directory, err := await(ctx, m.files, "getDirectory")
 	if err != nil {
 		return directory, err
 	}
-	return later(ctx, directory, "getFileHandle", m.name, map[string]any{"create": create})
+	return await(ctx, directory, "getFileHandle", m.name, map[string]any{"create": create})
 }
 
-// later calls a method of v and waits for what it promises.
-func later(ctx context.Context, v safejs.Value, method string, args ...any) (safejs.Value, error) {
+// await calls a method of v and waits for what it promises.
+func await(ctx context.Context, v safejs.Value, method string, args ...any) (safejs.Value, error) {
 	if v.Type() != safejs.TypeObject {
 		return v, &engineError{unexpectedFailure, method + " is not there"}
 	}

@@ -2,7 +2,6 @@ package idbstore
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"syscall/js"
 
@@ -13,50 +12,6 @@ var (
 	jsTrue  = safejs.Safe(js.ValueOf(true))
 	jsFalse = safejs.Safe(js.ValueOf(false))
 )
-
-// failureOf turns an exception into an engineError. Nil stays nil.
-func failureOf(err error) error {
-	if err == nil {
-		return nil
-	}
-	var thrown js.Error
-	if errors.As(err, &thrown) {
-		return describe(safejs.Safe(thrown.Value))
-	}
-	return &engineError{unexpectedFailure, err.Error()}
-}
-
-// errorProperty describes the property `error` of a request or a transaction.
-// After an explicit abort() that is null.
-func errorProperty(v safejs.Value) error {
-	failure, err := v.Get("error")
-	if err != nil {
-		return failureOf(err)
-	}
-	if failure.IsNull() || failure.IsUndefined() {
-		return &engineError{abortError, "the transaction was aborted"}
-	}
-	return describe(failure)
-}
-
-func describe(exception safejs.Value) error {
-	text := func(property string) string {
-		v, err := exception.Get(property)
-		if err != nil || v.Type() != safejs.TypeString {
-			return ""
-		}
-		s, err := v.String()
-		if err != nil {
-			return ""
-		}
-		return s
-	}
-	e := &engineError{text("name"), text("message")}
-	if e.name == "" {
-		e.name = unexpectedFailure
-	}
-	return e
-}
 
 // binaryValues turns bytes into Uint8Arrays and back.
 type binaryValues struct {
@@ -174,54 +129,4 @@ func (b binaryValues) unpack(packed safejs.Value, n int) ([][]byte, error) {
 		items[i], rest = rest[4:end:end], rest[end:]
 	}
 	return items, nil
-}
-
-// listeners are functions that JavaScript can call, by the name of the property
-// that holds them. Whoever makes them releases them.
-type listeners map[string]safejs.Func
-
-// make adds functions.
-func (l *listeners) make(handlers map[string]func(event safejs.Value)) error {
-	if *l == nil {
-		*l = listeners{}
-	}
-	for property, handle := range handlers {
-		fn, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
-			event := safejs.Undefined()
-			if len(args) > 0 {
-				event = args[0]
-			}
-			handle(event)
-			return nil
-		})
-		if err != nil {
-			l.release()
-			return failureOf(err)
-		}
-		(*l)[property] = fn
-	}
-	return nil
-}
-
-// listen adds functions and sets them as properties of target.
-func (l *listeners) listen(target safejs.Value, handlers map[string]func(event safejs.Value)) error {
-	if err := l.make(handlers); err != nil {
-		return err
-	}
-	for property := range handlers {
-		if err := target.Set(property, (*l)[property]); err != nil {
-			l.release()
-			return failureOf(err)
-		}
-	}
-	return nil
-}
-
-func (l listeners) fn(property string) safejs.Func { return l[property] }
-
-func (l listeners) release() {
-	for _, fn := range l {
-		fn.Release()
-	}
-	clear(l)
 }

@@ -1,0 +1,44 @@
+package idbstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// Delete implements [core.DurableStore].
+func (s *Store) Delete(ctx context.Context, stream string) error {
+	const op = "delete"
+	if err := core.CheckName(op, stream); err != nil {
+		return err
+	}
+	var tombstone []byte // its key; nil if there was nothing to delete
+	err := s.update(ctx, op, stream, recordsAndSnapshots, func(ctx context.Context, tx transaction) error {
+		tombstone = nil
+		head, deleted, err := lastRecord(ctx, tx, stream)
+		if err != nil || head == 0 || deleted {
+			return err
+		}
+		if head == core.MaxSequence {
+			return &core.Error{Code: core.ErrOutOfRange, Detail: fmt.Sprintf("there is no sequence behind %d for the tombstone", head)}
+		}
+		if err := tx.remove(recordsEndingFrom(stream, 0)); err != nil {
+			return err
+		}
+		snapshots, err := tx.in(snapshotsStore)
+		if err != nil {
+			return err
+		}
+		if err := removeKey(snapshots, stream); err != nil {
+			return err
+		}
+		tombstone = tombstoneKey(stream, head+1)
+		return tx.add(tombstone, encodeTombstone(stream, head, time.Now().UnixMilli()))
+	})
+	if err == nil && tombstone != nil {
+		s.announce(stream, tombstone)
+	}
+	return err
+}

@@ -1,0 +1,65 @@
+package idbstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// start opens the database of e for the first time.
+func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error) {
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	s := &Store{
+		engine:      e,
+		timeout:     timeout,
+		connecting:  make(chan struct{}, 1),
+		recalled:    make(chan []string, 1),
+		remembering: make(chan struct{}, 1),
+		watchers:    map[*watcher]struct{}{},
+		unposted:    map[string][]byte{},
+		changes:     map[string]remembered{},
+		compaction:  compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
+	}
+	s.life, s.end = context.WithCancelCause(context.Background())
+	ctx, cancel := s.withDeadline(ctx)
+	defer cancel()
+	go func() { s.recalled <- s.recall(ctx) }() // while the database opens
+	if err := s.retry(func() error { _, err := s.connect(ctx); return err }); err != nil {
+		return nil, s.fail("open", "", err)
+	}
+	peers, err := e.listen(s.received, s.missed, s.post)
+	if err != nil {
+		s.db.close()
+		return nil, s.fail("open", "", err)
+	}
+	s.peers = peers
+	return s, nil
+}
+
+// Close implements [core.DurableStore].
+func (s *Store) Close() error {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	clear(s.watchers)
+	s.mu.Unlock()
+	s.end(core.ErrClosed)
+	s.calls.Wait()
+	s.mu.Lock()
+	if s.deadline.end != nil {
+		s.deadline.end()
+	}
+	s.mu.Unlock()
+	if !closed {
+		s.remember()
+		s.post()
+		s.peers.close()
+		s.connecting <- struct{}{}
+		s.drop(s.db)
+		<-s.connecting
+	}
+	return nil
+}
