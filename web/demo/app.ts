@@ -1,6 +1,6 @@
 // The demo: a chat client whose conversations, answers and files are all kept by Holdfast.
 import type { Holdfast } from "@holdfast-dev/holdfast";
-import { bodyOf } from "./agent/agent.js";
+import { bodyOf } from "./agent/agents.js";
 import { Bell } from "./bell.js";
 import { type Chat, Chats } from "./chats.js";
 import { Library } from "./library.js";

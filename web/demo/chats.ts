@@ -1,6 +1,7 @@
 // All conversations of this browser. Each is followed, and worked on, whichever of them is shown.
 import type { Conversation, Handler, Holdfast, HoldfastError, Message, Storable, Verification } from "@holdfast-dev/holdfast";
-import { agentOf, type Tools, type Turn } from "./agent/agent.js";
+import type { Tools, Turn } from "./agent/agent.js";
+import { agentOf } from "./agent/agents.js";
 import type { Bell } from "./bell.js";
 import { isHeldElsewhere } from "./holder.js";
 import { answerOf, isDamage, isUnfinished, textOf } from "./message.js";

@@ -1,6 +1,6 @@
 // What a page says about what it has found in the log.
 import type { Message } from "@holdfast-dev/holdfast";
-import { agentOf } from "./agent/agent.js";
+import { agentOf } from "./agent/agents.js";
 import type { Role } from "./chats.js";
 import { count, excerpt, isUnfinished, textOf } from "./message.js";
 

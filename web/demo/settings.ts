@@ -1,6 +1,6 @@
 // Who answers, and where the model is. The key stays in the memory of open tabs, unless the user asks to keep it.
-import type { AgentName } from "./agent/agent.js";
-import type { Connection } from "./agent/endpoint.js";
+import type { Connection } from "./agent/agent.js";
+import type { AgentName } from "./agent/agents.js";
 import { field } from "./message.js";
 
 const agentKey = "holdfast-demo:agent";

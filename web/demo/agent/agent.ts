@@ -1,9 +1,5 @@
-// What an agent is here, and which there are.
-import type { Storable, Work } from "@holdfast-dev/holdfast";
-import { field } from "../message.js";
-import { builtin } from "./builtin.js";
-import { endpoint, type Connection } from "./endpoint.js";
-import { research } from "./research.js";
+// What an agent is here.
+import type { Work } from "@holdfast-dev/holdfast";
 import type { Found } from "./search.js";
 
 /** Answers messages in steps. After a crash it is called again, and the steps that had completed are not run again. */
@@ -29,17 +25,11 @@ export interface Turn {
   readonly answer: string;
 }
 
-export type AgentName = "research" | "endpoint" | "builtin";
-
-export const agents: Readonly<Record<AgentName, Agent>> = { research, endpoint, builtin };
-
-/** The body of a message: what was typed, and who is to answer it, in whichever tab and after however many crashes. */
-export function bodyOf(text: string, agent: AgentName): Storable {
-  return { text, agent };
-}
-
-/** Who is to answer a stored message. */
-export function agentOf(body: unknown): Agent {
-  const name = field(body, "agent");
-  return name !== undefined && Object.hasOwn(agents, name) ? agents[name as AgentName] : research;
+/** Where the model is, as the user has entered it. */
+export interface Connection {
+  /** Such as `https://api.openai.com/v1`. */
+  readonly address: string;
+  readonly model: string;
+  /** Empty if none is needed. */
+  readonly key: string;
 }

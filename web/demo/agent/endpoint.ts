@@ -2,17 +2,8 @@
 import { TerminalError } from "@holdfast-dev/holdfast";
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { field, textOf } from "../message.js";
-import type { Agent } from "./agent.js";
+import type { Agent, Connection } from "./agent.js";
 import { type Prompt, promptFor } from "./prompt.js";
-
-/** Where the model is, as the user has entered it. */
-export interface Connection {
-  /** Such as `https://api.openai.com/v1`. */
-  readonly address: string;
-  readonly model: string;
-  /** Empty if none is needed. */
-  readonly key: string;
-}
 
 export const endpoint: Agent = {
   label: "Language model at an address",

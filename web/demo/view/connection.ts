@@ -1,5 +1,5 @@
 // Who answers, and the dialog that asks where the model is.
-import { type AgentName, agents } from "../agent/agent.js";
+import { type AgentName, agents } from "../agent/agents.js";
 import { hasBuiltin } from "../agent/builtin.js";
 import type { Settings } from "../settings.js";
 import { byId, el } from "./dom.js";

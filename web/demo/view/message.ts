@@ -1,6 +1,7 @@
 // One message: what was said, the steps under it, and the answer.
 import type { Message } from "@holdfast-dev/holdfast";
-import { type Agent, agentOf } from "../agent/agent.js";
+import type { Agent } from "../agent/agent.js";
+import { agentOf } from "../agent/agents.js";
 import type { Role } from "../chats.js";
 import { answerOf, compact, shortId, textOf } from "../message.js";
 import { answerNodes } from "./answer.js";
