@@ -150,11 +150,11 @@ $(DIST)/holdfast.wasm: $(GO_SOURCES) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
 	@mkdir -p $(@D)
 	$(WASM) go test -vet=off -c -o $@ ./idbstore
 
-$(DIST)/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-license.txt web/src/go.d.ts $(TOOLCHAIN)
-	@mkdir -p $(DIST)
+$(DIST)/bridge/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-license.txt web/src/bridge/go.d.ts $(TOOLCHAIN)
+	@mkdir -p $(@D)
 	node $<
 
-$(DIST)/build.json: $(DIST)/holdfast.wasm $(DIST)/go.js
+$(DIST)/build.json: $(DIST)/holdfast.wasm $(DIST)/bridge/go.js
 	node web/scripts/build-info.mjs
 
 $(DIST)/THIRD_PARTY_LICENSES.txt: .tools/licenses.sh go.mod $(TOOLCHAIN)
@@ -162,9 +162,9 @@ $(DIST)/THIRD_PARTY_LICENSES.txt: .tools/licenses.sh go.mod $(TOOLCHAIN)
 	$< >$@
 
 # tsc keeps what it wrote before, so what a removed source has left goes first.
-$(DIST)/index.js: web/src $(wildcard web/src/*.ts) web/tsconfig.json $(NPM)
+$(DIST)/index.js: $(shell find web/src -type d -o -name '*.ts') web/tsconfig.json $(NPM)
 	@mkdir -p $(DIST)
-	@find $(DIST) -name '*.js' ! -name go.js -delete -o -name '*.d.ts' ! -name go.d.ts -delete
+	@find $(DIST) -name '*.js' ! -path '*/bridge/go.js' -delete -o -name '*.d.ts' ! -path '*/bridge/go.d.ts' -delete
 	cd web && npx tsc
 	@touch $@
 

@@ -8,9 +8,9 @@ import (
 )
 
 // jsAppender carries out the transaction of an append in JavaScript, where the
-// page offers that as the global object holdfastAppender; web/src/appender.ts
-// is what the package of this repository offers. It is the same transaction
-// with the same checks as [Store.Append] makes step by step elsewhere, in a few
+// page offers that as the global object holdfastAppender, as this repository's
+// package does, see web/src/bridge/appender.ts. It is the same transaction with
+// the same checks as [Store.Append] makes step by step elsewhere, in a few
 // crossings in place of dozens.
 type jsAppender struct {
 	append, abort safejs.Value // functions

@@ -16,7 +16,7 @@ var (
 // binaryValues turns bytes into Uint8Arrays and back.
 type binaryValues struct {
 	array safejs.Value // the constructor
-	pack  safejs.Value // holdfastPack, see web/src/pack.ts; undefined where the page does not offer it
+	pack  safejs.Value // holdfastPack, see web/src/bridge/pack.ts; undefined where the page does not offer it
 }
 
 func (b binaryValues) toJS(data []byte) (safejs.Value, error) {

@@ -216,7 +216,7 @@ func (d *fakeDatabase) transaction(m mode, scope ...string) (*fakeScope, error) 
 
 func (d *fakeDatabase) canAppend() bool { return d.disk.atOnce }
 
-// appendRecord implements appender in the steps of web/src/appender.ts.
+// appendRecord implements appender in the steps of web/src/bridge/appender.ts.
 func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byte) (appending, error) {
 	if f := d.disk.meet("append"); f.err != nil {
 		return nil, f.err

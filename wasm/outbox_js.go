@@ -6,7 +6,7 @@ import (
 )
 
 // outbox is where the program tells the host of an append without a crossing. It
-// has little-endian numbers; web/src/outbox.ts reads it.
+// has little-endian numbers; web/src/bridge/outbox.ts reads it.
 type outbox struct {
 	bytes [outboxBytes]byte
 	rows  []byte // kept for as long as the host may read them

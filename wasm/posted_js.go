@@ -24,7 +24,7 @@ const (
 )
 
 // An event that is posted has little-endian numbers, and then the bytes of the
-// message's id and of the data; web/src/draft.ts writes it.
+// message's id and of the data; web/src/bridge/posted.ts writes it.
 const (
 	postedKind   = 0  // uint32
 	postedIDs    = 4  // uint32, the length of the id

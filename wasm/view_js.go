@@ -13,8 +13,8 @@ import (
 )
 
 // State crosses to JavaScript as msgpack, many messages at once, because a
-// crossing costs as much as encoding one. web/src/state.ts and
-// web/src/events.ts read it.
+// crossing costs as much as encoding one. web/src/state/state.ts and
+// web/src/state/events.ts read it.
 
 // news is what is new of a message: whether its body and its result are, and
 // which steps have completed, in the order of the log.
@@ -53,7 +53,7 @@ func newsOf(events []core.LoggedEvent) map[string]*news {
 // -1. What is large and not new is left out: steps, and false for body and result.
 // If news is nil all is new. The steps are those that are, packed.
 func (e *encoder) message(m core.Message, steps []byte, news *news) {
-	flags := 0 // web/src/state.ts names them
+	flags := 0 // web/src/state/state.ts names them
 	for i, on := range []bool{m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled} {
 		if on {
 			flags |= 1 << i

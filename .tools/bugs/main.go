@@ -92,11 +92,11 @@ func (b bug) plantInGo(root, dir string, changed []byte) error {
 }
 
 func (b bug) plantInDist(root, dir string, changed []byte) error {
-	dist := filepath.Join(dir, "dist")
+	dist := filepath.Join(dir, "web/dist")
 	if err := os.CopyFS(dist, os.DirFS(filepath.Join(root, "web/dist"))); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dist, filepath.Base(b.file)), changed, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, b.file), changed, 0o600); err != nil {
 		return err
 	}
 	test := exec.Command("npx", "playwright", "test", b.in, "--project=leveldb", "--workers=1", "--reporter=list", "-g", b.test)

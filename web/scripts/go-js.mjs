@@ -1,4 +1,4 @@
-// Writes dist/go.js: the toolchain's wasm_exec.js as a module that does nothing when it is imported. The script
+// Writes dist/bridge/go.js: the toolchain's wasm_exec.js as a module that does nothing when it is imported. The script
 // assigns to globalThis and reads the global fs; parameters with these names keep it off the page's own globals.
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,8 +7,8 @@ import { dist, wasmExec } from "./build-info.mjs";
 const license = readFileSync(new URL("go-license.txt", import.meta.url), "utf8");
 
 writeFileSync(
-  join(dist, "go.js"),
+  join(dist, "bridge/go.js"),
   `/*! wasm_exec.js of the Go distribution:\n\n${license}*/\nexport function defineGo(globalThis, fs) {\n` +
     `${wasmExec()}\nreturn globalThis.Go;\n}\n`,
 );
-copyFileSync(new URL("../src/go.d.ts", import.meta.url), join(dist, "go.d.ts"));
+copyFileSync(new URL("../src/bridge/go.d.ts", import.meta.url), join(dist, "bridge/go.d.ts"));

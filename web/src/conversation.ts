@@ -1,11 +1,11 @@
-import { Batch } from "./batch.js";
-import { type Bridge, type Call, type EventKind, eventKinds as kinds, type Opened } from "./bridge.js";
+import { Batch } from "./bridge/batch.js";
+import { type Bridge, type Call, type EventKind, eventKinds as kinds, type Opened } from "./bridge/bridge.js";
+import type { Instance } from "./bridge/instance.js";
+import type { Posted } from "./bridge/posted.js";
 import * as check from "./check.js";
-import type { Draft } from "./draft.js";
-import { decodeEvents } from "./events.js";
-import type { Instance } from "./instance.js";
 import { Runner } from "./runner.js";
-import { State } from "./state.js";
+import { decodeEvents } from "./state/events.js";
+import { State } from "./state/state.js";
 import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, ProcessOptions, Storable } from "./types.js";
 import { encodeValue } from "./values.js";
 
@@ -153,9 +153,9 @@ class LiveConversation implements Conversation {
   #record(kind: EventKind, read: () => readonly [id: string, number?: number, data?: Uint8Array | string | undefined]): Promise<number> {
     return new Promise((resolve, reject) => {
       const [id, number = 0, data] = read(); // what it throws rejects
-      const draft: Draft = { kind, id, number, data, resolve, reject };
-      if (this.#batch?.add(draft) === true) return;
-      this.#batch = new Batch(draft);
+      const event: Posted = { kind, id, number, data, resolve, reject };
+      if (this.#batch?.add(event) === true) return;
+      this.#batch = new Batch(event);
       const { instance } = this.#registry;
       instance.defer(this.#batch.sender(instance, this.#handle));
     });

@@ -1,9 +1,10 @@
-import type { Call, Opened, Verified } from "./bridge.js";
+import type { Call, Opened, Verified } from "./bridge/bridge.js";
+import { errorOf } from "./bridge/failure.js";
+import { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import { Registry } from "./conversation.js";
-import { errorOf, Instance } from "./instance.js";
 import { loadModule } from "./load.js";
-import { State } from "./state.js";
+import { State } from "./state/state.js";
 import type { Conversation, ConversationInfo, Damage, Durability, Health, Holdfast, OpenOptions, Verification } from "./types.js";
 
 const maxTimeout = 600_000;
@@ -36,7 +37,6 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
   }
   return new OpenStore(registry, settings);
 }
-
 
 interface Settings {
   readonly database: string;

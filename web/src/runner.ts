@@ -1,7 +1,8 @@
-import { type Bridge, type Call, type Failure, policies, type Retry } from "./bridge.js";
+import { type Bridge, type Call, policies, type Retry } from "./bridge/bridge.js";
+import { errorOf, type Failure } from "./bridge/failure.js";
+import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import { HoldfastError, TerminalError } from "./errors.js";
-import { errorOf, type Instance } from "./instance.js";
 import type { Handler, Message, ProcessOptions, RunStep, StepContext, StepOptions, Streamed } from "./types.js";
 import { decodeValue, encodedArray, encodeValue } from "./values.js";
 

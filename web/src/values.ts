@@ -1,7 +1,7 @@
 import { Encoder } from "@msgpack/msgpack";
 import { kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, wellFormed } from "./check.js";
-import { decode, decodeMulti } from "./decode.js";
 import { HoldfastError } from "./errors.js";
+import { decode, decodeMulti } from "./state/decode.js";
 
 // Bodies and outputs are msgpack, with Date as the timestamp extension. To the
 // Go side they are opaque bytes.

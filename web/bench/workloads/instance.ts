@@ -1,6 +1,6 @@
 // The start of an instance from a compiled module, beside a Go program that does nothing.
 import { open } from "@holdfast-dev/holdfast";
-import { defineGo } from "../../dist/go.js";
+import { defineGo } from "../../dist/bridge/go.js";
 import { timed } from "./log.js";
 
 /** Milliseconds: of Holdfast first, then of the programs at `others`, round by round. */

@@ -7,5 +7,5 @@ import { buildInfo, dist, wasmExec } from "../../scripts/build-info.mjs";
 test("dist is not stale; if it is, run make build", () => {
   const built: unknown = JSON.parse(readFileSync(join(dist, "build.json"), "utf8"));
   expect(built).toEqual(buildInfo());
-  expect(readFileSync(join(dist, "go.js"), "utf8"), "go.js has the script of this toolchain").toContain(wasmExec());
+  expect(readFileSync(join(dist, "bridge/go.js"), "utf8"), "go.js has the script of this toolchain").toContain(wasmExec());
 });

@@ -71,7 +71,7 @@ test("the tarball has what it needs and nothing else", () => {
     "dist/holdfast.wasm",
     "package.json",
   ]);
-  expect(packed).toEqual(expect.arrayContaining(["dist/index.js", "dist/index.d.ts", "dist/react.js", "dist/react.d.ts", "dist/go.js", "dist/go.d.ts"]));
+  expect(packed).toEqual(expect.arrayContaining(["dist/index.js", "dist/index.d.ts", "dist/react.js", "dist/react.d.ts", "dist/bridge/go.js", "dist/bridge/go.d.ts"]));
 });
 
 for (const resolution of ["bundler", "nodenext"]) {

@@ -1,7 +1,7 @@
 import type { EventKind } from "./bridge.js";
 
 /** An event to be recorded, and who waits for it. */
-export interface Draft {
+export interface Posted {
   readonly kind: EventKind;
   readonly id: string;
   /** The time of receipt, or the step. */
@@ -26,13 +26,13 @@ const textData = 2;
 
 const encoder = new TextEncoder();
 
-/** How many bytes a draft takes at most. */
-export function atMost({ id, data }: Draft): number {
+/** At least the number of bytes that {@link writePosted} writes. */
+export function sizeBound({ id, data }: Posted): number {
   return headLength + 3 * id.length + (typeof data === "string" ? 3 * data.length : (data?.byteLength ?? 0));
 }
 
-/** Writes a draft for the Go program, and returns where it ends. `numbers` are the same bytes. */
-export function writeDraft({ kind, id, number, data }: Draft, bytes: Uint8Array<ArrayBuffer>, numbers: DataView, at: number): number {
+/** Writes an event for the Go program, and returns where it ends. `numbers` are the same bytes. */
+export function writePosted({ kind, id, number, data }: Posted, bytes: Uint8Array<ArrayBuffer>, numbers: DataView, at: number): number {
   const idEnd = writeText(id, bytes, at + headLength);
   let [form, end] = [noData, idEnd];
   if (typeof data === "string") [form, end] = [textData, writeText(data, bytes, idEnd)];

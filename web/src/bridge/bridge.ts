@@ -1,20 +1,8 @@
-import type { ErrorCode, Outcome } from "./errors.js";
-import type { Verification } from "./types.js";
+import type { Verification } from "../types.js";
+import type { Failure } from "./failure.js";
 
 // The functions that the Go program offers, see wasm/main_js.go. Arguments are
 // not checked there.
-
-/** An error as the Go program describes it. */
-export interface Failure {
-  readonly code: ErrorCode;
-  readonly outcome: Outcome;
-  readonly message: string;
-  readonly operation?: string;
-  readonly stream?: string;
-  readonly cause?: string;
-  readonly expected?: number;
-  readonly actual?: number;
-}
 
 declare const answer: unique symbol;
 
@@ -64,7 +52,7 @@ export interface Bridge {
   /** Records the event in the inbox, where the number of the call is too; see {@link Inbox}. */
   record(): void;
   /**
-   * Records events, which {@link writeDraft} has written one behind the other. The value has what became of them as runs: in turn, how
+   * Records events, which {@link writePosted} has written one behind the other. The value has what became of them as runs: in turn, how
    * many, and the sequence of the first or what is wrong with them.
    */
   recordAll(handle: number, events: Uint8Array, count: number, call: Call<readonly (number | Failure)[]>): void;

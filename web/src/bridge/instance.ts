@@ -1,13 +1,13 @@
-import type { Appender } from "./appender.js";
-import type { Bridge, Call, Failure, Host, Result } from "./bridge.js";
-import { type ErrorDetails, HoldfastError, SequenceConflictError } from "./errors.js";
-import type { Draft } from "./draft.js";
-import { defineGo, type Go } from "./go.js";
+import { HoldfastError } from "../errors.js";
+import type { Bridge, Call, Host, Result } from "./bridge.js";
+import { errorOf, type Failure, lost } from "./failure.js";
+import type { Go } from "./go.js";
 import { Inbox } from "./inbox.js";
-import { foreign } from "./load.js";
 import { Outbox } from "./outbox.js";
 import { pack } from "./pack.js";
-import { type Exports, Recorder } from "./recorder.js";
+import type { Posted } from "./posted.js";
+import { type Enter, type Exports, type Globals, instantiate, letGo, newGo } from "./program.js";
+import { Recorder } from "./recorder.js";
 
 /** A call into the Go program that has not been answered. */
 interface Pending {
@@ -87,7 +87,7 @@ export class Instance {
   /** Starts the program. */
   static async start(module: WebAssembly.Module): Promise<Instance> {
     const host: Globals = { holdfastPack: pack };
-    const go = new (defineGo(overlay(host), console_))();
+    const go = newGo(host);
     const instance = new Instance(go);
     host.holdfastAppender = instance.#recorder.appender;
     const program = await instantiate(module, go.importObject);
@@ -127,9 +127,9 @@ export class Instance {
   }
 
   /** Records one event, if it is not too large for the inbox: else it returns false. */
-  record(handle: number, draft: Draft): boolean {
-    if (!this.#recorder.takes(draft)) return false;
-    this.#recorder.lookingAhead(handle, () => this.#post<number>(draft, (bridge, call) => this.#recorder.record(call, handle, draft, () => bridge.record())));
+  record(handle: number, event: Posted): boolean {
+    if (!this.#recorder.takes(event)) return false;
+    this.#recorder.lookingAhead(handle, () => this.#post<number>(event, (bridge, call) => this.#recorder.record(call, handle, event, () => bridge.record())));
     return true;
   }
 
@@ -260,79 +260,3 @@ export class Instance {
     this.#go._scheduledTimeouts.clear();
   }
 }
-
-/**
- * Answers, for a program that is over, what the browser says of its database. One that was asked for in vain would be made
- * without its object stores, and then be nobody's; one that is open would keep others from deleting it.
- */
-function letGo(event: unknown): void {
-  if (!(event instanceof Event)) return;
-  const { type, target } = event;
-  if (type === "upgradeneeded") (target as IDBOpenDBRequest).transaction?.abort();
-  else if (type === "versionchange") (target as IDBDatabase).close();
-  else if (type === "success" && target instanceof IDBOpenDBRequest) target.result.close();
-}
-
-/** Refuses a module that is not a Go program; that it is not ours shows when it does not call the host. */
-async function instantiate(module: WebAssembly.Module, imports: WebAssembly.Imports): Promise<WebAssembly.Instance> {
-  let program: WebAssembly.Instance;
-  try {
-    program = await WebAssembly.instantiate(module, imports);
-  } catch (cause) {
-    // WebKit asks the Content-Security-Policy here, not when it compiles.
-    const refused = cause instanceof WebAssembly.LinkError || cause instanceof WebAssembly.CompileError || cause instanceof TypeError;
-    throw refused ? foreign("the module", cause) : lost(cause);
-  }
-  if (!("run" in program.exports && "resume" in program.exports)) throw foreign("the module");
-  return program;
-}
-
-function lost(cause: unknown): HoldfastError {
-  return new HoldfastError(
-    "instance_lost",
-    "holdfast: instance_lost: the WebAssembly instance has died; what was committed is stored, so open again and recover",
-    { outcome: "unknown", cause },
-  );
-}
-
-/** Makes an Error of what the Go program says. */
-export function errorOf(failure: Failure): HoldfastError {
-  const { code, message, outcome, operation, stream, cause } = failure;
-  const details: ErrorDetails = { outcome, operation, stream, cause: cause === undefined ? undefined : new Error(cause) };
-  if (failure.expected !== undefined && failure.actual !== undefined) {
-    return new SequenceConflictError(message, failure.expected, failure.actual, details);
-  }
-  return new HoldfastError(code, message, details);
-}
-
-/** Enters the program for what has a place among the names that it offers. */
-type Enter = (place: number, ...args: unknown[]) => unknown;
-
-/** What the Go program finds among the globals, besides those of the page. */
-interface Globals {
-  holdfastAppender?: Appender;
-  readonly holdfastPack: typeof pack;
-  holdfast?: (enter: Enter, names: string, inbox: number, size: number, outbox: number) => Host;
-}
-
-/**
- * The global object as the Go program sees it: what it sets stays in `own`, so
- * that `Go`, `fs`, `process` and `path` do not appear in the page, where libraries
- * would take it for Node.
- */
-function overlay(own: object): typeof globalThis {
-  return new Proxy(own, {
-    get: (_, key) => (key in own ? Reflect.get(own, key) : Reflect.get(globalThis, key)) as unknown,
-    has: (_, key) => key in own || key in globalThis,
-  }) as typeof globalThis;
-}
-
-/** The file system of the Go program: what it prints, which is why it died, goes to the console. */
-const console_ = {
-  constants: { O_WRONLY: -1, O_RDWR: -1, O_CREAT: -1, O_TRUNC: -1, O_APPEND: -1, O_EXCL: -1, O_DIRECTORY: -1 },
-  writeSync(_fd: number, bytes: Uint8Array): number {
-    const line = new TextDecoder().decode(bytes).trimEnd();
-    if (line !== "") console.error(line);
-    return bytes.length;
-  },
-};

@@ -1,16 +1,8 @@
 import { Appender, type Next } from "./appender.js";
-import type { Draft } from "./draft.js";
 import type { Inbox } from "./inbox.js";
 import type { Outbox, Outcome } from "./outbox.js";
-
-/** What the Go program exports. To call that costs next to nothing, see wasm/conversation_js.go and idbstore/appender_js.go. */
-export interface Exports {
-  readonly mem: WebAssembly.Memory;
-  /** Begins to record the event in the inbox behind so many that have landed and were not told of; 0 if `record` of the bridge has to be called. */
-  holdfastRecord(landed: number): number;
-  /** Takes the news of an append that has committed; 0 if the function has to be called that the append was given. */
-  holdfastCommitted(id: number): number;
-}
+import type { Posted } from "./posted.js";
+import type { Exports } from "./program.js";
 
 /** What a recorder knows of the instance that it works for. */
 export interface Program {
@@ -65,8 +57,8 @@ export class Recorder {
   }
 
   /** Whether an event is not too large for the inbox. */
-  takes(draft: Draft): boolean {
-    return this.#inbox?.takes(draft) === true;
+  takes(event: Posted): boolean {
+    return this.#inbox?.takes(event) === true;
   }
 
   /** Runs `work`, in which events are recorded. The browser looks for the head while the program makes the record. */
@@ -80,11 +72,11 @@ export class Recorder {
   }
 
   /** Records an event, which it puts into the inbox. If a goroutine has to wait for that, it calls `otherwise`, which has that done. */
-  record(call: number, handle: number, draft: Draft, otherwise: () => void): void {
-    this.#inbox?.write(call, handle, draft);
+  record(call: number, handle: number, event: Posted, otherwise: () => void): void {
+    this.#inbox?.write(call, handle, event);
     if (this.#begin(call, handle)) return;
     this.tell();
-    this.#inbox?.write(call, handle, draft); // what hears of the news may have recorded something
+    this.#inbox?.write(call, handle, event); // what hears of the news may have recorded something
     otherwise();
   }
 

@@ -1,4 +1,4 @@
-import { atMost, type Draft, writeDraft } from "./draft.js";
+import { type Posted, sizeBound, writePosted } from "./posted.js";
 
 // Where the numbers are, as wasm/posted_js.go reads them.
 const callAt = 0;
@@ -27,15 +27,15 @@ export class Inbox {
   }
 
   /** Whether an event fits in. */
-  takes(draft: Draft): boolean {
-    return headLength + atMost(draft) <= this.#size;
+  takes(event: Posted): boolean {
+    return headLength + sizeBound(event) <= this.#size;
   }
 
   /** Puts an event there. The next call of the program has to read it. */
-  write(call: number, handle: number, draft: Draft): void {
+  write(call: number, handle: number, event: Posted): void {
     if (this.#bytes.buffer !== this.#memory.buffer) [this.#bytes, this.#numbers] = this.#look();
     this.#numbers.setUint32(callAt, call, true);
     this.#numbers.setUint32(handleAt, handle, true);
-    writeDraft(draft, this.#bytes, this.#numbers, headLength);
+    writePosted(event, this.#bytes, this.#numbers, headLength);
   }
 }

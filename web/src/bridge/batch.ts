@@ -1,26 +1,26 @@
-import type { Failure } from "./bridge.js";
-import { atMost, type Draft, writeDraft } from "./draft.js";
-import { errorOf, type Instance } from "./instance.js";
+import { errorOf, type Failure } from "./failure.js";
+import type { Instance } from "./instance.js";
+import { type Posted, sizeBound, writePosted } from "./posted.js";
 
 /** Bytes of events that cross together, and then a few more: what is in the program twice has to be bounded. */
 const maxBytes = 2 ** 20;
 
 /** Events of one conversation that cross into the program together. */
 export class Batch {
-  readonly #drafts: Draft[];
+  readonly #events: Posted[];
   #bytes: number;
   #sent = false;
 
-  constructor(first: Draft) {
-    this.#drafts = [first];
-    this.#bytes = atMost(first);
+  constructor(first: Posted) {
+    this.#events = [first];
+    this.#bytes = sizeBound(first);
   }
 
   /** Takes another event, unless the batch is full or on its way. */
-  add(draft: Draft): boolean {
+  add(event: Posted): boolean {
     if (this.#sent || this.#bytes > maxBytes) return false;
-    this.#drafts.push(draft);
-    this.#bytes += atMost(draft);
+    this.#events.push(event);
+    this.#bytes += sizeBound(event);
     return true;
   }
 
@@ -28,14 +28,14 @@ export class Batch {
   sender(instance: Instance, handle: number): () => void {
     return () => {
       this.#sent = true;
-      const [first, second] = this.#drafts;
+      const [first, second] = this.#events;
       if (first !== undefined && second === undefined && instance.record(handle, first)) return;
-      const events = this.#encoded();
+      const bytes = this.#encoded();
       instance
-        .call<readonly (number | Failure)[]>((bridge, call) => bridge.recordAll(handle, events, this.#drafts.length, call))
+        .call<readonly (number | Failure)[]>((bridge, call) => bridge.recordAll(handle, bytes, this.#events.length, call))
         .then(
           (runs) => this.#settle(runs),
-          (error: unknown) => this.#drafts.forEach(({ reject }) => reject(error)),
+          (error: unknown) => this.#events.forEach(({ reject }) => reject(error)),
         );
     };
   }
@@ -44,7 +44,7 @@ export class Batch {
     const bytes = new Uint8Array(this.#bytes);
     const numbers = new DataView(bytes.buffer);
     let end = 0;
-    for (const draft of this.#drafts) end = writeDraft(draft, bytes, numbers, end);
+    for (const event of this.#events) end = writePosted(event, bytes, numbers, end);
     return bytes.subarray(0, end);
   }
 
@@ -53,9 +53,9 @@ export class Batch {
     for (let i = 0; i < runs.length; i += 2) {
       const [count, outcome] = [runs[i] as number, runs[i + 1] as number | Failure];
       for (let place = 0; place < count; place++) {
-        const draft = this.#drafts[at++];
-        if (typeof outcome === "number") draft?.resolve(outcome + place);
-        else draft?.reject(errorOf(outcome));
+        const event = this.#events[at++];
+        if (typeof outcome === "number") event?.resolve(outcome + place);
+        else event?.reject(errorOf(outcome));
       }
     }
   }

@@ -1,7 +1,7 @@
+import type { ConversationEvent } from "../types.js";
+import { decodeValue, decodeValues } from "../values.js";
 import { decode } from "./decode.js";
 import { Lazy } from "./lazy.js";
-import type { ConversationEvent } from "./types.js";
-import { decodeValue, decodeValues } from "./values.js";
 
 /** `[sequence, timestamp, kind, id, messageId, number, bytes, text, offset]`, see wasm/view_js.go. */
 type Row = readonly [number, number, string, Uint8Array, string, number, Uint8Array | null, string, number];

@@ -1,8 +1,8 @@
+import type { ConversationState, Message, OpenStep, Step } from "../types.js";
+import { decodeValue, decodeValues } from "../values.js";
 import { decodeMulti } from "./decode.js";
 import { Lazy } from "./lazy.js";
 import { Table } from "./table.js";
-import type { ConversationState, Message, OpenStep, Step } from "./types.js";
-import { decodeValue, decodeValues } from "./values.js";
 
 // The state lives in Go. What changes there arrives here as rows, and becomes
 // immutable objects: a new one for each message that changed, the old ones for
