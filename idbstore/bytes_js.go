@@ -3,14 +3,8 @@ package idbstore
 import (
 	"encoding/binary"
 	"fmt"
-	"syscall/js"
 
 	"github.com/hack-pad/safejs"
-)
-
-var (
-	jsTrue  = safejs.Safe(js.ValueOf(true))
-	jsFalse = safejs.Safe(js.ValueOf(false))
 )
 
 // binaryValues turns bytes into Uint8Arrays and back.

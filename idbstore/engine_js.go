@@ -21,7 +21,6 @@ type jsEngine struct {
 	factory safejs.Value    // indexedDB
 	ranges  safejs.Value    // IDBKeyRange
 	options [4]safejs.Value // of transaction(), by mode
-	scope   safejs.Value    // the real global object of the page or worker
 	binary  binaryValues    // bytes to JavaScript and back
 	memory  jsMemory
 	page    lifecycle
@@ -35,7 +34,7 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 	global := safejs.Global()
 	var err error
 	for property, target := range map[string]*safejs.Value{
-		"indexedDB": &e.factory, "IDBKeyRange": &e.ranges, "self": &e.scope, "Uint8Array": &e.binary.array, "holdfastPack": &e.binary.pack,
+		"indexedDB": &e.factory, "IDBKeyRange": &e.ranges, "self": &e.page.scope, "Uint8Array": &e.binary.array, "holdfastPack": &e.binary.pack,
 	} {
 		if *target, err = global.Get(property); err != nil {
 			return nil, failureOf(err)
@@ -205,7 +204,7 @@ func (d *jsDatabase) identify(ctx context.Context) error {
 	}
 	for _, name := range []string{recordsStore, valuesStore, snapshotsStore, metaStore} {
 		there, err := names.Call("contains", name)
-		if err == nil && !there.Equal(jsFalse) {
+		if err == nil && there.Equal(jsTrue) {
 			continue
 		}
 		if len(d.engine.recall(ctx)) > 0 { // it was ours

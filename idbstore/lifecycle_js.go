@@ -1,12 +1,84 @@
 package idbstore
 
-import "context"
+import (
+	"context"
+	"syscall/js"
 
-// lifecycle follows whether the page is frozen (W3C, Page Lifecycle), or about
-// to be. Nothing runs in a frozen page, but what it holds stays held.
+	"github.com/hack-pad/safejs"
+)
+
+// lifecycle follows whether the page is seen, and whether it is frozen or about
+// to be (W3C, Page Lifecycle). Nothing runs in a frozen page, but what it holds
+// stays held.
 type lifecycle struct {
-	frozen  bool
-	changed chan struct{} // closed with the next change; nil while nobody waits
+	scope    safejs.Value // the real global object of the page or worker
+	handlers listeners    // of scope
+	hidden   bool
+	frozen   bool
+	changed  chan struct{} // closed when frozen is set next; nil while nobody waits
+}
+
+// listen begins to follow. missed is called when the page may have missed
+// events, and hidden when it is not seen any more.
+func (p *lifecycle) listen(missed, hidden func()) error {
+	err := p.handlers.make(map[string]func(safejs.Value){
+		// A page that returns from the back/forward cache has heard nothing, and
+		// its connection may have been closed without an event.
+		"pageshow": func(event safejs.Value) {
+			if persisted, err := event.Get("persisted"); err == nil && persisted.Equal(jsTrue) {
+				p.set(false)
+				missed()
+			}
+		},
+		// A page that is left is frozen next, or ends (HTML, section 7.4.6). The
+		// browser may still grant what the page asks for now; and a lock that it
+		// holds in the back/forward cache costs it its place there.
+		"pagehide": func(safejs.Value) { p.set(true) },
+		// A page that is closed or left is hidden first (HTML, "unload a document").
+		"visibilitychange": func(safejs.Value) {
+			if p.hidden = p.isHidden(); p.hidden {
+				hidden()
+			}
+		},
+		// A frozen page receives events, but its database does not answer: a
+		// transaction that it begins keeps all other tabs from writing until it
+		// thaws.
+		"freeze": func(safejs.Value) { p.set(true) },
+		"resume": func(safejs.Value) {
+			p.set(false)
+			missed()
+		},
+	})
+	if err != nil {
+		return err
+	}
+	p.hidden = p.isHidden()
+	for event, fn := range p.handlers {
+		// Some are the document's, and two of them do not bubble; capturing gets them.
+		if _, err := p.scope.Call("addEventListener", event, fn, true); err != nil {
+			return failureOf(err)
+		}
+	}
+	return nil
+}
+
+func (p *lifecycle) close() {
+	for event, fn := range p.handlers {
+		_, _ = p.scope.Call("removeEventListener", event, fn, true)
+	}
+	p.handlers.release()
+}
+
+var jsTrue = safejs.Safe(js.ValueOf(true))
+
+// isHidden reports whether the page is hidden; a worker cannot know.
+func (p *lifecycle) isHidden() bool {
+	document, err := p.scope.Get("document")
+	if err != nil || document.IsUndefined() {
+		return false
+	}
+	hidden, err := document.Get("hidden")
+	return err == nil && hidden.Equal(jsTrue)
 }
 
 func (p *lifecycle) set(frozen bool) {

@@ -36,7 +36,7 @@ func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 }
 
 func (e *jsEngine) lockManager() (safejs.Value, error) {
-	navigator, err := e.scope.Get("navigator")
+	navigator, err := e.page.scope.Get("navigator")
 	if err != nil {
 		return safejs.Undefined(), err
 	}
