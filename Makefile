@@ -124,7 +124,7 @@ $(TOOLCHAIN):
 	@mkdir -p .build && rm -f .build/go1* && touch $@
 
 # The folders stand for files that were removed from them.
-GO_SOURCES := go.mod go.sum $(shell find core idbstore wasm -type d -o -name '*.go' ! -name '*_test.go')
+GO_SOURCES := go.mod go.sum $(shell find core idbstore internal wasm -type d -o -name '*.go' ! -name '*_test.go')
 # Size decides how soon a visitor's first page works, so the garbage collector is the one for small heaps on one core
 # (5 KB of brotli less).
 SMALL := $(if $(filter go1.26%,$(GO_VERSION)),GOEXPERIMENT=nogreenteagc)

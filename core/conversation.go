@@ -2,8 +2,9 @@ package core
 
 import (
 	"context"
-	"math"
 	"sync"
+
+	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
 // Conversation is a durable conversation: a log of events in a [DurableStore],
@@ -60,11 +61,16 @@ func New(id string, store DurableStore) (*Conversation, error) {
 }
 
 func conversation(id string, store DurableStore, state *State) *Conversation {
-	return &Conversation{id: id, store: store, state: state, turn: make(chan struct{}, 1)}
+	c := &Conversation{id: id, store: store, state: state, turn: make(chan struct{}, 1)}
+	c.snapshots.timer = later.New(snapshotWaits, func() { _ = c.SaveSnapshot(context.Background()) })
+	return c
 }
 
 // ID returns the conversation's id, which is the name of its stream.
 func (c *Conversation) ID() string { return c.id }
+
+// Store returns the store of the conversation.
+func (c *Conversation) Store() DurableStore { return c.store }
 
 // State returns the live state: its queries always answer as of the last commit
 // or refresh. It stays the same object for the life of the conversation. Only
@@ -91,107 +97,20 @@ func (c *Conversation) Clone() *Conversation {
 	return clone
 }
 
-// DecisionKind is what to do with a delivered message.
-type DecisionKind uint8
-
-// The decisions. None is zero, so a forgotten error check decides nothing.
-const (
-	// Skip: the message is fully processed, or was cancelled.
-	Skip DecisionKind = iota + 1
-	// ResumeFrom: the message was received before; go on at [Decision.Step].
-	ResumeFrom
-	// Start: the message is new and now in the log; start at step 0.
-	Start
-)
-
-// String returns "skip", "resume" or "start".
-func (k DecisionKind) String() string {
-	switch k {
-	case Skip:
-		return "skip"
-	case ResumeFrom:
-		return "resume"
-	case Start:
-		return "start"
+// fail turns an error into that of the exported operation op. The operation is
+// named once: an [Error] gets the new one in place of its own. All that callers
+// look for with errors.Is and errors.As stays in the chain.
+func (c *Conversation) fail(op string, err error) error {
+	switch e := err.(type) {
+	case *SequenceConflictError:
+		return e
+	case *Error:
+		renamed := *e
+		renamed.Op, renamed.Stream = op, c.id
+		return &renamed
+	case Code:
+		return &Error{Code: e, Op: op, Stream: c.id}
 	default:
-		return "undecided"
+		return &Error{Code: CodeOf(err), Op: op, Stream: c.id, Err: err}
 	}
-}
-
-// Decision says what to do with a delivered message.
-type Decision struct {
-	Kind DecisionKind
-	Step uint32 // where to resume; 0 unless Kind is ResumeFrom
-}
-
-// ReceiveMessage decides what to do with a delivery of a message. A fully
-// processed one is to be skipped, and so is a cancelled one. One that was received before, even if it
-// failed, resumes at the step after the last completed one. In both cases
-// nothing is appended, and receivedAt and body are ignored. A new message is
-// appended like [Conversation.RecordMessageReceived] does, and starts. Of
-// concurrent deliveries of one message one starts, the others resume.
-//
-// [ErrOutOfRange] if the last completed step is the highest possible, 2^32-1.
-func (c *Conversation) ReceiveMessage(ctx context.Context, messageID string, receivedAt uint64, body []byte) (Decision, error) {
-	const op = "receive message"
-	if err := c.acquire(ctx); err != nil {
-		return Decision{}, c.fail(op, err)
-	}
-	defer c.release()
-	m, _ := c.state.MessageWithoutSteps(messageID)
-	if m.Finished || m.Cancelled {
-		return Decision{Kind: Skip}, nil
-	}
-	if m.Received {
-		last, some := c.state.LastCompletedStep(messageID)
-		switch {
-		case !some:
-			return Decision{Kind: ResumeFrom}, nil
-		case last == math.MaxUint32:
-			return Decision{}, &Error{Code: ErrOutOfRange, Op: op, Stream: c.id, Detail: "there is no step after 2^32-1"}
-		default:
-			return Decision{Kind: ResumeFrom, Step: last + 1}, nil
-		}
-	}
-	e, err := newEntry(Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body})
-	if err != nil {
-		return Decision{}, c.fail(op, err)
-	}
-	if c.append(ctx, []*entry{e}); e.err != nil {
-		return Decision{}, c.fail(op, e.err)
-	}
-	return Decision{Kind: Start}, nil
-}
-
-// RecordMessageReceived appends that a message was received, whether or not it
-// was before, and returns the assigned sequence. receivedAt is in milliseconds
-// since the Unix epoch, at most [MaxSequence]. A nil body keeps the message
-// itself out of the log. The body is copied.
-func (c *Conversation) RecordMessageReceived(ctx context.Context, messageID string, receivedAt uint64, body []byte) (uint64, error) {
-	return c.record(ctx, Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body})
-}
-
-// RecordProcessingStarted appends that processing of a message started, and
-// returns the assigned sequence.
-func (c *Conversation) RecordProcessingStarted(ctx context.Context, messageID string) (uint64, error) {
-	return c.record(ctx, Event{Kind: KindProcessingStarted, MessageID: messageID})
-}
-
-// RecordStepCompleted appends that a step succeeded with an output, and returns
-// the assigned sequence. Steps may be recorded in any order and again; the last
-// output of an index counts. The output is copied.
-func (c *Conversation) RecordStepCompleted(ctx context.Context, messageID string, step uint32, output []byte) (uint64, error) {
-	return c.record(ctx, Event{Kind: KindStepCompleted, MessageID: messageID, Step: step, Output: output})
-}
-
-// RecordProcessingFinished appends that a message is done, and returns the
-// assigned sequence.
-func (c *Conversation) RecordProcessingFinished(ctx context.Context, messageID string) (uint64, error) {
-	return c.record(ctx, Event{Kind: KindProcessingFinished, MessageID: messageID})
-}
-
-// RecordError appends that processing of a message failed, and returns the
-// assigned sequence. text must be valid UTF-8.
-func (c *Conversation) RecordError(ctx context.Context, messageID string, text string) (uint64, error) {
-	return c.record(ctx, Event{Kind: KindErrorOccurred, MessageID: messageID, Error: text})
 }

@@ -123,3 +123,13 @@ type Event struct {
 	// Error is what went wrong, in valid UTF-8. Only KindErrorOccurred has it.
 	Error string
 }
+
+// LoggedEvent is an event and its place in the log.
+type LoggedEvent struct {
+	Sequence  uint64
+	Timestamp int64 // when the store took it, in milliseconds since the Unix epoch; informative, not ordered
+	// Tombstone marks where the log was deleted: the events before it are
+	// gone, and Event is zero.
+	Tombstone bool
+	Event     Event
+}

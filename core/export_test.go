@@ -3,7 +3,9 @@ package core
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
+	"slices"
+
+	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
 // ReadBatch is the number of entries that a replay reads at a time.
@@ -33,7 +35,7 @@ func DecodeSnapshot(stream string, b []byte) (sequence uint64, last EventID, s *
 
 // SealSnapshot gives content the checksum that makes it worth decoding.
 func SealSnapshot(stream string, content []byte) []byte {
-	return binary.LittleEndian.AppendUint32(bytes.Clone(content), snapshotSum(stream, content))
+	return wire.Seal(stream, bytes.Clone(content))
 }
 
 // StoredEvent returns what [EncodeEvent] keeps of an event, and where.
@@ -43,13 +45,37 @@ func StoredEvent(e Event) (payload []byte, stored Event, err error) { return enc
 func Unpacked(s *State) *State {
 	c := s.Clone()
 	for _, m := range c.messages {
-		m.Steps, m.packed = m.steps(), nil
+		m.Steps, m.packed, m.row = m.steps(), nil, nil
 	}
 	return c
 }
 
 // EncodeSteps returns steps as a snapshot has them.
 func EncodeSteps(steps []Step) []byte { return appendSteps(nil, steps) }
+
+// Known returns the ids of all messages that any event has named: those received
+// in order of arrival, then the others.
+func (s *State) Known() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var ids []string
+	for _, m := range s.all() {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// PackedSteps returns the completed steps of a message as its row has them, nil
+// if no event has named it.
+func (s *State) PackedSteps(id string) []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	if m == nil {
+		return nil
+	}
+	return slices.Clip(m.packedBytes())
+}
 
 // MostCopied is up to what size the state copies what it keeps.
 const MostCopied = mostCopied

@@ -17,16 +17,6 @@ const readBatch = 8192
 // list of all, the garbage collector would have more work than of the state.
 const decodedAtOnce = 256
 
-// LoggedEvent is an event and its place in the log.
-type LoggedEvent struct {
-	Sequence  uint64
-	Timestamp int64 // when the store took it, in milliseconds since the Unix epoch; informative, not ordered
-	// Tombstone marks where the log was deleted: the events before it are
-	// gone, and Event is zero.
-	Tombstone bool
-	Event     Event
-}
-
 // Recover returns a conversation with the state that its log has. Of an absent
 // log it is the same as [New]. It replays the log from the beginning, or from
 // behind a snapshot if the store is a [Snapshotter] and has one: the state is the

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
 // A snapshot is worth it when it saves a replay of some length, and is written
@@ -22,15 +24,14 @@ const (
 	snapshotWaits = 10
 )
 
-// snapshots decides when a conversation saves one. The zero value has none.
+// snapshots counts what came into the state since the last snapshot.
 type snapshots struct {
+	timer *later.Timer
+
 	mu     sync.Mutex
-	events int  // that came into the state since the last one
-	bytes  int  // their payloads
-	size   int  // of the last one
-	armed  bool // the timer runs, or the snapshot is being saved
-	busy   bool // something was appended since the timer was set
-	waits  int
+	events int
+	bytes  int // their payloads
+	size   int // of the last snapshot
 }
 
 // count notes events that came into the state.
@@ -48,51 +49,21 @@ func (s *snapshots) saved(size int) {
 	s.events, s.bytes, s.size = 0, 0, size
 }
 
-// arm sets the timer if a snapshot is due. Only who appends or recovers calls
-// it: a conversation that just follows leaves the snapshots to the others.
-func (s *snapshots) arm(fire func()) {
+// due reports whether a snapshot is worth it.
+func (s *snapshots) due() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.busy = true
-	if !s.armed && s.events >= snapshotEvents && s.bytes >= s.size/snapshotShare {
-		s.armed, s.waits = true, 0
-		time.AfterFunc(snapshotQuiet, fire)
-	}
+	return s.events >= snapshotEvents && s.bytes >= s.size/snapshotShare
 }
 
-// postpone sets the timer again if this is not the moment.
-func (s *snapshots) postpone(fire func()) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.busy || s.waits == snapshotWaits {
-		return false
-	}
-	s.busy = false
-	s.waits++
-	time.AfterFunc(snapshotQuiet, fire)
-	return true
-}
-
-func (s *snapshots) disarm() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.armed = false
-}
-
-// snapshotWhenQuiet saves a snapshot later, if one is due.
+// snapshotWhenQuiet saves a snapshot later, if one is due. Only a conversation
+// that appends or recovers calls it: one that just follows leaves the snapshots
+// to the others. A snapshot that cannot be saved is missed by nobody: after as
+// many events again there will be another one.
 func (c *Conversation) snapshotWhenQuiet() {
-	if _, ok := c.store.(Snapshotter); ok {
-		c.snapshots.arm(c.snapshotNow)
-	}
-}
-
-// snapshotNow is called by the timer, on a goroutine of its own. A snapshot
-// that cannot be saved is missed by nobody; after as many events again there
-// will be another one.
-func (c *Conversation) snapshotNow() {
-	if !c.snapshots.postpone(c.snapshotNow) {
-		_ = c.SaveSnapshot(context.Background())
-		c.snapshots.disarm()
+	c.snapshots.timer.Busy()
+	if _, ok := c.store.(Snapshotter); ok && c.snapshots.due() {
+		c.snapshots.timer.In(snapshotQuiet)
 	}
 }
 

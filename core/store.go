@@ -159,6 +159,16 @@ type Inspection struct {
 	End uint64
 }
 
+// Damage is a range of sequences of a log that cannot be read. Neighbours that
+// are damaged in the same way are one.
+type Damage struct {
+	From, To uint64 // the first and the last sequence
+	// Code is [ErrGap] for what is not there, [ErrCorrupt] for what is damaged,
+	// [ErrUnsupportedVersion] for what another release has written.
+	Code   Code
+	Detail string // of the first of them
+}
+
 // Locker is implemented by stores that have locks of their own. A lock decides
 // who works, not what is true: the log has the last word, so a lock that is
 // taken away from somebody who does not notice does no harm. Of other stores,

@@ -6,16 +6,6 @@ import (
 	"errors"
 )
 
-// Damage is a range of sequences of a log that cannot be read. Neighbours that
-// are damaged in the same way are one.
-type Damage struct {
-	From, To uint64 // the first and the last sequence
-	// Code is [ErrGap] for what is not there, [ErrCorrupt] for what is damaged,
-	// [ErrUnsupportedVersion] for what another release has written.
-	Code   Code
-	Detail string // of the first of them
-}
-
 // SnapshotHealth is what [Verify] has found of a snapshot.
 type SnapshotHealth string
 

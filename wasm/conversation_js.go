@@ -16,34 +16,31 @@ import (
 type handle struct {
 	*core.Conversation
 	unsubscribe func()
-	unfollow    func()   // nil if it does not follow
-	unread      []string // messages that rows has not told of yet
+	unfollow    func() // nil if it does not follow
+	unread      int    // the place of the first message that rows has not returned
 }
 
-// keep gives a conversation a number and describes it to JavaScript, which
-// gets the unread messages with rows.
-func (b *bridge) keep(c *core.Conversation, unread []string) (any, error) {
+// keep gives a conversation a number and describes it to JavaScript, which gets
+// the messages with rows.
+func (b *bridge) keep(c *core.Conversation) (any, error) {
 	b.lastHandle++
 	id := b.lastHandle
 	b.conversations[id] = &handle{
 		Conversation: c,
 		unsubscribe:  c.Subscribe(func(change core.Change) { b.announce(id, c, change) }),
-		unread:       unread,
 	}
 	return map[string]any{"handle": id, "expectedSeq": c.ExpectedSeq()}, nil
 }
 
 // announce tells JavaScript which messages have changed.
 func (b *bridge) announce(id int, c *core.Conversation, change core.Change) {
-	rows, err := encodeChange(c.State(), change)
-	switch {
-	case err != nil:
-	case b.outbox.state() == outboxOpen:
+	rows := c.State().ChangedRows(change)
+	if b.outbox.state() == outboxOpen {
 		b.outbox.change(id, c.ExpectedSeq()-1, rows)
-	default:
-		_, _ = b.changed.Invoke(id, c.ExpectedSeq(), change.Reset, address(rows), len(rows)) // the host's callback does not throw
-		runtime.KeepAlive(rows)
+		return
 	}
+	_, _ = b.changed.Invoke(id, c.ExpectedSeq(), change.Reset, address(rows), len(rows)) // the host's callback does not throw
+	runtime.KeepAlive(rows)
 }
 
 // rowsBytes is about what one call of rows returns: no page stutters while that
@@ -57,12 +54,10 @@ func (b *bridge) rows(args arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, left, err := encodeMessages(h.State(), h.unread, rowsBytes)
-	if h.unread = left; len(left) == 0 {
-		h.unread = nil
-	}
-	part, err := bytesToJS(rows, err)
-	return map[string]any{"rows": part, "more": len(left) > 0}, err
+	var rows []byte
+	rows, h.unread = h.State().Rows(h.unread, rowsBytes)
+	part, err := bytesToJS(rows)
+	return map[string]any{"rows": part, "more": h.unread > 0}, err
 }
 
 func (b *bridge) conversation(args arguments) (*handle, error) {
@@ -79,7 +74,7 @@ func (b *bridge) create(args arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.keep(c, nil)
+	return b.keep(c)
 }
 
 func (b *bridge) recover(ctx context.Context, args arguments) (any, error) {
@@ -87,7 +82,7 @@ func (b *bridge) recover(ctx context.Context, args arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.keep(c, c.State().Known())
+	return b.keep(c)
 }
 
 func (b *bridge) clone(args arguments) (any, error) {
@@ -95,7 +90,7 @@ func (b *bridge) clone(args arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.keep(h.Clone(), nil)
+	return b.keep(h.Clone())
 }
 
 func (b *bridge) receive(ctx context.Context, args arguments) (any, error) {
@@ -253,10 +248,7 @@ func (b *bridge) forget(id int) {
 var uint8Array = sync.OnceValues(func() (safejs.Value, error) { return safejs.Global().Get("Uint8Array") })
 
 // bytesToJS copies bytes into a new Uint8Array.
-func bytesToJS(data []byte, err error) (safejs.Value, error) {
-	if err != nil {
-		return safejs.Value{}, err
-	}
+func bytesToJS(data []byte) (safejs.Value, error) {
 	class, err := uint8Array()
 	if err != nil {
 		return safejs.Value{}, err

@@ -137,7 +137,10 @@ func (b *bridge) step(this safejs.Value, args []safejs.Value) any {
 		if errors.As(err, &t) || errors.Is(err, context.DeadlineExceeded) {
 			return false, nil
 		}
-		return bytesToJS(output, err)
+		if err != nil {
+			return nil, err
+		}
+		return bytesToJS(output)
 	})(this, args)
 }
 

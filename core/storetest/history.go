@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -116,7 +117,8 @@ func (s *stage) wantSameConversation(h *snapshotter, id string) {
 	if c.ExpectedSeq() != whole.ExpectedSeq() {
 		s.Fatalf("with the snapshot at %d, without it at %d", c.ExpectedSeq(), whole.ExpectedSeq())
 	}
-	got, want := portrait(c.State()), portrait(whole.State())
+	got, gotRows := portrait(c.State())
+	want, wantRows := portrait(whole.State())
 	for i := range min(len(got), len(want)) {
 		if !reflect.DeepEqual(got[i], want[i]) {
 			s.Fatalf("message %d is with the snapshot\n%+v, without it\n%+v", i, got[i], want[i])
@@ -124,6 +126,9 @@ func (s *stage) wantSameConversation(h *snapshotter, id string) {
 	}
 	if len(got) != len(want) {
 		s.Fatalf("with the snapshot %d messages, without it %d", len(got), len(want))
+	}
+	if !bytes.Equal(gotRows, wantRows) {
+		s.Fatalf("the rows are with the snapshot\n%x, without it\n%x", gotRows, wantRows)
 	}
 	if err := c.Refresh(s.Context()); err != nil {
 		s.Fatalf("refresh: %v", err)
@@ -136,19 +141,16 @@ func (s *stage) wantSameConversation(h *snapshotter, id string) {
 	}
 }
 
-// portrait is all there is to see of a state. A list without elements may be
-// nil or not.
-func portrait(s *core.State) []core.Message {
-	all := slices.Collect(s.Messages())
-	for _, id := range slices.Sorted(slices.Values(s.Known())) {
-		m, _ := s.Message(id)
-		all = append(all, m)
-	}
-	for i := range all {
-		m := &all[i]
+// portrait is all there is to see of a state: the messages that were received,
+// where a list without elements may be nil or not, and the rows of all.
+func portrait(s *core.State) (received []core.Message, rows []byte) {
+	received = slices.Collect(s.Messages())
+	for i := range received {
+		m := &received[i]
 		m.Starts, m.Steps, m.Open = orNil(m.Starts), orNil(m.Steps), orNil(m.Open)
 	}
-	return all
+	rows, _ = s.Rows(0, math.MaxInt)
+	return received, rows
 }
 
 func orNil[T any](list []T) []T {

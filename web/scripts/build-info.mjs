@@ -25,7 +25,7 @@ export function wasmExec() {
 /** Hash over the names and the contents of all files that go into holdfast.wasm. */
 function sourceHash() {
   const files = ["go.mod", "go.sum"];
-  for (const folder of ["core", "idbstore", "wasm"]) {
+  for (const folder of ["core", "idbstore", "internal", "wasm"]) {
     for (const file of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })) {
       if (file.endsWith(".go") && !file.endsWith("_test.go")) files.push(join(folder, file));
     }

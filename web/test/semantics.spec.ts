@@ -241,6 +241,22 @@ onEachStore(() => {
     expect(orders).toEqual([["b", "a", "10", "9", "z"], ["b", "a", "10", "9", "z"]]);
   });
 
+  test("messages that arrive with one refresh keep their order of arrival, too", async ({ holdfast }) => {
+    const orders = await holdfast.evaluate(async (holdfast) => {
+      const [writer, reader] = [holdfast.create("c"), holdfast.create("c")];
+      await writer.recordStepCompleted("late", 0); // named first, received last
+      await writer.receiveMessage({ id: "early" });
+      await writer.receiveMessage({ id: "late", body: "text" });
+      await reader.refresh();
+      const { messages } = reader.state;
+      await writer.receiveMessage({ id: "last" });
+      await reader.refresh();
+      return [messages, reader.state.messages].map((all) => all.map(({ id, body, steps }) => [id, body, steps.length]));
+    });
+    const two = [["early", undefined, 0], ["late", "text", 1]];
+    expect(orders).toEqual([two, [...two, ["last", undefined, 0]]]);
+  });
+
   test("concurrent deliveries of one message append it once", async ({ holdfast }) => {
     const { kinds, events } = await holdfast.evaluate(async (holdfast) => {
       const c = holdfast.create("c");

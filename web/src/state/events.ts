@@ -3,7 +3,7 @@ import { decodeValue, decodeValues } from "../values.js";
 import { decode } from "./decode.js";
 import { Lazy } from "./lazy.js";
 
-/** `[sequence, timestamp, kind, id, messageId, number, bytes, text, offset]`, see wasm/view_js.go. */
+/** `[sequence, timestamp, kind, id, messageId, number, bytes, text, offset]`, see wasm/rows_js.go. */
 type Row = readonly [number, number, string, Uint8Array, string, number, Uint8Array | null, string, number];
 
 /** Reads what the bridge returns for `events`. */

@@ -1,0 +1,106 @@
+package core
+
+import (
+	"context"
+	"errors"
+)
+
+// BeginRecord appends an event like the Record methods, but never waits: if it
+// would have to, because another append or a refresh is under way or the store
+// is no [Beginner], it returns false and has done nothing. Otherwise settled is
+// called once, when the Record method would have returned; it is subject to
+// what [Conversation.Subscribe] says of a subscriber.
+//
+// Earlier appends of BeginRecord may be under way if the caller knows that they
+// have committed, although the store has not told: landed is how many these are.
+// If there are more or fewer, it returns false. State and position follow in the
+// order of the calls, when the store tells.
+func (c *Conversation) BeginRecord(event Event, landed int, settled func(Recorded)) bool {
+	store, ok := c.store.(Beginner)
+	if !ok {
+		return false
+	}
+	e, err := newEntry(event)
+	if err != nil {
+		return false // the Record method says what is wrong
+	}
+	before, ok := c.join(e, landed)
+	if !ok {
+		return false
+	}
+	expected := c.ExpectedSeq() + uint64(landed)
+	end := func(err error) {
+		defer close(e.done)
+		if errors.Is(err, ErrOutcomeUnknown) {
+			err = c.settle(context.Background(), expected, [][]byte{e.payload}, err)
+		}
+		func() {
+			defer c.leave()
+			if err == nil && c.ExpectedSeq() != expected {
+				// It is behind one of which nothing is known, so the log has both: as if others
+				// had appended them, the next append is a conflict, and a refresh reads them.
+				e.sequence = expected
+				return
+			}
+			c.appended(expected, []*entry{e}, err)
+		}()
+		if e.err != nil {
+			e.err = c.fail(recordOp(event.Kind), e.err)
+		}
+		settled(Recorded{Sequence: e.sequence, Err: e.err})
+	}
+	begun := store.BeginAppend(c.id, expected, e.payload, func(err error) {
+		if before == nil || before.isDone() {
+			end(err)
+			return
+		}
+		go func() {
+			<-before.done
+			end(err)
+		}()
+	})
+	if !begun {
+		c.mu.Lock()
+		c.chain.last = before
+		c.mu.Unlock()
+		c.leave()
+	}
+	return begun
+}
+
+// chain are appends of BeginRecord, one behind the other, which have the turn
+// together.
+type chain struct {
+	length int    // how many are under way
+	last   *entry // the last of them
+}
+
+// join takes the turn for e, or shares it with those that have landed. It
+// returns the one before, nil if there is none.
+func (c *Conversation) join(e *entry, landed int) (before *entry, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if landed != c.chain.length {
+		return nil, false
+	}
+	if landed == 0 {
+		select {
+		case c.turn <- struct{}{}:
+		default:
+			return nil, false
+		}
+	}
+	before = c.chain.last
+	c.chain = chain{landed + 1, e}
+	return before, true
+}
+
+// leave gives the turn up with the last of the chain.
+func (c *Conversation) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.chain.length--; c.chain.length == 0 {
+		c.chain.last = nil // it may be large
+		c.release()
+	}
+}

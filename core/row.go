@@ -1,0 +1,367 @@
+package core
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/internal/wire"
+)
+
+// A row is a message as bytes: in snapshots, and for the page, which reads it
+// in web/src/state/row.ts. It is a msgpack array:
+//
+//	[id, flags, received at, body, error, runner, result, starts, steps, open steps]
+//
+// id and error are of type str. runner has 16 bytes or none, starts are the ids
+// of all starts in one bin, and steps are one bin in which index, name and
+// output of each completed step follow one another, see appendSteps. An open
+// step is [index, name, flags, output].
+//
+// A message's position is not in its row. Rows of received messages stand in
+// the order of arrival; those of messages that were never received come after
+// them, ordered by id.
+//
+// A row of a change has of the steps only those that have completed with it,
+// perhaps in another order and more than once, and a body or a result only if
+// that came with it; otherwise a flag says that it is omitted.
+
+// The flags of a message. A body and a result may be absent or empty.
+const (
+	flagReceived = 1 << iota
+	flagInProgress
+	flagFinished
+	flagErrored
+	flagFailed
+	flagCancelled
+	flagBody
+	flagResult
+	storedFlags       = 1<<iota - 1
+	flagBodyOmitted   = 1 << (iota - 1) // only in changes
+	flagResultOmitted = 1 << (iota - 1)
+)
+
+// The flags of an open step. Before it streams it has no output.
+const (
+	flagStarted = 1 << iota
+	flagUncertain
+	flagOutput
+	openFlags = 1<<iota - 1
+)
+
+// flagsOf sets the flags, from the lowest on, that are on.
+func flagsOf(on ...bool) uint64 {
+	flags := uint64(0)
+	for i, one := range on {
+		if one {
+			flags |= 1 << i
+		}
+	}
+	return flags
+}
+
+// part is what a change has brought of a message.
+type part struct {
+	received, finished bool
+	steps              []Step
+}
+
+// partsOf returns what events bring, by message.
+func partsOf(events []LoggedEvent) map[string]*part {
+	parts := make(map[string]*part, 1)
+	for i := range events {
+		e := &events[i].Event
+		p := parts[e.MessageID]
+		if p == nil {
+			p = new(part)
+			parts[e.MessageID] = p
+		}
+		switch e.Kind {
+		case KindMessageReceived:
+			p.received = true
+		case KindProcessingFinished:
+			p.finished = true
+		case KindStepCompleted:
+			p.steps = append(p.steps, Step{Index: e.Step, Name: e.Name, Output: e.Output})
+		}
+	}
+	return parts
+}
+
+// Rows returns the rows of the messages that any event has named, from the given
+// place on: as many as it takes to fill size bytes, and one at least if there is
+// one. It returns the place after them, 0 after the last one. Bytes and layout
+// are for the page that is of the same release; see web/src/state/row.ts.
+func (s *State) Rows(from, size int) (rows []byte, next int) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := s.all()
+	w := wire.NewWriter(make([]byte, 0, min(size, 256*len(all))))
+	for next = from; next < len(all) && (next == from || w.Len() < size); next++ {
+		writeRow(w, all[next], nil)
+	}
+	if next >= len(all) {
+		next = 0
+	}
+	return w.End(), next
+}
+
+// ChangedRows returns the rows of the messages that a change is about, with
+// what it has brought. It is to be called while the state is that of the
+// change, as a subscriber does.
+func (s *State) ChangedRows(change Change) []byte {
+	parts := partsOf(change.Events)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	messages := make([]*kept, len(change.Messages))
+	for i, id := range change.Messages {
+		messages[i] = s.messages[id]
+	}
+	// Those that have arrived with the change come in order of arrival, and -1 last.
+	slices.SortFunc(messages, func(a, b *kept) int { return cmp.Compare(uint(a.Position), uint(b.Position)) })
+	w := wire.NewWriter(make([]byte, 0, 128*len(messages)))
+	for _, m := range messages {
+		writeRow(w, m, parts[m.ID])
+	}
+	return w.End()
+}
+
+// writeRow writes the row of m: the whole of it, or the part that a change has
+// brought.
+func writeRow(w *wire.Writer, m *kept, change *part) {
+	if change == nil && m.row != nil {
+		w.Raw(m.row)
+		return
+	}
+	body, result := m.Body, m.Result
+	noBody, noResult := change != nil && !change.received, change != nil && !change.finished
+	if noBody {
+		body = nil
+	}
+	if noResult {
+		result = nil
+	}
+	w.Array(10)
+	w.Text(m.ID)
+	w.Uint(flagsOf(m.Received, m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled, m.Body != nil, m.Result != nil, noBody, noResult))
+	w.Uint(m.ReceivedAt)
+	w.Bytes(body)
+	w.Text(m.Error)
+	if (m.Runner == RunnerID{}) {
+		w.Bytes(nil)
+	} else {
+		w.Bytes(m.Runner[:])
+	}
+	w.Bytes(result)
+	w.BytesLen(len(m.Starts) * len(EventID{}))
+	for _, start := range m.Starts {
+		w.Raw(start[:])
+	}
+	if change != nil {
+		w.Bytes(appendSteps(nil, change.steps))
+	} else {
+		w.Bytes(m.packedBytes())
+	}
+	w.Array(len(m.Open))
+	for _, step := range m.Open {
+		w.Array(4)
+		w.Uint(uint64(step.Index))
+		w.Text(step.Name)
+		w.Uint(flagsOf(step.Started, step.Uncertain, step.Output != nil))
+		w.Bytes(step.Output)
+	}
+}
+
+// What a row takes in memory at most when it is read, beside the bytes that it
+// shares: a message with its place in the map and in the order, and an open
+// step. A text and an id take twice their length at most.
+const (
+	messageCost = 320
+	openCost    = 80
+)
+
+// rowSize returns how many bytes the row of m has at most, and what it costs to
+// read it.
+func (m *kept) rowSize() (size, cost int) {
+	texts := len(m.ID) + len(m.Error) + len(m.Starts)*len(EventID{})
+	cost = messageCost + openCost*len(m.Open)
+	size = 64 + len(m.Body) + len(m.Result)
+	if m.packed != nil {
+		size, cost = size+len(m.packed.bytes), cost+m.packed.cost
+	}
+	for _, step := range m.Steps {
+		size, cost = size+step.size(), cost+step.cost()
+	}
+	for _, step := range m.Open {
+		texts += len(step.Name)
+		size += 16 + len(step.Output)
+	}
+	return size + texts, cost + 2*texts
+}
+
+// rowReader reads rows of any origin, and keeps to what it may allocate. The
+// messages share the input.
+type rowReader struct {
+	wire.Reader
+	in    []byte
+	steps wire.Reader // of the steps within a row
+	left  int
+	cost  int
+	read  int       // messages and steps
+	begun time.Time // or when the last pause ended
+}
+
+const (
+	// longestWork is how long it reads without a pause. In a browser nothing else
+	// happens until then, and a user notices 50 ms (W3C, Long Tasks API).
+	longestWork = 8 * time.Millisecond
+	// lookEvery is after how many messages and steps it looks at the clock.
+	lookEvery = 256
+)
+
+func newRowReader(b []byte, left int) *rowReader {
+	r := &rowReader{in: b, left: left, begun: time.Now()}
+	r.Reset(b)
+	return r
+}
+
+// pause lets others run from time to time. It has to sleep: without a thread of
+// its own Go gives the event loop of the browser a turn when nothing of it runs.
+func (r *rowReader) pause() {
+	if r.read++; r.read%lookEvery == 0 && time.Since(r.begun) > longestWork {
+		time.Sleep(time.Nanosecond)
+		r.begun = time.Now()
+	}
+}
+
+// spend is asked before anything is allocated whose size the input tells.
+func (r *rowReader) spend(cost int) bool {
+	r.cost += cost
+	r.left -= cost
+	if r.left < 0 {
+		r.Refuse("the snapshot", " is too short for what it claims to hold")
+	}
+	return r.Defect() == ""
+}
+
+// row reads a row. It leaves the message's position to the caller.
+func (r *rowReader) row() *kept {
+	r.pause()
+	start := len(r.in) - len(r.Rest())
+	r.Array("a message", 10)
+	m := &kept{Message: Message{ID: r.name("a message id"), Position: -1}}
+	flags := r.Uint("the flags", storedFlags)
+	on := func(flag uint64) bool { return flags&flag != 0 }
+	m.Received, m.InProgress, m.Finished = on(flagReceived), on(flagInProgress), on(flagFinished)
+	m.Errored, m.Failed, m.Cancelled = on(flagErrored), on(flagFailed), on(flagCancelled)
+	m.ReceivedAt = r.Uint("the time of receipt", MaxSequence)
+	m.Body = r.optional("the body", on(flagBody))
+	m.Error = r.text("the error text")
+	if runner := r.Bytes("the runner's id"); len(runner) > 0 {
+		if copy(m.Runner[:], runner); len(runner) != len(m.Runner) || m.Runner == (RunnerID{}) {
+			r.Refuse("the runner's id", " is none")
+		}
+	}
+	m.Result = r.optional("the result", on(flagResult))
+	m.Starts = r.starts()
+	m.packed = r.packedSteps()
+	m.Open = r.open()
+	end := len(r.in) - len(r.Rest())
+	m.row = r.in[start:end:end]
+	return m
+}
+
+// optional reads bytes that are nil unless they are present.
+func (r *rowReader) optional(what string, present bool) []byte {
+	b := r.Bytes(what)
+	if present {
+		return b
+	}
+	if len(b) > 0 {
+		r.Refuse(what, " is there, and is said to be absent")
+	}
+	return nil
+}
+
+// text reads a text, and pays for it.
+func (r *rowReader) text(what string) string {
+	b := r.Text(what)
+	if !r.spend(2 * len(b)) {
+		return ""
+	}
+	return string(b)
+}
+
+func (r *rowReader) name(what string) string {
+	name := r.text(what)
+	if err := CheckName("decode snapshot", name); err != nil {
+		r.Refuse(what, ": "+detailOf(err))
+	}
+	return name
+}
+
+func (r *rowReader) starts() []EventID {
+	b := r.Bytes("the starts")
+	n := len(b) / len(EventID{})
+	if len(b)%len(EventID{}) != 0 || n > MaxStarts {
+		r.Refuse("the starts", " are not a list of ids")
+	}
+	if n == 0 || !r.spend(2*len(b)) {
+		return nil
+	}
+	starts := make([]EventID, n)
+	for i := range starts {
+		copy(starts[i][:], b[i*len(EventID{}):])
+	}
+	return starts
+}
+
+// packedSteps walks through the steps, and leaves them as they are.
+func (r *rowReader) packedSteps() *packedSteps {
+	b := r.Bytes("the steps")
+	if len(b) == 0 {
+		return nil
+	}
+	p := &packedSteps{bytes: b}
+	r.steps.Reset(b)
+	for next := uint64(0); r.steps.More() && r.Defect() == ""; p.count++ {
+		r.pause()
+		index, name, _ := nextStep(&r.steps)
+		if len(name) > 0 && CheckName("decode snapshot", string(name)) != nil {
+			r.steps.Refuse("the step's name", " is none")
+		}
+		if uint64(index) < next {
+			r.steps.Refuse("a step", " stands in the wrong place")
+		}
+		next, p.last = uint64(index)+1, index
+		cost := stepCost + 2*len(name)
+		p.cost += cost
+		r.spend(cost)
+	}
+	if defect := r.steps.Defect(); defect != "" {
+		r.Refuse("the steps: ", defect)
+	}
+	return p
+}
+
+func (r *rowReader) open() []OpenStep {
+	count := r.ArrayLen("the open steps")
+	if count == 0 || !r.spend(count*openCost) {
+		return nil
+	}
+	steps := make([]OpenStep, count)
+	for i := range steps {
+		step := &steps[i]
+		r.Array("an open step", 4)
+		step.Index = uint32(r.Uint("the step index", math.MaxUint32))
+		step.Name = r.name("the step's name")
+		flags := r.Uint("the flags", openFlags)
+		step.Started, step.Uncertain = flags&flagStarted != 0, flags&flagUncertain != 0
+		step.Output = r.optional("the partial output", flags&flagOutput != 0)
+		if i > 0 && step.Index <= steps[i-1].Index {
+			r.Refuse("an open step", " stands in the wrong place")
+		}
+	}
+	return steps
+}

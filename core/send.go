@@ -1,0 +1,81 @@
+package core
+
+import (
+	"context"
+	"fmt"
+)
+
+// Send appends a message that was not received before, and reports whether it
+// was appended: a message whose id is known is not received again. Conflicts
+// are retried. receivedAt is in milliseconds since the Unix epoch, at most
+// [MaxSequence]. The body is copied.
+func (c *Conversation) Send(ctx context.Context, messageID string, receivedAt uint64, body []byte) (sent bool, err error) {
+	err = c.update(ctx, "send", func(s *State) ([]Event, error) {
+		sent = !s.IsReceived(messageID)
+		if !sent {
+			return nil, nil
+		}
+		return []Event{{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body}}, nil
+	})
+	return sent && err == nil, err
+}
+
+// Cancel appends that a message is not to be processed any further, and reports
+// whether it is cancelled: one that has finished or failed is not. Conflicts
+// are retried. [ErrInvalidArgument] if the message was never received.
+func (c *Conversation) Cancel(ctx context.Context, messageID string) (cancelled bool, err error) {
+	err = c.settleMessage(ctx, "cancel", messageID, func(m *Message) []Event {
+		cancelled = m.Cancelled || m.Pending()
+		if !m.Pending() {
+			return nil
+		}
+		return []Event{{Kind: KindMessageCancelled, MessageID: messageID}}
+	})
+	return cancelled && err == nil, err
+}
+
+// Retry appends that a failed or cancelled message is to be processed again,
+// and reports whether it was one. Conflicts are retried. [ErrInvalidArgument]
+// if the message was never received.
+func (c *Conversation) Retry(ctx context.Context, messageID string) (retried bool, err error) {
+	err = c.settleMessage(ctx, "retry", messageID, func(m *Message) []Event {
+		retried = !m.Finished && (m.Failed || m.Cancelled)
+		if !retried {
+			return nil
+		}
+		return []Event{{Kind: KindMessageRetried, MessageID: messageID}}
+	})
+	return retried && err == nil, err
+}
+
+// ResolveStep decides what becomes of an uncertain step: to run it again, or to
+// take it as completed without output. It reports whether the step was
+// uncertain. Conflicts are retried. [ErrInvalidArgument] if the message was
+// never received.
+func (c *Conversation) ResolveStep(ctx context.Context, messageID string, index uint32, rerun bool) (resolved bool, err error) {
+	err = c.settleMessage(ctx, "resolve step", messageID, func(m *Message) []Event {
+		step, _ := m.OpenStep(index)
+		resolved = step.Uncertain
+		if !resolved {
+			return nil
+		}
+		event := Event{Kind: KindStepCompleted, MessageID: messageID, Step: index, Name: step.Name}
+		if rerun {
+			event.Kind = KindStepStarted
+		}
+		return []Event{event}
+	})
+	return resolved && err == nil, err
+}
+
+// settleMessage appends what decide makes of a received message.
+func (c *Conversation) settleMessage(ctx context.Context, op, messageID string, decide func(*Message) []Event) error {
+	return c.update(ctx, op, func(s *State) ([]Event, error) {
+		m, _ := s.Message(messageID)
+		if !m.Received {
+			return nil, &Error{Code: ErrInvalidArgument, Op: op, Stream: c.id,
+				Detail: fmt.Sprintf("no message %q was received; refresh, or send it", messageID)}
+		}
+		return decide(&m), nil
+	})
+}
