@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
 // Every append makes a record, and many small records are slow to read. So
@@ -16,7 +17,7 @@ import (
 const (
 	compactDue   = 64                     // small records of a stream that are worth a compaction
 	compactQuiet = 200 * time.Millisecond // without an append, then it begins
-	overdue      = 4                      // times compactDue, then it does not wait for quiet
+	compactWaits = 10                     // times that it waits for quiet, then it begins in any case
 	compactPage  = 128                    // records that one transaction takes at most
 	compactBytes = 2 << 20                // that it takes, if they are as large as those before
 	smallRecord  = 32 << 10               // and smaller ones are merged, so once more what a page of tiny ones has made
@@ -31,8 +32,7 @@ type compaction struct {
 	quiet time.Duration
 
 	tails map[string]tail // by stream
-	armed bool            // the timer runs, or a compaction
-	busy  bool            // something was appended since the timer was set
+	timer *later.Timer
 }
 
 // tail is a part of a stream, near its end, with small records in it. The zero
@@ -63,9 +63,8 @@ func (t tail) with(first, end uint64, size int) tail {
 func (s *Store) appended(stream string, first, end uint64, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &s.compaction
-	c.busy = true
-	s.noteTail(stream, c.tails[stream].with(first, end, size))
+	s.compaction.timer.Busy()
+	s.noteTail(stream, s.compaction.tails[stream].with(first, end, size))
 }
 
 // seen notes what a read has come across: records of earlier lives of the page,
@@ -92,64 +91,32 @@ func (s *Store) noteTail(stream string, t tail) {
 	}
 	c.tails[stream] = t
 	if t.small >= c.due {
-		s.arm()
+		c.timer.In(c.quiet)
 	}
 }
 
-// arm sets the timer. The caller holds mu.
-func (s *Store) arm() {
-	if !s.compaction.armed && !s.closed {
-		s.compaction.armed = true
-		time.AfterFunc(s.compaction.quiet, s.rest)
-	}
-}
-
-// rest compacts what is due, unless there was an append a moment ago. It runs
-// on a goroutine of its own.
-func (s *Store) rest() {
-	due := s.restful()
-	for stream, t := range due {
-		// Whatever goes wrong, nothing has changed; LastError has what matters.
+// compactTails compacts what is due. Whatever goes wrong, nothing has changed;
+// LastError has what matters.
+func (s *Store) compactTails() {
+	for stream, t := range s.dueTails() {
 		_ = s.compact(s.life, stream, t)
 	}
-	if due == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.compaction.armed = false
-	for _, t := range s.compaction.tails {
-		if t.small >= s.compaction.due {
-			s.arm()
-		}
-	}
 }
 
-// restful takes what is to be compacted now; nil if this is not the moment. A
-// frozen page begins nothing: its transactions would hold up all other tabs. It
-// looks again when it thaws.
-func (s *Store) restful() map[string]tail {
+// dueTails takes what is to be compacted now. A frozen page begins nothing: its
+// transactions would hold up all other tabs. It looks again when it thaws.
+func (s *Store) dueTails() map[string]tail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &s.compaction
+	due := map[string]tail{}
 	if s.closed || s.engine.frozen() {
-		c.armed = false
-		return nil
+		return due
 	}
-	due, late := map[string]tail{}, false
-	for stream, t := range c.tails {
-		if t.small >= c.due {
+	for stream, t := range s.compaction.tails {
+		if t.small >= s.compaction.due {
 			due[stream] = t
-			late = late || t.small >= overdue*c.due
+			delete(s.compaction.tails, stream) // what is appended from now on is another tail
 		}
-	}
-	if c.busy && !late {
-		c.busy = false
-		time.AfterFunc(c.quiet, s.rest)
-		return nil
-	}
-	for stream := range due {
-		delete(c.tails, stream) // what is appended from now on is another tail
 	}
 	return due
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/core"
 	"github.com/holdfast-dev/holdfast/core/storetest"
+	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
 // Like those in damage_test.go, these tests run natively and in the browser.
@@ -218,7 +219,7 @@ func TestCompactLeavesDamage(t *testing.T) {
 			return tx.put(recordKey("s", 2), encodeTombstone("s", 1, 0))
 		}, core.ErrCorrupt},
 		{"a newer format", func(_ context.Context, tx transaction) error {
-			return tx.put(recordKey("s", 20), seal("s", []byte{recordVersion + 1, 0, 2, 2, 0, 0, 0, 0, 0}))
+			return tx.put(recordKey("s", 20), wire.Seal("s", []byte{recordVersion + 1, 0, 2, 2, 0, 0, 0, 0, 0}))
 		}, core.ErrUnsupportedVersion},
 		{"a foreign key", func(_ context.Context, tx transaction) error {
 			return tx.put(append(recordKey("s", 20), 7), []byte("foreign"))

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
 // These tests run natively over the fake, and in the browser over the real
@@ -61,7 +62,7 @@ func TestDamagedStream(t *testing.T) {
 			return tx.put(recordKey("s", 4), encodeRecord("s", 0, 0, [][]byte{nil, nil}))
 		}, core.ErrCorrupt, 2, 1},
 		{"a record of a newer format", func(_ context.Context, tx transaction) error {
-			return tx.put(recordKey("s", 4), seal("s", []byte{recordVersion + 1, 0, 2, 2, 0, 0, 0, 0, 0}))
+			return tx.put(recordKey("s", 4), wire.Seal("s", []byte{recordVersion + 1, 0, 2, 2, 0, 0, 0, 0, 0}))
 		}, core.ErrUnsupportedVersion, 2, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -126,7 +127,7 @@ func TestDamagedHead(t *testing.T) {
 		{"the key is higher", recordKey("s", 4+1<<41), encodeRecord("s", 2, 0, [][]byte{nil, nil}), core.ErrCorrupt},
 		{"the key is that of a tombstone", tombstoneKey("s", 4), encodeRecord("s", 2, 0, [][]byte{nil, nil}), core.ErrCorrupt},
 		{"the record is overwritten", recordKey("s", 4), []byte("rubbish and more rubbish"), core.ErrCorrupt},
-		{"the record is of a newer format", recordKey("s", 4), seal("s", []byte{recordVersion + 1, 0, 2, 2, 0, 0, 0, 0, 0}), core.ErrUnsupportedVersion},
+		{"the record is of a newer format", recordKey("s", 4), wire.Seal("s", []byte{recordVersion + 1, 0, 2, 2, 0, 0, 0, 0, 0}), core.ErrUnsupportedVersion},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := freshStore(t)

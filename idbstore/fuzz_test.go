@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/core"
 	"github.com/holdfast-dev/holdfast/internal/hostile"
+	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
 // The decoders of what is in the database, given bytes from anywhere: they must
@@ -50,7 +51,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		if err != nil && !errors.Is(err, core.ErrCorrupt) && !errors.Is(err, core.ErrUnsupportedVersion) {
 			t.Errorf("untyped: %v", err)
 		}
-		b := seal("s", slices.Clone(body))
+		b := wire.Seal("s", slices.Clone(body))
 		var r record
 		if !decoding(t, b, func() (err error) { r, err = decodeRecord("s", b); return err }) {
 			return
@@ -110,7 +111,7 @@ func FuzzDecodeValue(f *testing.F) {
 	f.Add(binaryValue(1<<64 - 1))
 	f.Add([]byte{})
 	hostile.Fuzz(f, func(t testing.TB, content []byte) {
-		b := seal("k", slices.Clone(content))
+		b := wire.Seal("k", slices.Clone(content))
 		var value uint64
 		var present bool
 		accepted := decoding(t, b, func() (err error) { value, present, err = decodeValue("k", b); return err })

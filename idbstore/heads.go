@@ -3,7 +3,6 @@ package idbstore
 import (
 	"context"
 	"fmt"
-	"hash/crc32"
 	"maps"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
 // A browser takes a damaged end of its own log for commits that never came
@@ -56,7 +56,7 @@ func (m memory) encode() string {
 }
 
 func checksumOf(text string) string {
-	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli))
+	return fmt.Sprintf("%08x", wire.Sum("heads", []byte(text)))
 }
 
 // decodeMemory reports false of a text that encode has not written.
@@ -135,26 +135,12 @@ func (s *Store) moved(stream string, head uint64) {
 // rememberSoon is called with s.mu held.
 func (s *Store) rememberSoon() {
 	s.unwritten = true
-	if !s.writing && !s.closed {
-		s.writing = true
-		time.AfterFunc(rememberDelay, s.rememberNow)
-	}
+	s.rememberTimer.In(rememberDelay)
 }
 
-// rememberNow is called by the timer. If it fails, the next change tries again.
-func (s *Store) rememberNow() {
-	written := s.remember()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writing = false
-	if written && s.unwritten {
-		s.rememberSoon()
-	}
-}
-
-// remember writes down what has changed, and reports whether it could. Tabs take
-// turns, so that none forgets what another has written.
-func (s *Store) remember() bool {
+// remember writes down what has changed. If it fails, the next change tries
+// again. Tabs take turns, so that none forgets what another has written.
+func (s *Store) remember() {
 	ctx, cancel := context.WithTimeout(context.Background(), rememberWait)
 	defer cancel()
 	s.remembering <- struct{}{} // where the browser has no locks
@@ -163,11 +149,11 @@ func (s *Store) remember() bool {
 	idle := !s.unwritten
 	s.mu.Unlock()
 	if idle {
-		return true
+		return
 	}
 	lock, err := s.engine.lock(ctx, rememberLock)
 	if err != nil {
-		return false
+		return
 	}
 	if lock != nil {
 		defer lock.Release()
@@ -177,7 +163,6 @@ func (s *Store) remember() bool {
 	if of := epochOf(texts, s.Epoch()); of == "" || of == s.Epoch() { // else another tab has found the database replaced
 		s.engine.remember(ctx, s.memoryOf(texts).with(changes).encode())
 	}
-	return true
 }
 
 func (s *Store) takeChanges() []remembered {

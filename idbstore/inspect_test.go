@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
 // appendSteps appends a batch of n events behind head.
@@ -82,7 +83,7 @@ func TestVerify(t *testing.T) {
 			with(recordKey("s", 2), rubbish), with(recordKey("s", 4), nil), with(recordKey("s", 6), rubbish),
 			with(recordKey("s", 8), rubbish), with(recordKey("s", 10), rubbish),
 		}, 10, 0, []core.Damage{corrupt(0, 9)}},
-		{"a record of a newer format", []damaging{with(recordKey("s", 6), seal("s", []byte{recordVersion + 1, 0, 4, 2, 0}))},
+		{"a record of a newer format", []damaging{with(recordKey("s", 6), wire.Seal("s", []byte{recordVersion + 1, 0, 4, 2, 0}))},
 			10, 8, []core.Damage{unsupported(4, 5)}},
 		{"different damage side by side", []damaging{without(8), with(recordKey("s", 6), rubbish), with(recordKey("s", 10), rubbish)},
 			10, 4, []core.Damage{corrupt(4, 9)}}, // where a damaged record begins cannot be told

@@ -113,7 +113,8 @@ func newHistory(t *testing.T, r *rapid.T) *history {
 // tab opens a connection which merges whatever it can, but only when it is told.
 func (m *history) tab() *modelTab {
 	tab := &modelTab{beginningStore: beginningStore{m.open()}, heads: map[string]uint64{}}
-	tab.compaction.due, tab.compaction.armed = 2, true
+	tab.compaction.due = 2
+	tab.compaction.timer.Stop()
 	tab.Watch(func(moved core.StreamInfo) {
 		tab.heard.Lock()
 		defer tab.heard.Unlock()

@@ -41,12 +41,11 @@ func (s *Store) announce(stream string, key []byte) {
 	if s.peers.slow() {
 		wait = 0
 	}
-	if wait > 0 && len(s.unposted) == 0 {
-		time.AfterFunc(wait, s.post)
-	}
 	s.unposted[stream] = key
 	s.mu.Unlock()
-	if wait <= 0 {
+	if wait > 0 {
+		s.postTimer.In(wait)
+	} else {
 		s.post()
 	}
 }
@@ -78,9 +77,7 @@ func (s *Store) missed() {
 		s.drop(s.db)
 		<-s.connecting
 		s.notify(core.StreamInfo{})
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.arm() // a compaction may have come due meanwhile
+		s.compaction.timer.In(s.compaction.quiet) // one may have come due while it was frozen
 	}()
 }
 

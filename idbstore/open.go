@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
 // start opens the database of e for the first time.
@@ -23,6 +24,9 @@ func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error)
 		changes:     map[string]remembered{},
 		compaction:  compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
 	}
+	s.rememberTimer = later.New(0, s.remember)
+	s.postTimer = later.New(0, s.post)
+	s.compaction.timer = later.New(compactWaits, s.compactTails)
 	s.life, s.end = context.WithCancelCause(context.Background())
 	ctx, cancel := s.withDeadline(ctx)
 	defer cancel()
@@ -46,6 +50,9 @@ func (s *Store) Close() error {
 	s.closed = true
 	clear(s.watchers)
 	s.mu.Unlock()
+	for _, timer := range []*later.Timer{s.rememberTimer, s.postTimer, s.compaction.timer} {
+		timer.Stop()
+	}
 	s.end(core.ErrClosed)
 	s.calls.Wait()
 	s.mu.Lock()

@@ -3,11 +3,11 @@ package idbstore
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"math"
 	"slices"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
 // A record holds the events of one commit, or of several that compaction has
@@ -21,19 +21,14 @@ import (
 //	then for each event, but not for a tombstone:
 //	  varint   milliseconds after the one before
 //	  uvarint  size of the payload, and the payload
-//	le32     CRC-32C of: the stream's name, 00, all bytes before
-//
-// Because the checksum covers the name, a record that the storage hands out
-// under a wrong key is found out as well. CRC-32C: RFC 3720, appendix B.4.
+//	le32     the seal with the stream's name, see wire.Seal
 const (
 	recordVersion   = 1
 	kindEvents      = 0
 	kindTombstone   = 1
-	recordOverhead  = 2 + 3*binary.MaxVarintLen64 + crc32.Size
+	recordOverhead  = 2 + 3*binary.MaxVarintLen64 + wire.SealBytes
 	payloadOverhead = 2 * binary.MaxVarintLen64
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // encodeRecord returns the record of payloads that are appended to stream from
 // sequence first on.
@@ -46,7 +41,7 @@ func encodeRecord(stream string, first uint64, now int64, payloads [][]byte) []b
 	for _, payload := range payloads {
 		b = appendEvent(b, 0, payload) // taken together with the first
 	}
-	return seal(stream, b)
+	return wire.Seal(stream, b)
 }
 
 // encodeEntries returns the record of entries which are in stream already, with
@@ -62,7 +57,7 @@ func encodeEntries(stream string, entries []core.Entry) []byte {
 		b = appendEvent(b, entry.Timestamp-now, entry.Payload)
 		now = entry.Timestamp
 	}
-	return seal(stream, b)
+	return wire.Seal(stream, b)
 }
 
 func appendEvent(b []byte, later int64, payload []byte) []byte {
@@ -74,7 +69,7 @@ func appendEvent(b []byte, later int64, payload []byte) []byte {
 // encodeTombstone returns the record which says that stream was deleted when
 // its head was sequence.
 func encodeTombstone(stream string, sequence uint64, now int64) []byte {
-	return seal(stream, recordHeader(nil, kindTombstone, sequence, 1, now))
+	return wire.Seal(stream, recordHeader(nil, kindTombstone, sequence, 1, now))
 }
 
 func recordHeader(b []byte, kind byte, first uint64, count int, now int64) []byte {
@@ -82,15 +77,6 @@ func recordHeader(b []byte, kind byte, first uint64, count int, now int64) []byt
 	b = binary.AppendUvarint(b, first)
 	b = binary.AppendUvarint(b, uint64(count))
 	return binary.AppendUvarint(b, uint64(max(now, 0)))
-}
-
-func seal(stream string, b []byte) []byte {
-	return binary.LittleEndian.AppendUint32(b, checksum(stream, b))
-}
-
-func checksum(stream string, b []byte) uint32 {
-	name := append([]byte(stream), 0)
-	return crc32.Update(crc32.Checksum(name, castagnoli), castagnoli, b)
 }
 
 // record is a record that decodeRecord has found whole. It shares the memory that
@@ -151,12 +137,12 @@ func decodeRecord(stream string, b []byte) (record, error) {
 		return record{}, &core.Error{Code: core.ErrCorrupt, Op: "read", Stream: stream,
 			Detail: "a stored record is damaged: " + detail}
 	}
-	if len(b) < 2+crc32.Size {
-		return corrupt("it is too short")
-	}
-	body, sum := b[:len(b)-crc32.Size], b[len(b)-crc32.Size:]
-	if binary.LittleEndian.Uint32(sum) != checksum(stream, body) {
+	body, whole := wire.Unseal(stream, b)
+	if !whole {
 		return corrupt("its checksum is wrong")
+	}
+	if len(body) < 2 {
+		return corrupt("it is too short")
 	}
 	if body[0] != recordVersion || body[1] > kindTombstone {
 		return record{}, &core.Error{Code: core.ErrUnsupportedVersion, Op: "read", Stream: stream,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/core"
 	"github.com/holdfast-dev/holdfast/internal/hostile"
+	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
 // Bytes that a released format has written. They must stay readable for ever,
@@ -116,7 +117,7 @@ var hostileRecords = []struct {
 
 func TestRecordHostile(t *testing.T) {
 	for _, h := range hostileRecords {
-		if _, err := decodeRecord("s", seal("s", slices.Clone(h.body))); !errors.Is(err, h.want) {
+		if _, err := decodeRecord("s", wire.Seal("s", slices.Clone(h.body))); !errors.Is(err, h.want) {
 			t.Errorf("%s: %v, want %v", h.name, err, h.want)
 		}
 	}

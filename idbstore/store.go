@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
 // DefaultTimeout is how long a call waits for the browser if [Options] say
@@ -55,10 +56,12 @@ type Store struct {
 	known     map[string]remembered // by stream, when the store was opened
 	changes   map[string]remembered // since it was last written
 	unwritten bool                  // something is to be written
-	writing   bool                  // and will be by itself
 
 	recalled    chan []string // gets once what was remembered when the store was opened
 	remembering chan struct{} // held while it is written
+
+	rememberTimer *later.Timer
+	postTimer     *later.Timer
 
 	compaction compaction
 }

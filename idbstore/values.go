@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
-// A stored value is be64(value) and le32(CRC-32C of key, 00, the former).
-const valueSize = 8 + 4
+// A stored value is be64(value), and the seal with its key, see wire.Seal.
+const valueSize = 8
 
 func encodeValue(key string, value uint64) []byte {
-	return seal(key, binary.BigEndian.AppendUint64(nil, value))
+	return wire.Seal(key, binary.BigEndian.AppendUint64(nil, value))
 }
 
 // decodeValue takes nil for an absent value.
@@ -21,10 +22,11 @@ func decodeValue(key string, b []byte) (value uint64, present bool, err error) {
 	if b == nil {
 		return 0, false, nil
 	}
-	if len(b) != valueSize || binary.LittleEndian.Uint32(b[8:]) != checksum(key, b[:8]) {
+	content, whole := wire.Unseal(key, b)
+	if !whole || len(content) != valueSize {
 		return 0, false, &core.Error{Code: core.ErrCorrupt, Detail: "a stored value is damaged"}
 	}
-	return binary.BigEndian.Uint64(b), true, nil
+	return binary.BigEndian.Uint64(content), true, nil
 }
 
 // CompareAndSwap implements [core.DurableStore].
