@@ -186,8 +186,8 @@ var bugs = []bug{
 	{
 		name: "in the browser, the program does not hear of an append that nobody looks at",
 		file: "web/dist/bridge/recorder.js",
-		old:  "                this.#tellLater(microtasks - 1);\n            else\n                this.tell();\n",
-		new:  "                this.#tellLater(microtasks - 1);\n",
+		old:  "                this.#flushLater(microtasks - 1);\n            else\n                this.flush();\n",
+		new:  "                this.#flushLater(microtasks - 1);\n",
 		in:   "awaited", test: "the program is told behind its caller",
 	},
 	{

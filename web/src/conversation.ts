@@ -35,11 +35,7 @@ export class Registry {
     };
     this.#collected = new FinalizationRegistry((handle) => {
       this.#open.delete(handle);
-      try {
-        instance.callNow((bridge) => bridge.release(handle));
-      } catch {
-        // The instance is over, and its handles with it.
-      }
+      instance.callIfOpen((bridge) => bridge.release(handle));
     });
   }
 
@@ -104,13 +100,13 @@ class LiveConversation implements Conversation {
   }
 
   get state(): State {
-    this.#registry.instance.tell();
+    this.#registry.instance.flush();
     this.#read();
     return this.#state;
   }
 
   get expectedSeq(): number {
-    this.#registry.instance.tell();
+    this.#registry.instance.flush();
     return this.#expectedSeq;
   }
 
@@ -212,28 +208,19 @@ class LiveConversation implements Conversation {
   subscribe(listener: () => void): () => void {
     if (typeof listener !== "function") throw check.refuse("subscribe", `the listener must be a function, not ${check.kindOf(listener)}`);
     const key = Symbol("listener");
-    this.#listeners.set(key, listener);
-    this.#follow(key);
-    return () => {
-      if (!this.#listeners.delete(key) || this.#listeners.size > 0) return;
-      this.#registry.pin(this, false);
-      try {
-        this.#registry.instance.callNow((bridge) => bridge.unfollow(this.#handle));
-      } catch {
-        // The instance is over and follows nothing any more.
-      }
-    };
-  }
-
-  /** Follows what others append. The listener hears already what comes of that. Throws if the instance is over. */
-  #follow(listener: symbol): void {
+    this.#listeners.set(key, listener); // before the call: it is to hear of what that finds
     try {
       this.#registry.instance.callNow((bridge) => bridge.follow(this.#handle));
     } catch (error) {
-      this.#listeners.delete(listener);
+      this.#listeners.delete(key);
       throw error;
     }
     this.#registry.pin(this, true);
+    return () => {
+      if (!this.#listeners.delete(key) || this.#listeners.size > 0) return;
+      this.#registry.pin(this, false);
+      this.#registry.instance.callIfOpen((bridge) => bridge.unfollow(this.#handle));
+    };
   }
 
   /** Called by the bridge after a commit, before anybody can look. */
@@ -255,9 +242,9 @@ class LiveConversation implements Conversation {
       this.#notifying = false;
       for (const key of [...this.#listeners.keys()]) {
         try {
-          this.#listeners.get(key)?.(); // unless one before it has ended its subscription
+          this.#listeners.get(key)?.(); // unless a listener before it has unsubscribed it
         } catch (error) {
-          reportError(error); // the listener's own fault must not keep the others from hearing
+          reportError(error); // the others are called all the same
         }
       }
     });

@@ -10,31 +10,6 @@
  *
  * @packageDocumentation
  */
+export * from "./errors.js";
 export { open } from "./open.js";
-export { errorCodes, HoldfastError, SequenceConflictError, TerminalError } from "./errors.js";
-export type { ErrorCode, ErrorDetails, Outcome } from "./errors.js";
-export type {
-  Conversation,
-  ConversationEvent,
-  ConversationInfo,
-  ConversationState,
-  Damage,
-  Decision,
-  Durability,
-  Handler,
-  Health,
-  Holdfast,
-  Message,
-  OpenOptions,
-  OpenStep,
-  ProcessOptions,
-  RetryOptions,
-  RunStep,
-  Step,
-  StepContext,
-  StepOptions,
-  Storable,
-  Streamed,
-  Verification,
-  Work,
-} from "./types.js";
+export type * from "./types.js";

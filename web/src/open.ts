@@ -5,7 +5,7 @@ import * as check from "./check.js";
 import { Registry } from "./conversation.js";
 import { loadModule } from "./load.js";
 import { State } from "./state/state.js";
-import type { Conversation, ConversationInfo, Damage, Durability, Health, Holdfast, OpenOptions, Verification } from "./types.js";
+import type { Conversation, ConversationInfo, Damage, Health, Holdfast, OpenOptions, Verification } from "./types.js";
 
 const maxTimeout = 600_000;
 
@@ -38,12 +38,7 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
   return new OpenStore(registry, settings);
 }
 
-interface Settings {
-  readonly database: string;
-  readonly storage: "indexeddb" | "memory";
-  readonly durability: Durability;
-  readonly timeout: number;
-}
+type Settings = Required<Pick<OpenOptions, "database" | "storage" | "durability" | "timeout">>;
 
 class OpenStore implements Holdfast {
   readonly #registry: Registry;
@@ -94,19 +89,11 @@ class OpenStore implements Holdfast {
     const { epoch = "", lastError } = this.#registry.instance.callNow((bridge) => bridge.health());
     const { storage, durability } = this.#settings;
     const manager = storage === "indexeddb" ? storageManager() : undefined;
-    const [persisted, estimate] = await Promise.all([
+    const [persisted, { usage, quota } = {}] = await Promise.all([
       manager?.persisted().catch(() => undefined),
       manager?.estimate().catch(() => undefined),
     ]);
-    return {
-      storage,
-      durability,
-      persisted,
-      usage: estimate?.usage,
-      quota: estimate?.quota,
-      epoch,
-      lastError: lastError === undefined ? undefined : errorOf(lastError),
-    };
+    return { storage, durability, persisted, usage, quota, epoch, lastError: lastError && errorOf(lastError) };
   }
 
   async persist(): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { type Bridge, type Call, policies, type Retry } from "./bridge/bridge.js";
+import { type Call, policies, type Retry } from "./bridge/bridge.js";
 import { errorOf, type Failure } from "./bridge/failure.js";
 import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
@@ -75,11 +75,7 @@ export class Runner {
   }
 
   stop(): Promise<void> {
-    try {
-      this.#owner.instance.callNow((bridge) => bridge.stop(this.number));
-    } catch {
-      // The instance is over, and the runner with it.
-    }
+    this.#owner.instance.callIfOpen((bridge) => bridge.stop(this.number));
     return this.ended;
   }
 
@@ -123,9 +119,7 @@ class Attempt {
   async run(handler: Handler, message: Message): Promise<void> {
     const step = Object.assign(
       <T>(name: string, fn: (context: StepContext) => T | PromiseLike<T>, options?: StepOptions): Promise<T> =>
-        this.#step(name, options, async (context) => {
-          return encodeValue("step", "the output", await fn(context));
-        }, false, fn) as Promise<T>,
+        this.#step(name, options, async (context) => encodeValue("step", "the output", await fn(context)), false, fn) as Promise<T>,
       {
         stream: (name: string, fn: (context: StepContext) => Streamed<unknown>, options?: StepOptions): Promise<unknown> =>
           this.#step(name, options, (context, emit) => streamed(fn, context, emit), true, fn),
@@ -141,7 +135,7 @@ class Attempt {
     }
     this.#returned = true;
     if (this.#controller.signal.aborted) return;
-    this.#tell((bridge) => bridge.handled(this.#number, result, error));
+    this.#instance.callIfOpen((bridge) => bridge.handled(this.#number, result, error));
   }
 
   /** Runs a step whose function is `work`; `fn` is what the application gave. */
@@ -166,11 +160,11 @@ class Attempt {
         try {
           if (controller.signal.aborted) return;
           const output = await work({ signal: controller.signal, idempotencyKey, attempt, uncertain }, emit);
-          if (!controller.signal.aborted) this.#tell((bridge) => bridge.reply(call, output));
+          if (!controller.signal.aborted) this.#instance.callIfOpen((bridge) => bridge.reply(call, output));
         } catch (error) {
           if (controller.signal.aborted) return;
           thrown = error;
-          this.#tell((bridge) => bridge.reply(call, undefined, textOf(error), isTerminal(error)));
+          this.#instance.callIfOpen((bridge) => bridge.reply(call, undefined, textOf(error), isTerminal(error)));
         } finally {
           calls.delete(call);
         }
@@ -179,7 +173,7 @@ class Attempt {
     };
     const abort = (call: number, reason?: Failure): void => {
       const timeout = new DOMException(`step ${named} took longer than its timeout`, "TimeoutError");
-      const cause = reason === undefined ? (thrown = timeout) : this.#reason(reason);
+      const cause = reason === undefined ? (thrown = timeout) : signal.aborted ? signal.reason : errorOf(reason);
       calls.get(call)?.abort(cause);
     };
     try {
@@ -191,20 +185,6 @@ class Attempt {
     } catch (error) {
       // What ended the attempt is one error, wherever it shows.
       throw signal.aborted ? signal.reason : error;
-    }
-  }
-
-  #reason(failure: Failure): unknown {
-    const { signal } = this.#controller;
-    return signal.aborted ? signal.reason : errorOf(failure);
-  }
-
-  /** Answers the runner, unless the instance is over. */
-  #tell(answer: (bridge: Bridge) => ReturnType<Bridge["reply"]>): void {
-    try {
-      this.#instance.callNow(answer);
-    } catch {
-      // Then everything pending rejects.
     }
   }
 }
@@ -252,7 +232,7 @@ async function* chunksOf(stream: ReadableStream<unknown>): AsyncGenerator {
       yield value;
     }
   } finally {
-    await reader.cancel(); // nothing is left, unless it was broken off
+    await reader.cancel(); // does nothing unless the loop was left early
     reader.releaseLock();
   }
 }

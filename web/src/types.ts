@@ -139,30 +139,24 @@ export type ConversationEvent = {
   /** When the store took it, in milliseconds since the Unix epoch. */
   readonly timestamp: number;
 } & (
-  | { readonly kind: "message_received"; readonly eventId: string; readonly messageId: string; readonly receivedAt: number; readonly body: unknown }
-  /** `runner` is the random id of the runner whose attempt it is, in hex. */
-  | { readonly kind: "processing_started"; readonly eventId: string; readonly messageId: string; readonly runner: string | undefined }
-  | { readonly kind: "step_completed"; readonly eventId: string; readonly messageId: string; readonly step: number; readonly name: string | undefined; readonly output: unknown }
-  | { readonly kind: "processing_finished"; readonly eventId: string; readonly messageId: string; readonly result: unknown }
-  | { readonly kind: "error_occurred"; readonly eventId: string; readonly messageId: string; readonly error: string }
-  /** A step with side effects is about to run. */
-  | { readonly kind: "step_started"; readonly eventId: string; readonly messageId: string; readonly step: number; readonly name: string }
-  /** Partial output of a streaming step. `offset` counts bytes; at 0 a run of the step begins anew. */
-  | {
-      readonly kind: "step_streamed";
-      readonly eventId: string;
-      readonly messageId: string;
-      readonly step: number;
-      readonly name: string;
-      readonly offset: number;
-      readonly chunks: readonly unknown[];
-    }
-  | { readonly kind: "message_cancelled"; readonly eventId: string; readonly messageId: string }
-  | { readonly kind: "message_retried"; readonly eventId: string; readonly messageId: string }
-  /** The runner was stopped and has let go of the message. */
-  | { readonly kind: "processing_stopped"; readonly eventId: string; readonly messageId: string }
   /** The conversation was deleted here; what came before is gone. */
   | { readonly kind: "deleted" }
+  | ({ readonly eventId: string; readonly messageId: string } & (
+      | { readonly kind: "message_received"; readonly receivedAt: number; readonly body: unknown }
+      /** `runner` is the random id of the runner whose attempt it is, in hex. */
+      | { readonly kind: "processing_started"; readonly runner: string | undefined }
+      | { readonly kind: "step_completed"; readonly step: number; readonly name: string | undefined; readonly output: unknown }
+      | { readonly kind: "processing_finished"; readonly result: unknown }
+      | { readonly kind: "error_occurred"; readonly error: string }
+      /** A step with side effects is about to run. */
+      | { readonly kind: "step_started"; readonly step: number; readonly name: string }
+      /** Partial output of a streaming step. `offset` counts bytes; at 0 a run of the step begins. */
+      | { readonly kind: "step_streamed"; readonly step: number; readonly name: string; readonly offset: number; readonly chunks: readonly unknown[] }
+      | { readonly kind: "message_cancelled" }
+      | { readonly kind: "message_retried" }
+      /** The runner was stopped and has let go of the message. */
+      | { readonly kind: "processing_stopped" }
+    ))
 );
 
 /**

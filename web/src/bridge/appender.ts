@@ -30,8 +30,8 @@ export interface Next {
   readonly greatest: Uint8Array<ArrayBuffer>;
 }
 
-/** A transaction that looks for a head already. */
-interface Early extends Next {
+/** A transaction that looks for a head. */
+interface Lookup extends Next {
   readonly tx: IDBTransaction;
   readonly records: IDBObjectStore;
   readonly heads: IDBRequest<IDBValidKey[]>;
@@ -41,7 +41,7 @@ interface Early extends Next {
 export class Appender {
   readonly #appending = new Map<number, Appending>();
   readonly #over: (call: number, committed: boolean) => boolean;
-  #early: Early | undefined;
+  #early: Lookup | undefined;
   #next: Next | undefined;
   #last = 0;
 
@@ -75,7 +75,7 @@ export class Appender {
     this.#take()?.tx.abort();
   }
 
-  #take(): Early | undefined {
+  #take(): Lookup | undefined {
     const early = this.#early;
     this.#early = undefined;
     return early;
@@ -114,7 +114,7 @@ export class Appender {
     let refusal: DOMException | null = null;
     tx.onerror = ({ target }) => {
       const { error } = target as IDBRequest;
-      if (error?.name !== "AbortError") refusal ??= error; // else the transaction knows why
+      if (error?.name !== "AbortError") refusal ??= error; // else tx.error has the reason
     };
     const end = (now: number, error: DOMException | null): void => {
       this.#appending.delete(call);
@@ -157,7 +157,7 @@ export class Appender {
   };
 }
 
-function lookup(next: Next): Early {
+function lookup(next: Next): Lookup {
   const tx = next.db.transaction(next.store, "readwrite", next.options);
   try {
     const records = tx.objectStore(next.store);

@@ -5,12 +5,6 @@
 
 /** One Go program: made, instantiated with its imports, run once. */
 export interface Go {
-  /** Arguments of the program; the first is its name. */
-  argv: string[];
-  /** Environment of the program. */
-  env: Record<string, string>;
-  /** Called when the program ends, within `run`. */
-  exit: (code: number) => void;
   /** What the module imports. */
   readonly importObject: WebAssembly.Imports;
   /** Runs the program. Resolves when it has ended. */

@@ -2,11 +2,9 @@ import { HoldfastError } from "../errors.js";
 import type { Bridge, Call, Host, Result } from "./bridge.js";
 import { errorOf, type Failure, lost } from "./failure.js";
 import type { Go } from "./go.js";
-import { Inbox } from "./inbox.js";
-import { Outbox } from "./outbox.js";
 import { pack } from "./pack.js";
 import type { Posted } from "./posted.js";
-import { type Enter, type Exports, type Globals, instantiate, letGo, newGo } from "./program.js";
+import { type Enter, type Exports, type Globals, instantiate, newGo, releaseDatabase } from "./program.js";
 import { Recorder } from "./recorder.js";
 
 /** A call into the Go program that has not been answered. */
@@ -14,9 +12,6 @@ interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
-
-/** Told that messages of a conversation have changed. */
-type OnChange = (handle: number, expectedSeq: number, reset: boolean, rows: Uint8Array) => void;
 
 /**
  * A running Go program. It can die: out of memory, out of stack, or by a defect.
@@ -47,8 +42,9 @@ export class Instance {
   #idle: (() => void) | undefined;
   /** Called when the program is over, for whatever reason. */
   onEnd: (() => void) | undefined;
-  onChange: OnChange | undefined;
-  /** Whether somebody listens to a conversation, who is to hear of an append before its caller. */
+  /** Called when messages of a conversation have changed. */
+  onChange: ((handle: number, expectedSeq: number, reset: boolean, rows: Uint8Array) => void) | undefined;
+  /** Whether a conversation has listeners. They hear of an append before its caller does. */
   isWatched: ((handle: number) => boolean) | undefined;
 
   private constructor(go: Go) {
@@ -68,8 +64,8 @@ export class Instance {
     go._resume = () => {
       this.#recorder.deliver();
       if (this.#over !== undefined || this.#death !== undefined) {
-        letGo(go._pendingEvent?.args[0]);
-        return this.#silence();
+        releaseDatabase(go._pendingEvent?.args[0]);
+        return this.#stopTimers();
       }
       const nested = this.#running;
       this.#running = true;
@@ -91,7 +87,7 @@ export class Instance {
     const instance = new Instance(go);
     host.holdfastAppender = instance.#recorder.appender;
     const program = await instantiate(module, go.importObject);
-    host.holdfast = (...offered) => instance.#meet(program.exports as unknown as Exports, ...offered);
+    host.holdfast = (...offered) => instance.#connect(program.exports as unknown as Exports, ...offered);
     const running = go.run(program);
     running.then(
       () => instance.#end(lost(new Error("the program has ended"))),
@@ -101,17 +97,17 @@ export class Instance {
     return instance;
   }
 
-  /** The Go program offers its functions, and is given those of the host. */
-  #meet(exports: Exports, enter: Enter, names: string, inbox: number, size: number, outbox: number): Host {
+  /** Takes the functions of the Go program, and returns those of the host. */
+  #connect(exports: Exports, enter: Enter, names: string, inbox: number, size: number, outbox: number): Host {
     const memory = exports.mem;
     this.#bridge = Object.fromEntries(names.split(" ").map((name, place) => [name, (...args: unknown[]) => enter(place, ...args)])) as unknown as Bridge;
-    this.#recorder.meet(exports, new Inbox(memory, inbox, size), new Outbox(memory, outbox));
+    this.#recorder.connect(exports, inbox, size, outbox);
     return {
       settle: (call, error, value) => {
         try {
           this.#settle(call, error, value);
         } catch (cause) {
-          this.#death ??= { cause }; // whoever waits would not hear
+          this.#death ??= { cause }; // else the call stays pending for ever
         }
       },
       changed: (handle, expectedSeq, reset, address, length) =>
@@ -122,7 +118,7 @@ export class Instance {
   /** Calls a function that works in the background. */
   async call<T>(start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
     this.#catchUp();
-    this.tell();
+    this.flush();
     return this.#send(start);
   }
 
@@ -133,9 +129,9 @@ export class Instance {
     return true;
   }
 
-  /** Tells the program of appends that have committed, before anything looks at what follows from them. */
-  tell(): void {
-    this.#recorder.tell();
+  /** Reports committed appends to the program, before anything that depends on them. */
+  flush(): void {
+    this.#recorder.flush();
   }
 
   /** Holds back calls that `make` makes, so that more can join them. Calls that come later stay behind them. */
@@ -178,7 +174,7 @@ export class Instance {
   /** Calls a function that works at once. */
   callNow<T>(work: (bridge: Bridge) => Result<T>): T {
     this.#catchUp();
-    this.tell();
+    this.flush();
     const bridge = this.#living();
     const result = this.#guard(() => work(bridge));
     if (result === undefined) throw this.#over ?? lost(this.#death?.cause);
@@ -187,6 +183,15 @@ export class Instance {
     if (error.code === "instance_lost") this.#end(error);
     throw error;
   }
+  /** Does the same, or nothing if the program is over. */
+  callIfOpen(work: (bridge: Bridge) => Result<unknown>): void {
+    try {
+      this.callNow(work);
+    } catch {
+      // The program is over, and with it all that it has kept.
+    }
+  }
+
 
   /**
    * Waits for the calls under way, then ends the program. From now on calls reject with `closed`. `stop` is
@@ -194,7 +199,7 @@ export class Instance {
    */
   async close(stop: (bridge: Bridge) => void): Promise<void> {
     this.#catchUp();
-    this.tell();
+    this.flush();
     const bridge = this.#living();
     const closed = (this.#closing = new HoldfastError("closed", "holdfast: closed: the store was closed; open it again"));
     this.#guard(() => stop(bridge));
@@ -234,11 +239,11 @@ export class Instance {
   /** Sees to it that a death in this task has its consequences. */
   #watch(): void {
     if (this.#watched) return;
-    queueMicrotask(this.#mourn);
+    queueMicrotask(this.#endIfDead);
     this.#watched = true;
   }
 
-  readonly #mourn = (): void => {
+  readonly #endIfDead = (): void => {
     this.#watched = false;
     if (this.#death !== undefined) this.#end(lost(this.#death.cause));
   };
@@ -246,15 +251,15 @@ export class Instance {
   #end(reason: HoldfastError): void {
     if (this.#over !== undefined) return;
     this.#over = reason;
-    this.#silence();
+    this.#stopTimers();
     for (const pending of this.#pending.values()) pending.reject(reason);
     this.#pending.clear();
     this.#idle?.();
     this.onEnd?.();
   }
 
-  /** Stops the timers of a program that is over: each would wait for it for ever. */
-  #silence(): void {
+  /** Stops the timers of a program that is over: each would try for ever to enter it. */
+  #stopTimers(): void {
     this.#recorder.stop();
     for (const timer of this.#go._scheduledTimeouts.values()) clearTimeout(timer);
     this.#go._scheduledTimeouts.clear();

@@ -69,7 +69,7 @@ export async function instantiate(module: WebAssembly.Module, imports: WebAssemb
  * Answers, for a program that is over, what the browser says of its database. One that was asked for in vain would be made
  * without its object stores, and then be nobody's; one that is open would keep others from deleting it.
  */
-export function letGo(event: unknown): void {
+export function releaseDatabase(event: unknown): void {
   if (!(event instanceof Event)) return;
   const { type, target } = event;
   if (type === "upgradeneeded") (target as IDBOpenDBRequest).transaction?.abort();

@@ -1,11 +1,11 @@
 import { Appender, type Next } from "./appender.js";
-import type { Inbox } from "./inbox.js";
-import type { Outbox, Outcome } from "./outbox.js";
+import { Inbox } from "./inbox.js";
+import { Outbox, type Outcome } from "./outbox.js";
 import type { Posted } from "./posted.js";
 import type { Exports } from "./program.js";
 
-/** What a recorder knows of the instance that it works for. */
-export interface Program {
+/** What a recorder needs of its instance. */
+export interface Owner {
   /** Whether the program is running now, and has called what runs here. */
   running(): boolean;
   /** Whether it has ended or died. */
@@ -31,7 +31,7 @@ export interface Program {
 export class Recorder {
   /** Offered to the program. */
   readonly appender: Appender = new Appender((id, committed) => this.#ended(id, committed));
-  readonly #program: Program;
+  readonly #owner: Owner;
   #exports: Exports | undefined;
   #inbox: Inbox | undefined;
   #outbox: Outbox | undefined;
@@ -39,21 +39,22 @@ export class Recorder {
   #next: { readonly handle: number; readonly next: Next } | undefined;
   /** Appends under way, by their numbers. */
   readonly #begun = new Map<number, { readonly call: number; readonly handle: number; readonly sequence: number }>();
-  /** Those that have committed, which the program has not been told. */
-  #news: { readonly id: number; readonly handle: number }[] = [];
-  /** When it was told last. */
-  #told = 0;
+  /** Appends that have committed and are not reported to the program yet. */
+  #unreported: { readonly id: number; readonly handle: number }[] = [];
+  /** The time of the last report. */
+  #reportedAt = 0;
   /** The timer that enters the program for its goroutines. */
   #entering: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(program: Program) {
-    this.#program = program;
+  constructor(owner: Owner) {
+    this.#owner = owner;
   }
 
-  meet(exports: Exports, inbox: Inbox, outbox: Outbox): void {
+  /** Connects the recorder with the program, which has started. */
+  connect(exports: Exports, inbox: number, inboxSize: number, outbox: number): void {
     this.#exports = exports;
-    this.#inbox = inbox;
-    this.#outbox = outbox;
+    this.#inbox = new Inbox(exports.mem, inbox, inboxSize);
+    this.#outbox = new Outbox(exports.mem, outbox);
   }
 
   /** Whether an event is not too large for the inbox. */
@@ -63,7 +64,7 @@ export class Recorder {
 
   /** Runs `work`, in which events are recorded. The browser looks for the head while the program makes the record. */
   lookingAhead(handle: number, work: () => void): void {
-    if (this.#next?.handle === handle && !this.#program.running()) this.appender.lookAhead(this.#next.next);
+    if (this.#next?.handle === handle && !this.#owner.running()) this.appender.lookAhead(this.#next.next);
     try {
       work();
     } finally {
@@ -75,16 +76,17 @@ export class Recorder {
   record(call: number, handle: number, event: Posted, otherwise: () => void): void {
     this.#inbox?.write(call, handle, event);
     if (this.#begin(call, handle)) return;
-    this.tell();
-    this.#inbox?.write(call, handle, event); // what hears of the news may have recorded something
+    this.flush();
+    this.#inbox?.write(call, handle, event); // flush may have used the inbox
     otherwise();
   }
 
   #begin(call: number, handle: number): boolean {
     const exports = this.#exports;
-    if (exports === undefined || this.#program.running()) return false;
-    if (this.#program.waiting() > 1) this.deliver(); // the turn is for whoever waits for it, and not for a chain that need not end
-    const landed = this.#news.filter((one) => one.handle === handle).length;
+    if (exports === undefined || this.#owner.running()) return false;
+    // Other calls wait for the turn of the conversation. A chain of appends could keep it for ever.
+    if (this.#owner.waiting() > 1) this.deliver();
+    const landed = this.#unreported.filter((one) => one.handle === handle).length;
     if (exports.holdfastRecord(landed) !== 1) return false;
     this.#begun.set(this.appender.last, { call, handle, sequence: this.#outbox?.sequence ?? 0 });
     this.#enterSoon();
@@ -100,50 +102,50 @@ export class Recorder {
     const begun = this.#begun.get(id);
     this.#begun.delete(id);
     if (begun === undefined || !committed) return false;
-    if (this.#program.isOver()) return true;
+    if (this.#owner.isOver()) return true;
     const { handle } = begun;
     const { next } = this.appender;
     this.#next = next && { handle, next };
-    this.#news.push({ id, handle });
-    if (this.#program.isWatched(handle)) this.tell();
+    this.#unreported.push({ id, handle });
+    if (this.#owner.isWatched(handle)) this.flush();
     else if (this.#mayWait()) this.#enterSoon();
-    else this.#tellLater(hops);
-    this.#program.settle(begun.call, undefined, begun.sequence);
+    else this.#flushLater(hops);
+    this.#owner.settle(begun.call, undefined, begun.sequence);
     return true;
   }
 
   /** Whether the program can hear of the news with others. The timers of a hidden page are slow, and it may end. */
   #mayWait(): boolean {
     const hidden = "document" in globalThis && document.hidden;
-    return !hidden && this.#program.waiting() === 1 && this.#news.length < most && performance.now() - this.#told < frame;
+    return !hidden && this.#owner.waiting() === 1 && this.#unreported.length < most && performance.now() - this.#reportedAt < frame;
   }
 
-  /** Behind whatever the caller of an append does within the same task, if that takes no more than so many microtasks. */
-  #tellLater(microtasks: number): void {
+  /** Flushes after this many microtasks, and so after the caller of an append in this task. */
+  #flushLater(microtasks: number): void {
     queueMicrotask(() => {
-      if (this.#news.length === 0) return;
-      if (microtasks > 0) this.#tellLater(microtasks - 1);
-      else this.tell();
+      if (this.#unreported.length === 0) return;
+      if (microtasks > 0) this.#flushLater(microtasks - 1);
+      else this.flush();
     });
   }
 
-  /** Tells the program of appends that have committed, before anything looks at what follows from them. */
-  tell(): void {
+  /** Reports committed appends to the program, before anything that depends on them. */
+  flush(): void {
     if (!this.deliver()) return;
-    if (this.#program.waiting() > 0) this.#program.resume();
+    if (this.#owner.waiting() > 0) this.#owner.resume();
     else this.#enterSoon();
   }
 
   /** The same, where the program is about to be entered. Returns whether it has to be, for what it woke. */
   deliver(): boolean {
-    const [exports, outbox, news] = [this.#exports, this.#outbox, this.#news];
-    if (news.length === 0 || exports === undefined || outbox === undefined || this.#program.running()) return false;
-    this.#news = [];
-    this.#told = performance.now();
-    for (const { id } of news) {
-      if (this.#program.isOver()) return false;
-      const outcome = this.#program.guard(() => outbox.read(() => exports.holdfastCommitted(id)));
-      if (outcome !== undefined) this.#program.changed(outcome);
+    const [exports, outbox, committed] = [this.#exports, this.#outbox, this.#unreported];
+    if (committed.length === 0 || exports === undefined || outbox === undefined || this.#owner.running()) return false;
+    this.#unreported = [];
+    this.#reportedAt = performance.now();
+    for (const { id } of committed) {
+      if (this.#owner.isOver()) return false;
+      const outcome = this.#owner.guard(() => outbox.read(() => exports.holdfastCommitted(id)));
+      if (outcome !== undefined) this.#owner.changed(outcome);
     }
     return true;
   }
@@ -152,7 +154,7 @@ export class Recorder {
   #enterSoon(): void {
     this.#entering ??= setTimeout(() => {
       this.#entering = undefined;
-      this.#program.resume();
+      this.#owner.resume();
     }, frame);
   }
 

@@ -3,8 +3,8 @@ import { decodeValue, decodeValues } from "../values.js";
 import { decode } from "./decode.js";
 import { Lazy } from "./lazy.js";
 
-/** `[sequence, timestamp, kind, id, messageId, number, bytes, text, offset]`, see wasm/rows_js.go. */
-type Row = readonly [number, number, string, Uint8Array, string, number, Uint8Array | null, string, number];
+/** See wasm/rows_js.go. What `number` is depends on the kind. */
+type Row = readonly [sequence: number, timestamp: number, kind: string, id: Uint8Array, messageId: string, number: number, data: Uint8Array | null, text: string, offset: number];
 
 /** Reads what the bridge returns for `events`. */
 export function decodeEvents(bytes: Uint8Array): ConversationEvent[] {
