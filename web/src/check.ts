@@ -1,8 +1,7 @@
 import { type ErrorCode, HoldfastError } from "./errors.js";
 
-// Arguments are checked before they cross into WebAssembly, where a JavaScript
-// string would be folded silently, a number would be cut, and a huge value
-// would take all memory.
+// Arguments are checked before they cross into WebAssembly: there a lone surrogate would be
+// replaced silently, a number would be cut, and a huge value would take all memory.
 
 /** The greatest length of a name, in bytes; the same as core.MaxNameBytes in Go. */
 const maxNameBytes = 1024;
@@ -26,8 +25,8 @@ export function refuseSize(operation: string, what: string): HoldfastError {
 }
 
 /**
- * What was thrown while the caller's object was read, as a refusal: getters and
- * proxies throw what they like, and even to look at that may throw.
+ * Makes an error of what was thrown while an object of the caller was read. Getters and proxies
+ * can throw anything, and even to look at that may throw.
  */
 export function refuseUnread(operation: string, what: string, thrown: unknown): HoldfastError {
   try {

@@ -11,12 +11,12 @@ import { encodeValue } from "./values.js";
 
 const maxStep = 2 ** 32 - 1;
 
-/** Changes that are kept as they came, if nobody looks at them. */
+/** How many changes are kept as rows until the state is read. */
 const mostUnread = 64;
 
 type Delivery = { readonly id: string; readonly body?: Storable; readonly receivedAt?: number };
 
-/** The conversations of one instance that JavaScript still holds, by handle. */
+/** The conversations of an instance that JavaScript still holds. */
 export class Registry {
   readonly #open = new Map<number, WeakRef<LiveConversation>>();
   readonly #subscribed = new Set<LiveConversation>();
@@ -29,7 +29,7 @@ export class Registry {
       const conversation = this.#open.get(handle)?.deref();
       return conversation !== undefined && this.#subscribed.has(conversation);
     };
-    // Who shows a conversation must not wait for news that cannot come.
+    // Listeners must not wait for changes that cannot come.
     instance.onEnd = () => {
       for (const conversation of this.#subscribed) conversation.notify();
     };
@@ -39,7 +39,7 @@ export class Registry {
     });
   }
 
-  /** Reads the state of a conversation that the bridge has recovered, in parts, so that the page does not stutter. */
+  /** Reads the state of a recovered conversation in parts, between which the page can work. */
   async state({ handle }: Opened): Promise<State> {
     for (let state = State.empty; ; await nextTask()) {
       const { rows, more } = this.instance.callNow((bridge) => bridge.rows(handle));
@@ -48,7 +48,7 @@ export class Registry {
     }
   }
 
-  /** Gives JavaScript a conversation that the bridge has opened. */
+  /** Makes the object for a conversation that the bridge has opened. */
   adopt(id: string, opened: Opened, state: State): Conversation {
     const conversation = new LiveConversation(this, id, opened, state);
     this.#open.set(opened.handle, new WeakRef(conversation));
@@ -56,7 +56,7 @@ export class Registry {
     return conversation;
   }
 
-  /** A conversation that has listeners must not be collected with its last other reference. */
+  /** Keeps a conversation as long as it has listeners, also without another reference. */
   pin(conversation: LiveConversation, listened: boolean): void {
     if (listened) this.#subscribed.add(conversation);
     else this.#subscribed.delete(conversation);
@@ -68,7 +68,7 @@ export class Registry {
     void runner.ended.then(() => this.#runners.delete(runner));
   }
 
-  /** Ends the instance, and its runners first. */
+  /** Stops the runners, then ends the instance. */
   close(): Promise<void> {
     return this.instance.close((bridge) => {
       for (const runner of this.#runners) bridge.stop(runner.number);
@@ -83,11 +83,11 @@ class LiveConversation implements Conversation {
   readonly #handle: number;
   readonly #listeners = new Map<symbol, () => void>();
   #state: State;
-  /** What has changed since, while nobody looked. */
+  /** Changes since then, which are not in `#state` yet. */
   #unread: { readonly rows: Uint8Array; readonly reset: boolean }[] = [];
   #expectedSeq: number;
   #notifying = false;
-  /** The last one, which takes more until it is sent. */
+  /** The last batch, which takes more events until it is sent. */
   #batch: Batch | undefined;
 
   constructor(registry: Registry, id: string, opened: Opened, state: State) {
@@ -145,7 +145,7 @@ class LiveConversation implements Conversation {
     return this.#record(kinds.errorOccurred, () => [check.name("recordError", "messageId", messageId), 0, check.text("recordError", "error", error)]);
   }
 
-  /** Appends go together that are called within a task: a call of its own for each would cost more than the event. */
+  /** Appends called within one task go together: a call for each would cost more than the event. */
   #record(kind: EventKind, read: () => readonly [id: string, number?: number, data?: Uint8Array | string | undefined]): Promise<number> {
     return new Promise((resolve, reject) => {
       const [id, number = 0, data] = read(); // what it throws rejects
@@ -223,7 +223,7 @@ class LiveConversation implements Conversation {
     };
   }
 
-  /** Called by the bridge after a commit, before anybody can look. */
+  /** Called by the bridge after a commit, before anything reads the state. */
   changed(expectedSeq: number, reset: boolean, rows: Uint8Array): void {
     this.#expectedSeq = expectedSeq;
     this.#unread.push({ rows, reset });
@@ -255,7 +255,7 @@ class LiveConversation implements Conversation {
   }
 }
 
-/** Lets the page do what it has to. Timers would take a second in a page that is hidden. */
+/** Waits for the next task. A timer would take a second in a hidden page. */
 function nextTask(): Promise<void> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
@@ -276,7 +276,7 @@ function delivery(operation: string, message: unknown): { id: string; body: Uint
   };
 }
 
-/** A random UUID; `crypto.randomUUID` is for secure contexts only. */
+/** Returns a random UUID. Only secure contexts have `crypto.randomUUID`. */
 function randomId(): string {
   if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
   const hex = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte, i) => {

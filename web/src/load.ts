@@ -4,7 +4,7 @@ import { HoldfastError } from "./errors.js";
 /** Room for the module in a data: URL. Chromium's tab dies of addresses that are much longer. */
 const maxAddress = 2 ** 24;
 
-/** Compiles the WebAssembly that the option `wasm` names or holds. Callers without types give anything. */
+/** Compiles what the option `wasm` names or holds, which callers without types may get wrong. */
 export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
   const given = source ?? new URL("./holdfast.wasm", import.meta.url);
   try {
@@ -50,7 +50,8 @@ async function read(response: Response): Promise<WebAssembly.Module> {
     if (streaming) return await WebAssembly.compileStreaming(response);
     bytes = await response.arrayBuffer();
   } catch (cause) {
-    // Fetching fails with one of these; compiling with a CompileError, or, of half a module in Firefox, with an InternalError.
+    // Fetching fails with one of these. Compiling fails with a CompileError, or, in Firefox for half
+    // a module, with an InternalError.
     throw cause instanceof TypeError || cause instanceof DOMException ? unloadable(`${name} could not be read to its end`, cause) : foreign(name, cause);
   }
   return compile(bytes, name);

@@ -102,7 +102,7 @@ class OpenStore implements Holdfast {
     if (manager === undefined) return false;
     // Workers can only ask whether it is so.
     const answer = typeof manager.persist === "function" ? manager.persist() : manager.persisted();
-    // Firefox asks the user, who may never answer.
+    // Firefox asks the user, and an answer may never come.
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, this.#settings.timeout, false)));
     return Promise.race([answer.catch(() => false), late]).finally(() => clearTimeout(timer));

@@ -14,23 +14,25 @@ import type { Conversation, ConversationState, Holdfast } from "./types.js";
 
 /** What {@link useConversation} knows. The same object until something changes. */
 export type UseConversation =
-  /** The log is being read, or `holdfast` is still `undefined`; also on the server, and while hydrating. */
+  /** The log is being read, or `holdfast` is `undefined`; also on the server, and in hydration. */
   | { readonly status: "opening" }
-  /** `state` is that of `conversation`, a handle of this component alone, and follows what any tab appends. */
+  /** `state` is that of `conversation`, a handle for this component, and follows all tabs. */
   | { readonly status: "open"; readonly conversation: Conversation; readonly state: ConversationState }
   /**
-   * The conversation cannot be read or followed; for example `instance_lost` after the WebAssembly instance has
-   * died. To try again, give another `holdfast` or mount the component anew, with another `key`.
+   * The conversation cannot be read or followed; for example `instance_lost` after the WebAssembly
+   * instance has died. To try again, give another `holdfast`, or mount the component again with
+   * another `key`.
    */
   | { readonly status: "failed"; readonly error: HoldfastError };
 
 const opening: UseConversation = Object.freeze({ status: "opening" });
 
 /**
- * Recovers the conversation `id`, and renders the component again with each change of its state, whoever has appended. It
- * ends with the component, or when `holdfast` or `id` changes: what is shown is never of another id.
+ * Recovers the conversation `id`, and renders the component again after each change of its state,
+ * from any tab. It ends with the component, or when `holdfast` or `id` changes: the result is never
+ * of another id.
  *
- * `holdfast` is the page's, from `open()`; `undefined` while that is under way. The hook never closes it.
+ * `holdfast` is what `open()` has resolved with, `undefined` until then. The hook never closes it.
  */
 export function useConversation(holdfast: Holdfast | undefined, id: string): UseConversation {
   const source = useMemo(() => sourceOf(holdfast, id), [holdfast, id]);
@@ -43,7 +45,7 @@ interface Source {
   readonly snapshot: () => UseConversation;
 }
 
-/** The conversation of one component. It does nothing before the component is mounted, which is when React subscribes. */
+/** The conversation of one component. It does nothing before React mounts that and subscribes. */
 function sourceOf(holdfast: Holdfast | undefined, id: string): Source {
   let known: UseConversation = opening;
   // Kept when React unsubscribes: StrictMode and <Activity> subscribe again, and then find it open.

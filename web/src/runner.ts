@@ -6,12 +6,12 @@ import { HoldfastError, TerminalError } from "./errors.js";
 import type { Handler, Message, ProcessOptions, RunStep, StepContext, StepOptions, Streamed } from "./types.js";
 import { decodeValue, encodedArray, encodeValue } from "./values.js";
 
-// The runner is in Go, see core/runner. It calls back when a function of the
-// application is to be called; what such a function throws stays here.
+// The runner is in Go, see core/runner. It calls the functions of the application through here. What
+// they throw stays here.
 
 const maxTime = 86_400_000;
 
-/** The greatest length of an error's text, in characters. The rest of a longer one is of no use to people. */
+/** The greatest length of an error's text, in characters. More is of no use to people. */
 const maxErrorText = 8_000;
 
 /** What a runner needs of its conversation. */
@@ -25,7 +25,7 @@ export interface Owner {
 export class Runner {
   /** Resolves when the runner has ended, for whatever reason. */
   readonly ended: Promise<void>;
-  /** By which the bridge knows it. */
+  /** Its number for the bridge. */
   readonly number: number;
   readonly #owner: Owner;
   readonly #handler: Handler;
@@ -84,7 +84,7 @@ export class Runner {
     if (message === undefined) return; // deleted at this moment; the attempt is about to be aborted
     const attempt = new Attempt(this.#owner.instance, number);
     this.#attempts.set(number, attempt);
-    // Not within the callback: the application may take its time, or throw.
+    // After the callback: the application may run for long, or throw.
     queueMicrotask(() => {
       void attempt.run(this.#handler, message).finally(() => this.#attempts.delete(number));
     });
@@ -100,7 +100,7 @@ export class Runner {
   }
 }
 
-/** A handler at work on a message. */
+/** A call of the handler for a message. */
 class Attempt {
   readonly #instance: Instance;
   readonly #number: number;
@@ -183,7 +183,7 @@ class Attempt {
       if (output === false) throw thrown;
       return decodeValue(output);
     } catch (error) {
-      // What ended the attempt is one error, wherever it shows.
+      // Wherever it shows, the reason why the attempt has ended is the same object.
       throw signal.aborted ? signal.reason : error;
     }
   }
@@ -192,7 +192,7 @@ class Attempt {
 /** The function of a step, as the runner calls it. */
 type Work = (context: StepContext, emit: (part: Uint8Array) => Promise<unknown>) => Promise<Uint8Array | undefined>;
 
-/** Hands on the chunks as they come, and returns all of them. */
+/** Emits the chunks as they come, and returns all of them. */
 async function streamed(
   fn: (context: StepContext) => Streamed<unknown>,
   context: StepContext,
@@ -222,7 +222,7 @@ function iterable(source: unknown): AsyncIterable<unknown> {
   throw new TerminalError("the function of a streaming step must return an async iterable, such as that of an async generator");
 }
 
-/** Does what iterating over a stream does by the standard (https://streams.spec.whatwg.org/#rs-asynciterator); WebKit lacks that. */
+/** Does what https://streams.spec.whatwg.org/#rs-asynciterator defines and WebKit lacks. */
 async function* chunksOf(stream: ReadableStream<unknown>): AsyncGenerator {
   const reader = stream.getReader();
   try {
@@ -248,7 +248,7 @@ function retryOptions(operation: string, given: Readonly<Record<"maxAttempts" | 
   ];
 }
 
-// To look at what the application gives may throw: it may be a proxy.
+// To look at a value of the application may throw: it may be a proxy.
 
 function isSignal(value: unknown): value is AbortSignal {
   try {
@@ -258,7 +258,7 @@ function isSignal(value: unknown): value is AbortSignal {
   }
 }
 
-/** Whether it is of no use to call a step's function again after what it has thrown. */
+/** Whether a step's function that has thrown this must not be called again. */
 function isTerminal(thrown: unknown): boolean {
   try {
     return thrown instanceof TerminalError || (thrown instanceof HoldfastError && thrown.outcome === "permanent");
@@ -267,7 +267,7 @@ function isTerminal(thrown: unknown): boolean {
   }
 }
 
-/** The text of whatever was thrown, as it can be stored. */
+/** Returns the text of what was thrown, in a form that can be stored. */
 function textOf(thrown: unknown): string {
   let text: string;
   try {

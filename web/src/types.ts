@@ -35,7 +35,7 @@ export interface OpenOptions {
   readonly database?: string;
   /**
    * `"indexeddb"` (default), or `"memory"`: nothing outlives the page. Memory is
-   * for tests of applications; it is never chosen behind your back.
+   * for tests of applications; it is never chosen without being asked for.
    */
   readonly storage?: "indexeddb" | "memory";
   /**
@@ -82,13 +82,13 @@ export interface OpenStep {
   /** What a streaming step has stored so far, in order; a run after a crash replaces it. */
   readonly chunks: readonly unknown[];
   /**
-   * Whether an attempt ended after the step with side effects had started: nobody knows
+   * Whether an attempt ended after the step with side effects had started: it is unknown
    * whether they have happened. With the policy `"ask"` it waits for {@link Conversation.resolveStep}.
    */
   readonly uncertain: boolean;
 }
 
-/** One message, as the log tells it. Immutable: a change makes a new object. */
+/** One message, as it is in the log. Immutable: a change makes a new object. */
 export interface Message {
   readonly id: string;
   /** When it was received, in milliseconds since the Unix epoch, as given by the caller. */
@@ -199,7 +199,7 @@ export interface RunStep {
    * Runs a step whose output arrives in chunks, such as the answer of a language model. They are stored as they arrive, in at most
    * about ten commits a second, and can be seen as `openSteps` of the message, also in other tabs and after a
    * crash. Resolves with all of them: strings joined to one, and none give `""`; anything else as an array. If the step runs
-   * again, it begins anew.
+   * again, it begins with no chunks.
    */
   stream(name: string, fn: (context: StepContext) => Streamed<string>, options?: StepOptions): Promise<string>;
   stream<T>(name: string, fn: (context: StepContext) => Streamed<T>, options?: StepOptions): Promise<readonly T[]>;
@@ -214,7 +214,7 @@ export interface StepContext {
   readonly signal: AbortSignal;
   /**
    * The same for every run of this step, and for no other step: `conversation/message/step`, with `/` and `%` in the
-   * ids percent-encoded. A server that is given it can tell a repeated request.
+   * ids percent-encoded. A server that gets it can recognize a repeated request.
    */
   readonly idempotencyKey: string;
   /** Which call of `fn` in this attempt at the message it is, from 1. */
@@ -255,7 +255,7 @@ export interface ProcessOptions extends RetryOptions {
    */
   readonly maxStarts?: number;
   /**
-   * Told what went wrong outside of the handler: `lost_ownership` when another runner has taken a message over, and errors of the storage.
+   * Called with what went wrong outside of the handler: `lost_ownership` when another runner has taken a message over, and errors of the storage.
    * After most of them the runner tries again by itself; after one whose `outcome` is `"permanent"` (but for `lost_ownership`) it has stopped.
    * Default: `reportError`.
    */
@@ -268,8 +268,8 @@ export interface ProcessOptions extends RetryOptions {
  * A durable conversation. All methods may be called concurrently; appends take
  * effect in the order of the calls. Every rejection is a {@link HoldfastError}.
  *
- * The `record…` methods are raw: they append what they are told and check no
- * transition. A {@link SequenceConflictError} means that somebody else has appended: nothing
+ * The `record…` methods are raw: they append what they are given and check no
+ * transition. A {@link SequenceConflictError} means that another handle has appended: nothing
  * was written, and the state is as it was; `refresh()` and decide again.
  */
 export interface Conversation {
@@ -298,7 +298,7 @@ export interface Conversation {
   recordError(messageId: string, error: string): Promise<number>;
 
   /**
-   * Stores a new message, and resolves with its id once it is safe. Whoever processes the conversation, here or in another tab, works on it.
+   * Stores a new message, and resolves with its id once it is safe. The runner of the conversation, in this or another tab, works on it.
    * A message whose id is known is not stored again, so after an error just send it once more. Retries by
    * itself when others append. Default of `id`: a random UUID; of `receivedAt`: now.
    */
@@ -343,7 +343,7 @@ export interface Conversation {
    * Also, once, when the store was closed or its instance has died: then `subscribe` throws.
    * While there is a listener, the conversation also follows what other tabs append:
    * its state and `expectedSeq` move on by themselves, so an append no longer conflicts with what came
-   * before it. An agent that must notice it writes through a `clone()` which nobody listens to. Returns the
+   * before it. An agent that must notice it writes through a `clone()` without listeners. Returns the
    * function that unsubscribes. Fits React's `useSyncExternalStore` together with `snapshot`.
    */
   subscribe(listener: () => void): () => void;
@@ -389,7 +389,7 @@ export interface Verification {
 export interface Health {
   readonly storage: "indexeddb" | "memory";
   readonly durability: Durability;
-  /** Whether the browser has promised not to evict the data. `undefined` where it cannot tell. */
+  /** Whether the browser has promised not to evict the data. `undefined` where it does not say. */
   readonly persisted: boolean | undefined;
   /** Bytes in use and allowed in this origin, estimated by the browser. */
   readonly usage: number | undefined;
@@ -405,7 +405,7 @@ export interface Holdfast {
   /** A conversation that takes itself to be new: it reads nothing and expects sequence 0. */
   create(id: string): Conversation;
   /**
-   * A conversation as its log tells it; an absent log gives a new one. Rejects with `gap` or `corrupt` if something of it is
+   * Returns a conversation as it is in its log; an absent log gives a new one. Rejects with `gap` or `corrupt` if something of it is
    * missing or damaged. If that is only its end, which the browser has lost, it rejects with `gap` once: recovered once more, it
    * goes on with what is left.
    */
@@ -413,21 +413,21 @@ export interface Holdfast {
   /** The conversations whose id begins with `prefix`, ordered by the UTF-8 bytes of the id. */
   conversations(prefix?: string): Promise<readonly ConversationInfo[]>;
   /**
-   * Deletes a conversation. Its sequences are not used again: who still holds it gets a
+   * Deletes a conversation. Its sequences are not used again: a handle of before gets a
    * conflict, refreshes, and finds it empty. Deleting an absent one does nothing.
    */
   delete(id: string): Promise<void>;
   /**
-   * Reads the whole log of a conversation, goes on behind whatever is damaged, and tells what that is. It changes nothing.
+   * Reads the whole log of a conversation, goes on after damage, and reports it. It changes nothing.
    * `create(id).events({ from, limit })` reads what is between the damage. A log that has lost its end looks like a shorter one, unless
-   * a snapshot goes further, or the browser remembered that the log did when the store was opened: then the end is a gap behind `head`. Bodies and outputs are not looked into.
+   * a snapshot goes further, or the browser remembered that the log did when the store was opened: then the end is a gap after `head`. Bodies and outputs are not decoded.
    */
   verify(id: string): Promise<Verification>;
   /** Reports on the storage. */
   health(): Promise<Health>;
   /**
-   * Asks the browser not to evict the data. Resolves with whether it agreed: `false` also if the user, whom Firefox
-   * asks, has not answered within the timeout of `open`. What they answer later shows in `health()`.
+   * Asks the browser not to evict the data. Resolves with whether it agreed. Firefox asks the user: without an
+   * answer within the timeout of `open` it is `false`, and a later answer shows in `health()`.
    */
   persist(): Promise<boolean>;
   /** Stops what is processed, waits for the calls under way, then releases everything. Later calls reject with `closed`. */

@@ -9,7 +9,7 @@ import { decode, decodeMulti } from "./state/decode.js";
 /** Nesting that is still taken; msgpack decoders commonly refuse more. */
 const maxDepth = 32;
 
-/** Kept, since a new one comes with a buffer of its own, unless that has grown beyond `keptBytes`. */
+/** Kept because of its buffer, unless that has grown beyond `keptBytes`. */
 let encoder: Encoder | undefined;
 const keptBytes = 2 ** 16;
 
@@ -34,7 +34,7 @@ export function encodeValue(operation: string, what: string, value: unknown): Ui
   return bytes;
 }
 
-/** A text of ASCII that is not too long, as most are: a loop is through before the encoder has begun. */
+/** Encodes a short text of ASCII, as most are. A loop does that before the encoder has begun. */
 function encodedShort(text: string): Uint8Array | undefined {
   const { length } = text;
   if (length > mostShort) return undefined;
@@ -89,13 +89,13 @@ export function decodeValues(bytes: Uint8Array | null): readonly unknown[] {
   return bytes === null ? [] : read(bytes, () => [...decodeMulti(bytes)]);
 }
 
-/** Of each type from hex c0 to df: how many bytes tell its length, and how many it has besides. */
+/** Of each type from hex c0 to df: the size of its length field, and how many more bytes it has. */
 const lengthBytes = "00001241240000000000000001242424";
 const fixedBytes = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, 0, 0, 0, 0, 0, 0, 0];
 
 /**
- * Walks through msgpack: the decoder makes an array as long as its head claims, and goes to any depth. Here all that is
- * claimed must fit into the bytes that are left.
+ * Checks that all lengths in msgpack fit into the bytes that are left, and the depth: the decoder
+ * makes an array as long as its head claims, and goes to any depth.
  */
 function checkClaims(bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength); // throws when read beyond its end
@@ -134,10 +134,10 @@ function read<T>(bytes: Uint8Array, decoding: () => T): T {
 
 /**
  * Checks a value and copies its arrays and objects, each part read once: a
- * getter or a proxy may tell something else the second time.
+ * getter or a proxy may return something else the second time.
  */
 class Reader {
-  /** Bytes that the value may still need at least. Bounds the work for values that are huge or contain themselves. */
+  /** Bytes that are left. Bounds the work for a value that is huge or contains itself. */
   #room = maxPayloadBytes;
   readonly #path: string[];
 

@@ -1,18 +1,18 @@
-// The transaction of an append, for the Go program: idbstore/appender_js.go calls it. Step by step from there it takes the
-// program dozens of crossings between Go and JavaScript, each of which costs time, and this way a few.
+// The transaction of an append, for idbstore/appender_js.go. Step by step from Go it would take
+// dozens of crossings between Go and JavaScript, each of which costs time. This way it takes a few.
 
-/** Told the end of an append, once: a state, and the name and the message of what went wrong. */
+/** Reports the end of an append, once: a state, and the name and the message of an error. */
 type Ended = (call: number, state: number, name?: string, message?: string) => void;
 
-// The states, as idbstore knows them.
+// The states; idbstore/appender_js.go has the same numbers.
 const committed = 0;
 const headMoved = 1;
-/** It failed before the commit was asked for. */
+/** It failed before the commit was requested. */
 const failed = 2;
-/** It failed behind that. */
+/** It failed after that. */
 const commitFailed = 3;
 
-/** The greatest length of what a tombstone's key has behind that of a record. */
+/** How many bytes a tombstone's key has after those of a record's key. */
 const markLength = 1;
 
 /** An append under way. */
@@ -21,7 +21,7 @@ interface Appending {
   committing: boolean;
 }
 
-/** Where a stream's next append will look for the head, after one that has committed. */
+/** Where the next append to a stream looks for the head, after one that has committed. */
 export interface Next {
   readonly db: IDBDatabase;
   readonly store: string;
@@ -37,7 +37,7 @@ interface Lookup extends Next {
   readonly heads: IDBRequest<IDBValidKey[]>;
 }
 
-/** What the Go program finds as `holdfastAppender`. */
+/** The global `holdfastAppender` of the Go program. */
 export class Appender {
   readonly #appending = new Map<number, Appending>();
   readonly #over: (call: number, committed: boolean) => boolean;
@@ -45,32 +45,32 @@ export class Appender {
   #next: Next | undefined;
   #last = 0;
 
-  /** `over` is told first of the end of an append, and returns whether that is all that is to be done about it. */
+  /** `over` hears of each end first. If it returns true, the Go program is not notified here. */
   constructor(over: (call: number, committed: boolean) => boolean) {
     this.#over = over;
   }
 
-  /** The number of the append that was begun last. */
+  /** The number of the last append that was begun. */
   get last(): number {
     return this.#last;
   }
 
-  /** Of the append that has committed last, within `over`: where the next one to the same stream will look for the head. */
+  /** Within `over`: where the next append to the same stream looks for the head. */
   get next(): Next | undefined {
     return this.#next;
   }
 
-  /** Has the browser look for a head already. The next append takes that over, if it is to look for the same one. */
+  /** Begins to look for a head. The next append takes that over if it needs the same one. */
   lookAhead(next: Next): void {
     this.lookNoLonger();
     try {
       this.#early = lookup(next);
     } catch {
-      // The append meets the reason too.
+      // The append fails for the same reason, and reports it.
     }
   }
 
-  /** Takes `lookAhead` back: if no append has come, nothing has happened. */
+  /** Undoes `lookAhead`, unless an append has taken it over. */
   lookNoLonger(): void {
     this.#take()?.tx.abort();
   }
@@ -82,10 +82,13 @@ export class Appender {
   }
 
   /**
-   * Begins a transaction that adds a record if the head is as expected. `bytes` are four parts in a row, which end at
-   * `lower`, `upper`, `key` and `value`: the least key of the stream's records from its expected head on, the greatest, the record's key, and the record. The
-   * head is as expected if there is no such record where `first` is set, and else only the one whose key is the least, perhaps
-   * with a tombstone's mark. Throws as IndexedDB does; then nothing was begun.
+   * Begins a transaction that adds a record if the head is as expected. Throws what IndexedDB
+   * throws; then nothing was begun.
+   *
+   * `bytes` are four parts in a row, which end at `lower`, `upper`, `key` and `value`: the least
+   * and the greatest key that the stream's records can have from the expected head on, the new key,
+   * and the record. The head is as expected if there is no record between the two where `first` is
+   * set; otherwise only the one with the least key, perhaps with the mark of a tombstone.
    */
   readonly append = (
     call: number,
@@ -108,9 +111,9 @@ export class Appender {
     const { tx, records, heads } = same ? early : lookup(next);
     const appending: Appending = { tx, committing: false };
     let state = failed;
-    // The end is an event of the transaction: request success is no commit (Indexed Database API 3.0, section 5.4).
-    // But if the record is refused behind the call of commit(), Firefox says `complete` although it has not stored it (seen
-    // with 153), and WebKit leaves the error of the transaction null (2.50).
+    // Only an event of the transaction is the end: the success of a request is no commit (Indexed
+    // Database API 3.0, section 5.4). But if the record is refused after the call of commit(),
+    // Firefox 153 fires `complete` without having stored it, and WebKit 2.50 leaves tx.error null.
     let refusal: DOMException | null = null;
     tx.onerror = ({ target }) => {
       const { error } = target as IDBRequest;
@@ -139,7 +142,7 @@ export class Appender {
       };
       records.add(bytes.slice(key, value), recordKey);
     } catch (error) {
-      // It would commit what was asked for before.
+      // Otherwise the requests made so far would commit.
       tx.onabort = tx.oncomplete = null;
       tx.abort();
       throw error;
@@ -148,7 +151,7 @@ export class Appender {
     this.#last = call;
   };
 
-  /** Undoes an append, unless its commit was asked for before. Returns whether it was. */
+  /** Undoes an append, unless its commit was requested before. Returns whether it was. */
   readonly abort = (call: number): boolean => {
     const appending = this.#appending.get(call);
     if (appending === undefined || appending.committing) return true;

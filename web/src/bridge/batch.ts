@@ -2,7 +2,7 @@ import { errorOf, type Failure } from "./failure.js";
 import type { Instance } from "./instance.js";
 import { type Posted, sizeBound, writePosted } from "./posted.js";
 
-/** Bytes of events that cross together, and then a few more: what is in the program twice has to be bounded. */
+/** A batch of more bytes is full. For a while the program has all of them twice. */
 const maxBytes = 2 ** 20;
 
 /** Events of one conversation that cross into the program together. */
@@ -16,7 +16,7 @@ export class Batch {
     this.#bytes = sizeBound(first);
   }
 
-  /** Takes another event, unless the batch is full or on its way. */
+  /** Adds another event, and returns true, unless the batch is full or was sent. */
   add(event: Posted): boolean {
     if (this.#sent || this.#bytes > maxBytes) return false;
     this.#events.push(event);
@@ -24,7 +24,7 @@ export class Batch {
     return true;
   }
 
-  /** Makes the function that sends it. */
+  /** Returns the function that sends the batch. */
   sender(instance: Instance, handle: number): () => void {
     return () => {
       this.#sent = true;

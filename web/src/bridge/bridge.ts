@@ -1,32 +1,34 @@
 import type { Verification } from "../types.js";
 import type { Failure } from "./failure.js";
 
-// The functions that the Go program offers, see wasm/main_js.go. Arguments are
-// not checked there.
+// The functions that the Go program offers, see wasm/main_js.go. It does not check their arguments.
 
 declare const answer: unique symbol;
 
-/** The number of a call, which is answered with a `T`. */
+/** The number of a call, which resolves with a `T`. */
 export type Call<T> = number & { readonly [answer]?: T };
 
-/** What the Go program calls. */
+/** The functions that the Go program calls. */
 export interface Host {
-  /** Called once for each call: with an error, or with `undefined` and the value. */
+  /** Settles a call, once: with an error, or with `undefined` and the value. */
   settle(call: number, error: Failure | undefined, value: unknown): void;
-  /** Tells that messages of a conversation have changed. Their rows are in the program's memory, for as long as this runs. */
+  /**
+   * Reports that messages of a conversation have changed. Their rows are in the program's memory
+   * until this returns.
+   */
   changed(handle: number, expectedSeq: number, reset: boolean, address: number, length: number): void;
 }
 
-/** What a function that works at once returns. */
+/** What a function returns that needs no {@link Call}. */
 export type Result<T> = { readonly error: Failure } | { readonly error?: undefined; readonly value: T };
 
-/** A conversation that was opened. */
+/** An open conversation. */
 export interface Opened {
   readonly handle: number;
   readonly expectedSeq: number;
 }
 
-/** What `verify` has found. The damage is from, to, code and message in turn. */
+/** The result of `verify`. The damage is a flat list of from, to, code and message in turn. */
 export type Verified = Omit<Verification, "id" | "damage"> & { readonly damage: readonly (number | string)[] };
 
 /** Kinds of events, by the numbers of core.Kind. */
@@ -34,10 +36,13 @@ export const eventKinds = { messageReceived: 1, processingStarted: 2, stepComple
 
 export type EventKind = (typeof eventKinds)[keyof typeof eventKinds];
 
-/** `maxAttempts`, and three times in milliseconds: the first and the longest wait, and the timeout; 0 is the default. */
+/**
+ * `maxAttempts`, and in milliseconds the first wait, the longest wait and the timeout of a step's
+ * function. 0 stands for the default.
+ */
 export type Retry = readonly [maxAttempts: number, initial: number, max: number, timeout: number];
 
-/** Policies for side effects, by the numbers of runner.Policy; 0 is none. */
+/** Policies for side effects, by the numbers of runner.Policy. 0 is none. */
 export const policies = { rerun: 1, skip: 2, ask: 3 } as const;
 
 export interface Bridge {
@@ -47,21 +52,21 @@ export interface Bridge {
   verify(id: string, call: Call<Verified>): void;
   close(call: Call<null>): void;
   recover(id: string, call: Call<Opened>): void;
-  /** -2 is skip, -1 is start, any other the step to resume from. */
+  /** Resolves with -2 for skip, -1 for start, or the step to resume from. */
   receive(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, call: Call<number>): void;
-  /** Records the event in the inbox, where the number of the call is too; see {@link Inbox}. */
+  /** Records the event in the inbox, which also has the number of the call, see inbox.ts. */
   record(): void;
   /**
-   * Records events, which {@link writePosted} has written one behind the other. The value has what became of them as runs: in turn, how
-   * many, and the sequence of the first or what is wrong with them.
+   * Records `count` events, which `writePosted` has written one after the other. Resolves with
+   * runs: in turn the number of events, and the sequence of the first of them or their failure.
    */
   recordAll(handle: number, events: Uint8Array, count: number, call: Call<readonly (number | Failure)[]>): void;
-  /** The value tells whether something was appended, as with the next three. */
+  /** Resolves with whether something was appended, as do the next three. */
   send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, call: Call<boolean>): void;
   cancel(handle: number, id: string, call: Call<boolean>): void;
   retry(handle: number, id: string, call: Call<boolean>): void;
   resolve(handle: number, id: string, step: number, rerun: boolean, call: Call<boolean>): void;
-  /** Processes messages until `stop(runner)`; `runner` is any number that is not in use. */
+  /** Processes messages until `stop(runner)`. `runner` is any number that is not in use. */
   process(
     handle: number,
     runner: number,
@@ -78,8 +83,8 @@ export interface Bridge {
   /** Ends an attempt: with the result, or with the text of an error. */
   handled(attempt: number, result: Uint8Array | undefined, error?: string): Result<null>;
   /**
-   * Runs the next step. `run` is to call its function, and `abort` to give the call up: because its time is
-   * over, or for a reason. The value is the output, or `false` if the function has failed for good.
+   * Runs the next step. `run` calls its function. `abort` aborts that call, without a reason after
+   * its timeout. Resolves with the output, or with `false` after the last attempt has failed.
    */
   step(
     attempt: number,
@@ -98,7 +103,7 @@ export interface Bridge {
   emit(stepCall: number, part: Uint8Array, call: Call<null>): void;
   refresh(handle: number, call: Call<null>): void;
   events(handle: number, from: number, limit: number, call: Call<Uint8Array>): void;
-  /** A part of the state of a conversation that was just recovered. */
+  /** Returns the next part of the state of a conversation that was just recovered. */
   rows(handle: number): Result<{ readonly rows: Uint8Array; readonly more: boolean }>;
   create(id: string): Result<Opened>;
   clone(handle: number): Result<Opened>;

@@ -1,6 +1,6 @@
 import { type ErrorCode, type ErrorDetails, HoldfastError, type Outcome, SequenceConflictError } from "../errors.js";
 
-/** An error as the Go program describes it. */
+/** An error of the Go program, see wasm/failure_js.go. */
 export interface Failure {
   readonly code: ErrorCode;
   readonly outcome: Outcome;
@@ -12,7 +12,7 @@ export interface Failure {
   readonly actual?: number;
 }
 
-/** The error of everything pending and everything later, once the program has died. */
+/** The error of all pending and all later calls, once the program has died. */
 export function lost(cause: unknown): HoldfastError {
   return new HoldfastError(
     "instance_lost",
@@ -21,7 +21,7 @@ export function lost(cause: unknown): HoldfastError {
   );
 }
 
-/** Makes an Error of what the Go program says. */
+/** Makes an Error of a failure. */
 export function errorOf(failure: Failure): HoldfastError {
   const { code, message, outcome, operation, stream, cause } = failure;
   const details: ErrorDetails = { outcome, operation, stream, cause: cause === undefined ? undefined : new Error(cause) };

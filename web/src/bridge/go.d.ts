@@ -1,6 +1,6 @@
 /**
- * `go.js` is made by `make build` from the `wasm_exec.js` of the Go toolchain that compiles `holdfast.wasm`:
- * the two must come from the same release.
+ * `make build` makes `go.js` from the `wasm_exec.js` of the Go toolchain that compiles
+ * `holdfast.wasm`: the two must come from the same release.
  */
 
 /** One Go program: made, instantiated with its imports, run once. */
@@ -11,7 +11,7 @@ export interface Go {
   run(instance: WebAssembly.Instance): Promise<void>;
   /** Enters the program from an event or a timer. */
   _resume(): void;
-  /** The call of a function of the program that it has not answered. */
+  /** The call of a function of the program that has not returned. */
   readonly _pendingEvent: { readonly args: ArrayLike<unknown> } | null;
   /** Timers of the program that have not fired: its ids to those of `setTimeout`. */
   readonly _scheduledTimeouts: Map<number, ReturnType<typeof setTimeout>>;
@@ -19,13 +19,13 @@ export interface Go {
 
 /** The part of Node's `fs` that a Go program without files needs. */
 export interface GoFS {
-  /** Writes to a file descriptor, 1 or 2 for the standard outputs; returns the number of bytes taken. */
+  /** Writes to the file descriptor 1 or 2, a standard output. Returns the number of bytes taken. */
   writeSync(fd: number, bytes: Uint8Array): number;
 }
 
 /**
- * Defines the class `Go`. Nothing is defined in the page's own globals: `globalThis` is what the program takes for
- * them, and is given the properties `Go`, `process`, `path` and, unless it has one, `fs`.
- * `fs` takes what the runtime itself prints, which is how it reports a panic.
+ * Defines the class `Go`, and nothing in the page's own globals: the program uses `globalThis` in
+ * their place, which gets the properties `Go`, `process`, `path` and, unless it has one, `fs`. What
+ * the runtime prints, such as a panic, goes to `fs`.
  */
 export function defineGo(globalThis: object, fs: GoFS): new () => Go;

@@ -1,11 +1,11 @@
 import { type Posted, sizeBound, writePosted } from "./posted.js";
 
-// Where the numbers are, as wasm/posted_js.go reads them.
+// Where wasm/posted_js.go reads the numbers.
 const callAt = 0;
 const handleAt = 4;
 const headLength = 8;
 
-/** A place in the memory of the Go program for one event. To write there costs less than to pass values. */
+/** A place for one event in the memory of the Go program. That costs less than arguments. */
 export class Inbox {
   readonly #memory: WebAssembly.Memory;
   readonly #address: number;
@@ -20,18 +20,18 @@ export class Inbox {
     [this.#bytes, this.#numbers] = this.#look();
   }
 
-  /** The bytes are another object whenever the memory has grown. */
+  /** `memory.buffer` is another object after the memory has grown. */
   #look(): [Uint8Array<ArrayBuffer>, DataView] {
     const { buffer } = this.#memory as { readonly buffer: ArrayBuffer };
     return [new Uint8Array(buffer, this.#address, this.#size), new DataView(buffer, this.#address, this.#size)];
   }
 
-  /** Whether an event fits in. */
+  /** Whether an event fits into the inbox. */
   takes(event: Posted): boolean {
     return headLength + sizeBound(event) <= this.#size;
   }
 
-  /** Puts an event there. The next call of the program has to read it. */
+  /** Writes an event. The next call into the program has to read it. */
   write(call: number, handle: number, event: Posted): void {
     if (this.#bytes.buffer !== this.#memory.buffer) [this.#bytes, this.#numbers] = this.#look();
     this.#numbers.setUint32(callAt, call, true);

@@ -7,16 +7,15 @@ import type { Posted } from "./posted.js";
 import { type Enter, type Exports, type Globals, instantiate, newGo, releaseDatabase } from "./program.js";
 import { Recorder } from "./recorder.js";
 
-/** A call into the Go program that has not been answered. */
+/** A call into the Go program that is not settled yet. */
 interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
 
 /**
- * A running Go program. It can die: out of memory, out of stack, or by a defect.
- * Then everything pending and everything later rejects with `instance_lost`;
- * what was committed is in the database.
+ * A running Go program. It can die: out of memory, out of stack, or of a defect. Then all pending
+ * and all later calls reject with `instance_lost`; what has committed is in the database.
  */
 export class Instance {
   readonly #go: Go;
@@ -27,18 +26,18 @@ export class Instance {
   #bridge: Bridge | undefined;
   #over: HoldfastError | undefined;
   /**
-   * Why the program has died. Where a caller's recursion has used up the stack there may be no room to do more about it than to set
-   * this; the rest is for a microtask, on a stack of its own, which was asked for before the program was entered.
+   * Why the program has died. Where a caller's recursion has used up the stack there may be room
+   * for no more than to set this. A microtask does the rest, which was queued before the entry.
    */
   #death: { readonly cause: unknown } | undefined;
   #watched = false;
-  /** Set when the user has asked for the end. */
+  /** Set when `close` was called. */
   #closing: HoldfastError | undefined;
   /** Whether the program is running now, and has called what runs here. */
   #running = false;
-  /** Calls that are held back until the next one, or the end of the task at the latest. */
+  /** Calls that are deferred until the next one, or the end of the task at the latest. */
   readonly #deferred: (() => void)[] = [];
-  /** Called when nothing is pending any more. */
+  /** Called when no call is pending any more. */
   #idle: (() => void) | undefined;
   /** Called when the program is over, for whatever reason. */
   onEnd: (() => void) | undefined;
@@ -59,7 +58,7 @@ export class Instance {
       changed: ({ handle, sequence, rows }) => this.onChange?.(handle, sequence + 1, false, rows),
       isWatched: (handle) => this.isWatched?.(handle) === true,
     });
-    // Every entry into the program from an event or a timer goes through here.
+    // All events and timers enter the program through here.
     const resume = go._resume.bind(go);
     go._resume = () => {
       this.#recorder.deliver();
@@ -115,14 +114,14 @@ export class Instance {
     };
   }
 
-  /** Calls a function that works in the background. */
+  /** Calls a function that reports its result later. */
   async call<T>(start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
     this.#catchUp();
     this.flush();
     return this.#send(start);
   }
 
-  /** Records one event, if it is not too large for the inbox: else it returns false. */
+  /** Records one event. Returns false if it is too large for the inbox. */
   record(handle: number, event: Posted): boolean {
     if (!this.#recorder.takes(event)) return false;
     this.#recorder.lookingAhead(handle, () => this.#post<number>(event, (bridge, call) => this.#recorder.record(call, handle, event, () => bridge.record())));
@@ -134,7 +133,7 @@ export class Instance {
     this.#recorder.flush();
   }
 
-  /** Holds back calls that `make` makes, so that more can join them. Calls that come later stay behind them. */
+  /** Defers what `make` calls, so that more events can join. Later calls come after that. */
   defer(make: () => void): void {
     this.#deferred.push(make);
     if (this.#deferred.length === 1) queueMicrotask(() => this.#catchUp());
@@ -171,7 +170,7 @@ export class Instance {
     if (this.#pending.size === 0) this.#idle?.();
   }
 
-  /** Calls a function that works at once. */
+  /** Calls a function that returns its result. */
   callNow<T>(work: (bridge: Bridge) => Result<T>): T {
     this.#catchUp();
     this.flush();
@@ -183,6 +182,7 @@ export class Instance {
     if (error.code === "instance_lost") this.#end(error);
     throw error;
   }
+
   /** Does the same, or nothing if the program is over. */
   callIfOpen(work: (bridge: Bridge) => Result<unknown>): void {
     try {
@@ -192,10 +192,9 @@ export class Instance {
     }
   }
 
-
   /**
-   * Waits for the calls under way, then ends the program. From now on calls reject with `closed`. `stop` is
-   * to end those which would go on for ever.
+   * Waits for the pending calls, then ends the program. From now on calls reject with `closed`.
+   * `stop` ends the calls that would go on for ever.
    */
   async close(stop: (bridge: Bridge) => void): Promise<void> {
     this.#catchUp();
@@ -212,7 +211,7 @@ export class Instance {
     }
   }
 
-  /** Gives up a program that has opened nothing. */
+  /** Ends a program that has opened nothing. */
   abandon(): void {
     this.#end(lost(undefined));
   }
@@ -225,7 +224,7 @@ export class Instance {
     return this.#bridge;
   }
 
-  /** Runs an entry into the program; an exception from there means that it has died. */
+  /** Enters the program. An exception from there means that it has died. */
   #guard<T>(enter: () => T): T | undefined {
     this.#watch();
     try {
@@ -236,7 +235,7 @@ export class Instance {
     }
   }
 
-  /** Sees to it that a death in this task has its consequences. */
+  /** Queues the microtask that handles a death in this task. */
   #watch(): void {
     if (this.#watched) return;
     queueMicrotask(this.#endIfDead);

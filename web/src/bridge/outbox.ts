@@ -1,4 +1,4 @@
-// Where the numbers are, as wasm/outbox_js.go puts them.
+// Where wasm/outbox_js.go writes the numbers.
 const stateAt = 0;
 const handleAt = 4;
 const rowsAt = 8;
@@ -10,14 +10,14 @@ const shut = 0;
 const open = 1;
 const full = 2;
 
-/** What has changed with an append. */
+/** What has changed with an append. `sequence` is that of its event. */
 export interface Outcome {
   readonly handle: number;
   readonly rows: Uint8Array;
   readonly sequence: number;
 }
 
-/** A place in the memory of the Go program where it tells of an append. To look there costs less than to be called. */
+/** Where the Go program reports an append, in its memory. That costs less than a call. */
 export class Outbox {
   readonly #memory: WebAssembly.Memory;
   readonly #address: number;
@@ -29,7 +29,7 @@ export class Outbox {
     this.#numbers = new DataView(memory.buffer, address, length);
   }
 
-  /** Calls the program, and returns the outcome that it has told, if it has. */
+  /** Calls `enter`, and returns the outcome if the program has reported one. */
   read(enter: () => void): Outcome | undefined {
     this.#look().setUint32(stateAt, open, true);
     enter();
@@ -44,12 +44,12 @@ export class Outbox {
     };
   }
 
-  /** Of the event that was begun to be recorded last. */
+  /** The sequence of the event that was last begun to be recorded. */
   get sequence(): number {
     return this.#look().getFloat64(sequenceAt, true);
   }
 
-  /** The bytes are another object whenever the memory has grown. */
+  /** `memory.buffer` is another object after the memory has grown. */
   #look(): DataView {
     if (this.#numbers.buffer !== this.#memory.buffer) this.#numbers = new DataView(this.#memory.buffer, this.#address, length);
     return this.#numbers;

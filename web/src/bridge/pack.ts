@@ -1,8 +1,9 @@
 const lengthBytes = 4;
 
 /**
- * What the Go program finds as `holdfastPack`, and reads the answers of IndexedDB with: byte strings in a row, each behind its
- * length as a little-endian uint32. One by one, each would cost as much as a kilobyte. `undefined` if one is none.
+ * The global `holdfastPack` of the Go program, with which it reads the results of IndexedDB. Puts
+ * byte strings in a row, each after its length as a little-endian uint32. Read one by one each
+ * would cost as much as a kilobyte. Returns `undefined` if one of the items is no byte string.
  */
 export function pack(items: readonly unknown[]): Uint8Array | undefined {
   const parts: Uint8Array[] = [];

@@ -1,10 +1,10 @@
 import type { EventKind } from "./bridge.js";
 
-/** An event to be recorded, and who waits for it. */
+/** An event to be recorded, and the functions that settle its call. */
 export interface Posted {
   readonly kind: EventKind;
   readonly id: string;
-  /** The time of receipt, or the step. */
+  /** The time of receipt, or the index of the step. */
   readonly number: number;
   /** The body, the output, or the text of an error. */
   readonly data: Uint8Array | string | undefined;
@@ -12,7 +12,7 @@ export interface Posted {
   readonly reject: (error: unknown) => void;
 }
 
-// Where the numbers are, as wasm/posted_js.go reads them. The id and the data follow.
+// Where wasm/posted_js.go reads the numbers. The id and the data follow.
 const kindAt = 0;
 const idLengthAt = 4;
 const dataLengthAt = 8;
@@ -26,12 +26,12 @@ const textData = 2;
 
 const encoder = new TextEncoder();
 
-/** At least the number of bytes that {@link writePosted} writes. */
+/** Returns at least the number of bytes that {@link writePosted} writes. */
 export function sizeBound({ id, data }: Posted): number {
   return headLength + 3 * id.length + (typeof data === "string" ? 3 * data.length : (data?.byteLength ?? 0));
 }
 
-/** Writes an event for the Go program, and returns where it ends. `numbers` are the same bytes. */
+/** Writes an event at `at`, and returns where it ends. `numbers` is a view of `bytes`. */
 export function writePosted({ kind, id, number, data }: Posted, bytes: Uint8Array<ArrayBuffer>, numbers: DataView, at: number): number {
   const idEnd = writeText(id, bytes, at + headLength);
   let [form, end] = [noData, idEnd];
@@ -48,7 +48,7 @@ export function writePosted({ kind, id, number, data }: Posted, bytes: Uint8Arra
   return end;
 }
 
-/** Returns where the text ends. */
+/** Writes a text at `at`, and returns where it ends. */
 function writeText(text: string, bytes: Uint8Array<ArrayBuffer>, at: number): number {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
@@ -58,5 +58,5 @@ function writeText(text: string, bytes: Uint8Array<ArrayBuffer>, at: number): nu
   return at + text.length;
 }
 
-/** A text up to this length is copied faster than `TextEncoder` is called. */
+/** Up to this length a loop is faster than a call of `TextEncoder`. */
 const most = 64;

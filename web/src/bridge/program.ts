@@ -5,34 +5,36 @@ import { lost } from "./failure.js";
 import { defineGo, type Go } from "./go.js";
 import type { pack } from "./pack.js";
 
-/** What the Go program exports. To call that costs next to nothing, see wasm/conversation_js.go and idbstore/appender_js.go. */
+/** What wasm/conversation_js.go and idbstore/appender_js.go export. A call costs almost nothing. */
 export interface Exports {
   readonly mem: WebAssembly.Memory;
-  /** Begins to record the event in the inbox behind so many that have landed and were not told of; 0 if `record` of the bridge has to be called. */
+  /**
+   * Begins to record the event in the inbox, after `landed` appends to the conversation that have
+   * committed and are not reported yet. Returns 0 if `record` of the bridge has to do it.
+   */
   holdfastRecord(landed: number): number;
-  /** Takes the news of an append that has committed; 0 if the function has to be called that the append was given. */
+  /** Reports that an append has committed. Returns 0 if the `ended` of that append has to. */
   holdfastCommitted(id: number): number;
 }
 
-/** Enters the program for what has a place among the names that it offers. */
+/** Calls the function of the program that has this place among the names that it offers. */
 export type Enter = (place: number, ...args: unknown[]) => unknown;
 
-/** What the Go program finds among the globals, besides those of the page. */
+/** The globals of the Go program, besides those of the page. */
 export interface Globals {
   holdfastAppender?: Appender;
   readonly holdfastPack: typeof pack;
   holdfast?: (enter: Enter, names: string, inbox: number, size: number, outbox: number) => Host;
 }
 
-/** Makes a Go program that finds `host` among its globals. */
+/** Makes a Go program whose globals are those of the page and `host`. */
 export function newGo(host: Globals): Go {
   return new (defineGo(overlay(host), console_))();
 }
 
 /**
- * The global object as the Go program sees it: what it sets stays in `own`, so
- * that `Go`, `fs`, `process` and `path` do not appear in the page, where libraries
- * would take it for Node.
+ * The global object of the Go program. What the program sets stays in `own`: if `Go`, `fs`,
+ * `process` and `path` appeared in the page, libraries would take it for Node.
  */
 function overlay(own: object): typeof globalThis {
   return new Proxy(own, {
@@ -41,7 +43,7 @@ function overlay(own: object): typeof globalThis {
   }) as typeof globalThis;
 }
 
-/** The file system of the Go program: what it prints, which is why it died, goes to the console. */
+/** The file system of the Go program. What that prints, such as a panic, goes to the console. */
 const console_ = {
   constants: { O_WRONLY: -1, O_RDWR: -1, O_CREAT: -1, O_TRUNC: -1, O_APPEND: -1, O_EXCL: -1, O_DIRECTORY: -1 },
   writeSync(_fd: number, bytes: Uint8Array): number {
@@ -51,13 +53,13 @@ const console_ = {
   },
 };
 
-/** Refuses a module that is not a Go program; that it is not ours shows when it does not call the host. */
+/** Refuses a module that is no Go program. One that is not ours will not call `holdfast`. */
 export async function instantiate(module: WebAssembly.Module, imports: WebAssembly.Imports): Promise<WebAssembly.Instance> {
   let program: WebAssembly.Instance;
   try {
     program = await WebAssembly.instantiate(module, imports);
   } catch (cause) {
-    // WebKit asks the Content-Security-Policy here, not when it compiles.
+    // WebKit checks the Content-Security-Policy here, not when it compiles.
     const refused = cause instanceof WebAssembly.LinkError || cause instanceof WebAssembly.CompileError || cause instanceof TypeError;
     throw refused ? foreign("the module", cause) : lost(cause);
   }
@@ -66,8 +68,8 @@ export async function instantiate(module: WebAssembly.Module, imports: WebAssemb
 }
 
 /**
- * Answers, for a program that is over, what the browser says of its database. One that was asked for in vain would be made
- * without its object stores, and then be nobody's; one that is open would keep others from deleting it.
+ * Handles an event of the database for a program that is over. Without that a new database would be
+ * made without its object stores, and an open one would keep others from deleting it.
  */
 export function releaseDatabase(event: unknown): void {
   if (!(event instanceof Event)) return;

@@ -8,34 +8,34 @@ import type { Exports } from "./program.js";
 export interface Owner {
   /** Whether the program is running now, and has called what runs here. */
   running(): boolean;
-  /** Whether it has ended or died. */
+  /** Whether the program has ended or died. */
   isOver(): boolean;
-  /** How many calls have not been answered. */
+  /** How many calls are pending. */
   waiting(): number;
   /** Enters the program, and returns nothing if it dies of that. */
   guard<T>(enter: () => T): T | undefined;
   /** Enters the program for its goroutines. */
   resume(): void;
-  /** Answers a call. */
+  /** Resolves a call. */
   settle(call: number, error: undefined, sequence: number): void;
-  /** Told what has changed with an append. */
+  /** Reports what has changed with an append. */
   changed(outcome: Outcome): void;
-  /** Whether somebody listens to a conversation, who is to hear of an append before its caller. */
+  /** Whether a conversation has listeners. They hear of an append before its caller does. */
   isWatched(handle: number): boolean;
 }
 
 /**
- * The shorter way of an append, for one that has to wait for nothing in the program: it is begun, and the program told of its commit, by
- * functions that it exports. The caller hears of the commit first.
+ * The short way of an append, for one that need not wait in the program. Exported functions begin
+ * it and report its commit to the program. The caller hears of the commit before the program does.
  */
 export class Recorder {
-  /** Offered to the program. */
+  /** For the globals of the program. */
   readonly appender: Appender = new Appender((id, committed) => this.#ended(id, committed));
   readonly #owner: Owner;
   #exports: Exports | undefined;
   #inbox: Inbox | undefined;
   #outbox: Outbox | undefined;
-  /** The conversation of the last append that is known here, and how the next one to it begins. */
+  /** The conversation of the last append that has committed, and where its next one looks. */
   #next: { readonly handle: number; readonly next: Next } | undefined;
   /** Appends under way, by their numbers. */
   readonly #begun = new Map<number, { readonly call: number; readonly handle: number; readonly sequence: number }>();
@@ -57,12 +57,12 @@ export class Recorder {
     this.#outbox = new Outbox(exports.mem, outbox);
   }
 
-  /** Whether an event is not too large for the inbox. */
+  /** Whether an event fits into the inbox. */
   takes(event: Posted): boolean {
     return this.#inbox?.takes(event) === true;
   }
 
-  /** Runs `work`, in which events are recorded. The browser looks for the head while the program makes the record. */
+  /** Runs `work`, which records events, while the browser already looks for the head. */
   lookingAhead(handle: number, work: () => void): void {
     if (this.#next?.handle === handle && !this.#owner.running()) this.appender.lookAhead(this.#next.next);
     try {
@@ -72,7 +72,10 @@ export class Recorder {
     }
   }
 
-  /** Records an event, which it puts into the inbox. If a goroutine has to wait for that, it calls `otherwise`, which has that done. */
+  /**
+   * Records an event through the inbox. If a goroutine has to wait for that, it calls `otherwise`,
+   * which has the program start one.
+   */
   record(call: number, handle: number, event: Posted, otherwise: () => void): void {
     this.#inbox?.write(call, handle, event);
     if (this.#begin(call, handle)) return;
@@ -94,9 +97,12 @@ export class Recorder {
   }
 
   /**
-   * The end of an append. Returns whether it has committed and no goroutine waits for it. Then its caller hears at once, and the program later: behind the
-   * caller within the same task, or with others, where they follow closely and nobody waits for anything else. In any case it hears before
-   * anything that could tell the difference.
+   * Handles the end of an append. Returns whether it has committed and no goroutine waits for it:
+   * then its caller is notified here, at once.
+   *
+   * The program hears of it later: after the caller, within the same task; or together with more
+   * appends, where they follow closely and no other call is pending. In any case it hears before
+   * anything that depends on it.
    */
   #ended(id: number, committed: boolean): boolean {
     const begun = this.#begun.get(id);
@@ -114,7 +120,7 @@ export class Recorder {
     return true;
   }
 
-  /** Whether the program can hear of the news with others. The timers of a hidden page are slow, and it may end. */
+  /** Whether the report can wait for more appends. A hidden page has slow timers, and may end. */
   #mayWait(): boolean {
     const hidden = "document" in globalThis && document.hidden;
     return !hidden && this.#owner.waiting() === 1 && this.#unreported.length < most && performance.now() - this.#reportedAt < frame;
@@ -136,7 +142,7 @@ export class Recorder {
     else this.#enterSoon();
   }
 
-  /** The same, where the program is about to be entered. Returns whether it has to be, for what it woke. */
+  /** Flushes without an entry for the goroutines. Returns whether one is needed. */
   deliver(): boolean {
     const [exports, outbox, committed] = [this.#exports, this.#outbox, this.#unreported];
     if (committed.length === 0 || exports === undefined || outbox === undefined || this.#owner.running()) return false;
@@ -150,7 +156,7 @@ export class Recorder {
     return true;
   }
 
-  /** Functions that the program exports switch to no goroutine, and set no timer. So it has to be entered for these. */
+  /** Enters the program soon: its exported functions run no goroutine, and set no timer. */
   #enterSoon(): void {
     this.#entering ??= setTimeout(() => {
       this.#entering = undefined;
@@ -158,17 +164,17 @@ export class Recorder {
     }, frame);
   }
 
-  /** Says that the program is over: it is not entered any more. */
+  /** Enters the program no more, since it is over. */
   stop(): void {
     clearTimeout(this.#entering);
   }
 }
 
-/** Milliseconds between two times that the program hears of what nobody waits for. */
+/** How long, in milliseconds, a report may wait that no call depends on. */
 const frame = 16;
 
-/** How many appends it hears of together at most: they take memory until then. */
+/** How many appends are reported together at most: they take memory until then. */
 const most = 64;
 
-/** More microtasks than lie between the end of an append and what comes of an await of it. */
+/** More microtasks than are between the end of an append and the code after an `await` of it. */
 const hops = 30;

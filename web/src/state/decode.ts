@@ -1,13 +1,13 @@
 import { Decoder } from "@msgpack/msgpack";
 
-/** The class with what is private in its types. Its version is pinned, and a test tells if these are no longer there. */
+/** The class with private members. Its version is pinned, and a test fails if they are gone. */
 interface Insides extends Pick<Decoder, "decode" | "decodeMulti"> {
   readonly bytes: Uint8Array;
   readonly pos: number;
   decodeUtf8String(byteLength: number, headerOffset: number): string;
 }
 
-/** The library gives longer texts to a TextDecoder that takes U+FEFF at their beginning for a mark, and leaves it out. Here it stays. */
+/** Keeps U+FEFF at the beginning of a text. For longer texts the library leaves it out. */
 class ExactDecoder extends (Decoder as unknown as new () => Insides) {
   override decodeUtf8String(byteLength: number, headerOffset: number): string {
     const { bytes } = this;

@@ -6,7 +6,7 @@ import { Lazy } from "./lazy.js";
 /** See wasm/rows_js.go. What `number` is depends on the kind. */
 type Row = readonly [sequence: number, timestamp: number, kind: string, id: Uint8Array, messageId: string, number: number, data: Uint8Array | null, text: string, offset: number];
 
-/** Reads what the bridge returns for `events`. */
+/** Decodes what `events` of the bridge resolves with. */
 export function decodeEvents(bytes: Uint8Array): ConversationEvent[] {
   return (decode(bytes) as readonly Row[]).map(([sequence, timestamp, kind, id, messageId, number, data, text, offset]) => {
     if (kind === "") return { sequence, timestamp, kind: "deleted" };
@@ -32,7 +32,7 @@ export function decodeEvents(bytes: Uint8Array): ConversationEvent[] {
   });
 }
 
-/** Adds a property that is decoded when it is first looked at: one that cannot be must not hide the other events. */
+/** Adds a property that is decoded when it is read: a damaged one must not hide other events. */
 function withDecoded<E extends object, K extends string, T>(event: E, key: K, data: Uint8Array | null, decoding: (data: Uint8Array | null) => T): E & Readonly<Record<K, T>> {
   const lazy = new Lazy(data, decoding);
   return Object.defineProperty(event, key, { get: () => lazy.value, enumerable: true }) as E & Readonly<Record<K, T>>;

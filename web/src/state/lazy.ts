@@ -1,4 +1,4 @@
-/** What `read` makes of a source, from when it is first looked at. */
+/** A value that is made of a source when it is first needed. */
 export class Lazy<S, T> {
   #source: S | undefined;
   readonly #read: (source: S) => T;

@@ -3,8 +3,7 @@ import { decodeValue, decodeValues } from "../values.js";
 import { Lazy } from "./lazy.js";
 import { decodeSteps, flag, openFlag, type OpenStepRow, type Row, startLength } from "./row.js";
 
-// What a row becomes: an immutable object. Bodies and outputs are decoded when they are first
-// looked at.
+// The immutable objects that rows become. Bodies and outputs are decoded when they are first needed.
 
 class StoredStep implements Step {
   readonly index: number;
@@ -75,7 +74,7 @@ export class StoredMessage implements Message {
     if (before === undefined) this.#steps = new Lazy(steps, (bytes) => completed([], bytes));
     else if (steps.length === 0) this.#steps = before.#steps;
     else {
-      const all = completed(before.steps, steps); // at once: else each step would hold all states before it
+      const all = completed(before.steps, steps); // at once, or it would keep `before`
       this.#steps = new Lazy(steps, () => all);
     }
     this.openSteps = Object.freeze(open.map((step) => new StoredOpenStep(step)));
@@ -116,7 +115,7 @@ export class StoredMessage implements Message {
   }
 }
 
-/** The steps and those that have completed since, which are encoded, by ascending index. */
+/** Returns the steps `before` with those that have completed since, by ascending index. */
 function completed(before: readonly Step[], encoded: Uint8Array): readonly Step[] {
   const steps = before.slice();
   const parts = decodeSteps(encoded);

@@ -4,12 +4,12 @@ import { StoredMessage } from "./message.js";
 import { decodeRows } from "./row.js";
 import { Table } from "./table.js";
 
-// The state lives in Go. What changes there arrives here as rows, and becomes immutable objects: a
-// new one for each message that changed, the old ones for the others.
+// The state is in Go. Its changes arrive here as rows, and become immutable objects: a new one for
+// each message that has changed, the old ones for the others.
 
-/** An immutable state. `after` makes the next one, which shares with it what has not changed: a long log makes it no slower. */
+/** An immutable state. The next one shares what has not changed: a long log makes it no slower. */
 export class State implements ConversationState {
-  /** Where each message is in `#table`. Shared by all states that follow one another: it only grows. */
+  /** Where each message is in `#table`. States that follow one another share it: it only grows. */
   readonly #places: Map<string, number>;
   /** The messages that any event has named, in the order in which they were first named. */
   readonly #table: Table<StoredMessage>;
@@ -35,7 +35,7 @@ export class State implements ConversationState {
     return { messages: this.messages };
   }
 
-  /** The state in which the messages of `rows` have changed; of an empty one after a reset. */
+  /** Returns this state, or the empty one after a reset, with the changes in `rows`. */
   after(rows: Uint8Array, reset: boolean): State {
     const before = reset ? State.empty : this;
     const places = before.#ownPlaces();
@@ -53,14 +53,14 @@ export class State implements ConversationState {
     return new State(places, before.#table.after(changes), before.#arrived.after(arrivals));
   }
 
-  /** The places, to be added to. They are shared unless another state has followed this one before. */
+  /** Returns the places, to add to: a copy if another state has followed this one before. */
   #ownPlaces(): Map<string, number> {
     const { size } = this.#table;
     if (size > 0 && this.#places.size === size) return this.#places;
     return new Map(this.#table.items().map(({ id }, place) => [id, place]));
   }
 
-  /** What is known of a message, also if it was never received. */
+  /** Finds a message, also one that was never received. */
   #known(id: string): StoredMessage | undefined {
     const place = this.#places.get(id);
     const found = place === undefined ? undefined : this.#table.at(place);

@@ -1,7 +1,7 @@
-/** How many items a page has. Copying a page and the list of pages costs about the same where there are thousands of items. */
+/** Items per page: with thousands of them, a page and the list of pages are about as long. */
 const width = 64;
 
-/** An immutable list without gaps. A changed copy shares all pages that it has not changed. */
+/** An immutable list without gaps. A changed copy shares the pages that are the same. */
 export class Table<T> {
   readonly size: number;
   readonly #pages: readonly (readonly T[])[];
@@ -23,7 +23,7 @@ export class Table<T> {
     return this.#pages.flat();
   }
 
-  /** A copy with these items in their places, which are at most one behind the end each. */
+  /** Returns a copy with these items. Each place is in the list, or the next after its end. */
   after(changes: readonly (readonly [place: number, item: T])[]): Table<T> {
     const pages = this.#pages.slice();
     const own = new Map<number, T[]>();
