@@ -2,7 +2,7 @@
 import type { Work } from "@holdfast-dev/holdfast";
 import type { Found } from "./search.js";
 
-/** Answers messages in steps. After a crash it is called again, and the steps that had completed are not run again. */
+/** Answers messages in steps. After a crash it is called again; completed steps do not run. */
 export interface Agent {
   readonly label: string;
   /** The names of its steps, in order. The output of the last one is the answer. */
@@ -16,7 +16,7 @@ export interface Tools {
   search(query: string): Promise<{ readonly files: number; readonly passages: readonly Found[] }>;
   /** What was said in the conversation before the message that is answered, oldest first. */
   history(): readonly Turn[];
-  /** Where the language model is; waits until the user has said so. */
+  /** Waits until the user has entered where the language model is. */
   connection(signal: AbortSignal): Promise<Connection>;
 }
 
@@ -25,7 +25,7 @@ export interface Turn {
   readonly answer: string;
 }
 
-/** Where the model is, as the user has entered it. */
+/** Where the language model is, as the user has entered it. */
 export interface Connection {
   /** Such as `https://api.openai.com/v1`. */
   readonly address: string;

@@ -10,12 +10,12 @@ export type AgentName = "research" | "endpoint" | "builtin";
 
 export const agents: Readonly<Record<AgentName, Agent>> = { research, endpoint, builtin };
 
-/** The body of a message: what was typed, and who is to answer it, in whichever tab and after however many crashes. */
+/** Returns the body of a message: the text, and the agent that answers it, in any tab. */
 export function bodyOf(text: string, agent: AgentName): Storable {
   return { text, agent };
 }
 
-/** Who is to answer a stored message. */
+/** Returns the agent that answers a stored message. */
 export function agentOf(body: unknown): Agent {
   const name = field(body, "agent");
   return name !== undefined && Object.hasOwn(agents, name) ? agents[name as AgentName] : research;

@@ -1,4 +1,5 @@
-// An agent with the language model that some browsers have built in (W3C Prompt API, https://webmachinelearning.github.io/prompt-api/).
+// An agent with the language model that some browsers have built in (W3C Prompt API,
+// https://webmachinelearning.github.io/prompt-api/).
 import { TerminalError } from "@holdfast-dev/holdfast";
 import { textOf } from "../message.js";
 import type { Agent } from "./agent.js";
@@ -9,7 +10,7 @@ interface Session {
   destroy(): void;
 }
 
-/** What the model is to be good at. */
+/** What the model has to support. */
 const abilities = { expectedOutputs: [{ type: "text", languages: ["en"] }] } as const;
 
 interface LanguageModel {

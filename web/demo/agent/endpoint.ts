@@ -1,4 +1,4 @@
-// An agent with a language model behind any OpenAI-compatible endpoint.
+// An agent with a language model at any OpenAI-compatible endpoint.
 import { TerminalError } from "@holdfast-dev/holdfast";
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { field, textOf } from "../message.js";
@@ -30,7 +30,7 @@ async function complete(to: Connection, messages: Prompt, signal: AbortSignal): 
   return field(Reflect.get(Object(choice) as object, "message"), "content") ?? "";
 }
 
-/** The tokens of an answer. One that ends without `[DONE]` was cut off, and must not pass for a whole one. */
+/** Yields the tokens of an answer. Throws if it was cut off, and so ends without `[DONE]`. */
 async function* stream(to: Connection, messages: Prompt, signal: AbortSignal): AsyncGenerator<string> {
   const { body } = await post(to, { messages, stream: true }, signal);
   if (body === null) throw new Error("the model has answered nothing");

@@ -1,4 +1,4 @@
-// What a language model is asked.
+// The prompt for a language model.
 import type { Turn } from "./agent.js";
 import type { Passage } from "./search.js";
 
@@ -10,7 +10,7 @@ const system =
   "You are a research assistant in a chat. Answer briefly, in plain text. Where the user's notes say something about it, " +
   "quote them: the quote on lines that begin with '> ', and on the next line '— ' and the name of the file.";
 
-/** The question, behind what was said before, with the passages that were found for it. */
+/** Returns the prompt: what was said before, then the question with the passages found for it. */
 export function promptFor(question: string, passages: readonly Passage[], history: readonly Turn[]): Prompt {
   const notes = passages.map(({ file, heading, text }) => `[${file}${heading === "" ? "" : `, ${heading}`}]\n${text}`).join("\n\n");
   return [

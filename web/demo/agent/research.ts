@@ -1,14 +1,14 @@
-// The agent that needs no network: it looks into the user's files, and answers with what they say.
+// The agent that needs no network: it answers with quotes from the user's files.
 import type { Agent } from "./agent.js";
 import { count, textOf } from "../message.js";
 import { type Found, isForm, mentions, sentencesOf, wordsOf } from "./search.js";
 
-/** How long each step takes, on purpose: long enough to see it, and to crash in the middle of it. */
+/** How long each step takes, on purpose: long enough to see it, and to crash during it. */
 const STEP_MILLISECONDS = 1000;
 
 const maxQuotes = 3;
 
-/** A part of a passage, and the words that it has of those the passage was found by. */
+/** A part of a passage. Of the words that the passage was found by it has `words`. */
 type Quote = Found;
 
 /** The outputs have a `line`, which the page shows, and what later steps need. */
@@ -17,7 +17,7 @@ export const research: Agent = {
   steps: ["question", "search", "read", "compare", "answer"],
 
   async answer({ message, step }, tools) {
-    // It computes and calls nobody, so what fails once fails always.
+    // It only computes: what fails once fails always.
     const once = { maxAttempts: 1 };
     const text = textOf(message.body);
     const question = await step("question", slowly(() => understand(text)), once);
@@ -37,7 +37,7 @@ function told({ files, passages }: { readonly files: number; readonly passages: 
   return { line: `${count(passages.length, "passage")} in ${count(files, "file")}`, files, passages };
 }
 
-/** The sentence of each passage that has most of the words, and one beside it if it is too short to stand alone. */
+/** Returns the sentence with most of the words of each passage, and one beside a short one. */
 function quotesIn(passages: readonly Found[]): { line: string; quotes: Quote[] } {
   const quotes = passages.flatMap(({ text, words, ...passage }) => {
     const sentences = sentencesOf(text);
@@ -58,7 +58,7 @@ interface Compared {
   readonly missing: readonly string[];
 }
 
-/** Keeps the quotes that say most: each of them has a word that those before it lack, or agrees from another file. */
+/** Keeps the best quotes: each has a word that those before lack, or agrees from another file. */
 function compare(quotes: readonly Quote[], words: readonly string[]): Compared {
   const kept: Quote[] = [];
   for (const quote of quotes) {
@@ -93,7 +93,7 @@ function slowly<T>(work: () => T | Promise<T>): () => Promise<T> {
   };
 }
 
-/** A text word by word, as language models answer. By the clock: in a tab that nobody sees, a timer may fire once a second. */
+/** Yields a text word by word, by the clock: a hidden tab's timer may fire only once a second. */
 async function* spoken(text: string): AsyncGenerator<string> {
   const words = text.split(/(?<=\s)(?=\S)/u);
   const start = performance.now();
