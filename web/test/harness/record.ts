@@ -1,4 +1,4 @@
-// The bytes of idbstore/record.go and core/codec.go, to put into the database what Holdfast would not.
+// The bytes of idbstore/record.go and core/event_codec.go, to put into the database what Holdfast would not.
 import { encode } from "@msgpack/msgpack";
 
 /** The key of a record: the name, NUL, and the sequence behind it. */
