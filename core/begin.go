@@ -5,16 +5,16 @@ import (
 	"errors"
 )
 
-// BeginRecord appends an event like the Record methods, but never waits: if it
+// BeginRecord appends an event like the Record methods, but never waits. If it
 // would have to, because another append or a refresh is under way or the store
-// is no [Beginner], it returns false and has done nothing. Otherwise settled is
-// called once, when the Record method would have returned; it is subject to
-// what [Conversation.Subscribe] says of a subscriber.
+// is no [Beginner], it returns false and has done nothing. Otherwise it calls
+// settled once, when the Record method would have returned; settled is subject
+// to what [Conversation.Subscribe] says of a subscriber.
 //
-// Earlier appends of BeginRecord may be under way if the caller knows that they
-// have committed, although the store has not told: landed is how many these are.
-// If there are more or fewer, it returns false. State and position follow in the
-// order of the calls, when the store tells.
+// Earlier appends of BeginRecord may be under way if the caller knows of their
+// commit before the store reports it: landed is how many these are. With any
+// other number it returns false. State and expected sequence follow in the
+// order of the calls, when the store reports the commits.
 func (c *Conversation) BeginRecord(event Event, landed int, settled func(Recorded)) bool {
 	store, ok := c.store.(Beginner)
 	if !ok {
@@ -37,8 +37,9 @@ func (c *Conversation) BeginRecord(event Event, landed int, settled func(Recorde
 		func() {
 			defer c.leave()
 			if err == nil && c.ExpectedSeq() != expected {
-				// It is behind one of which nothing is known, so the log has both: as if others
-				// had appended them, the next append is a conflict, and a refresh reads them.
+				// The append before has an unknown outcome, but this one comes
+				// after it, so the log has both. They count as those of others:
+				// the next append is a conflict, and a refresh reads them.
 				e.sequence = expected
 				return
 			}
@@ -68,15 +69,14 @@ func (c *Conversation) BeginRecord(event Event, landed int, settled func(Recorde
 	return begun
 }
 
-// chain are appends of BeginRecord, one behind the other, which have the turn
-// together.
+// chain are appends of BeginRecord, one after the other, that share the turn.
 type chain struct {
 	length int    // how many are under way
 	last   *entry // the last of them
 }
 
 // join takes the turn for e, or shares it with those that have landed. It
-// returns the one before, nil if there is none.
+// returns the entry before e, nil if there is none.
 func (c *Conversation) join(e *entry, landed int) (before *entry, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,7 +95,7 @@ func (c *Conversation) join(e *entry, landed int) (before *entry, ok bool) {
 	return before, true
 }
 
-// leave gives the turn up with the last of the chain.
+// leave ends one append of the chain. With the last it releases the turn.
 func (c *Conversation) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,33 +8,37 @@ import (
 )
 
 // Conversation is a durable conversation: a log of events in a [DurableStore],
-// the [State] that follows from it, and the position behind its last known
-// event, where the next one is to be appended. Make one with [New] or [Recover].
+// the [State] that follows from it, and the sequence that its next event is
+// expected to get. Make one with [New] or [Recover].
 //
-// It is safe for concurrent use. Appends and refreshes happen one at a time;
-// a call that has to wait for its turn gives up when its context ends. Events
-// recorded while an append is under way are then appended together, all or
-// none, in the order of the calls: a failure is the failure of all of them. State
-// and position change only once the store has committed: an append that fails
-// leaves both as they were. Several conversations may have the same id, also
-// in other tabs: all but one of those which append at the same time get a
-// [*SequenceConflictError], which is never retried here, because only the
-// caller can decide anew after a [Conversation.Refresh]. [Conversation.Update]
-// is given how to decide, and does that itself; what is built on it says so.
+// It is safe for concurrent use. Appends and refreshes happen one at a time; a
+// call that waits for its turn gives up when its context ends. State and
+// expected sequence change only after the store has committed, so an append
+// that fails leaves both as they were.
 //
-// Errors are those of the store and of [EncodeEvent]; [Code.Outcome] tells
-// whether something was written. If the store cannot tell what became of an
-// append, the conversation settles it by reading back, and
-// [ErrOutcomeUnknown] remains only where that could not be done.
+// Events recorded during an append are appended together after it: all or none,
+// in the order of the calls. A failure is the failure of all of them.
+//
+// Several conversations may have the same id, also in other tabs. Of those that
+// append at the same time one succeeds; the others get a
+// [*SequenceConflictError], because only the caller can decide again after a
+// [Conversation.Refresh]. [Conversation.Update] is given how to decide, and
+// retries, as do the methods that say so.
+//
+// Errors are those of the store and of [EncodeEvent]; [Code.Outcome] says
+// whether something was written. If the store does not know the outcome of an
+// append, the conversation settles it by reading back. [ErrOutcomeUnknown]
+// remains only where that fails.
 type Conversation struct {
 	id    string
 	store DurableStore
 	state *State
 
-	turn  chan struct{} // holds a token while somebody appends or refreshes
+	turn  chan struct{} // holds a token during an append or a refresh
 	queue queue
 
-	mu       sync.RWMutex // guards the following, and makes them change together with state
+	// mu guards these, and makes them change together with state.
+	mu       sync.RWMutex
 	expected uint64
 	last     seen
 	chain    chain
@@ -43,8 +47,8 @@ type Conversation struct {
 	snapshots   snapshots
 }
 
-// seen is what the conversation saw at the sequence before the expected one;
-// zero while it has seen nothing.
+// seen is the entry that the conversation saw at the sequence before the
+// expected one; zero if it has seen none.
 type seen struct {
 	tombstone bool
 	id        EventID
@@ -74,21 +78,21 @@ func (c *Conversation) Store() DurableStore { return c.store }
 
 // State returns the live state: its queries always answer as of the last commit
 // or refresh. It stays the same object for the life of the conversation. Only
-// the conversation may apply events to it; [State.Clone] gives one to play with.
+// the conversation may apply events to it, others to a [State.Clone].
 func (c *Conversation) State() *State { return c.state }
 
-// ExpectedSeq returns the sequence that the next event gets, if nobody else
-// appends first. It is a number of events, at most [MaxSequence].
+// ExpectedSeq returns the sequence that the next event gets, if no other
+// conversation appends first. It is a number of events, at most [MaxSequence].
 func (c *Conversation) ExpectedSeq() uint64 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.expected
 }
 
-// Clone returns a conversation with a copy of the state and of the position.
-// The two share nothing but the store, so of both only the first to append can
-// succeed. Subscribers and followers stay with c. Clone does not wait for an
-// append that is under way.
+// Clone returns a conversation with a copy of the state and the same expected
+// sequence. The two share only the store, so of both only the first to append
+// can succeed. Subscribers and followers stay with c, and an append that is
+// under way is not waited for.
 func (c *Conversation) Clone() *Conversation {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -97,9 +101,8 @@ func (c *Conversation) Clone() *Conversation {
 	return clone
 }
 
-// fail turns an error into that of the exported operation op. The operation is
-// named once: an [Error] gets the new one in place of its own. All that callers
-// look for with errors.Is and errors.As stays in the chain.
+// fail makes err an error of the exported operation op, which replaces the
+// operation of an [Error]. What errors.Is and errors.As find stays the same.
 func (c *Conversation) fail(op string, err error) error {
 	switch e := err.(type) {
 	case *SequenceConflictError:

@@ -8,8 +8,8 @@ import (
 )
 
 // Code is one entry of the closed list of failures. A Code is itself an error,
-// so errors.Is(err, core.ErrCorrupt) tells what went wrong. The same strings
-// are the `code` of an error in JavaScript.
+// so errors.Is(err, core.ErrCorrupt) finds it in a chain. The same strings are
+// the `code` of an error in JavaScript.
 type Code string
 
 // The closed list. [Codes] returns it in this order.
@@ -67,7 +67,7 @@ func Codes() []Code {
 // Error implements error.
 func (c Code) Error() string { return string(c) }
 
-// Outcome tells what an error means for the write that returned it.
+// Outcome is what an error means for the write that returned it.
 type Outcome string
 
 const (

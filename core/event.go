@@ -6,27 +6,57 @@ import (
 	"strconv"
 )
 
-// EventID tells one event from every other: 16 random bytes. It identifies an
-// event whose append had an unknown outcome, and it stays the same should the
-// event ever get another sequence elsewhere.
-type EventID [16]byte
+// Event is one entry of a conversation's log. It is one flat struct, passed by
+// value, so that a replay allocates nothing per event; a field which its kind
+// does not have is zero, and is not stored. An event never contains its
+// sequence: that is its place in the log.
+type Event struct {
+	Kind      Kind
+	ID        EventID
+	MessageID string // subject to [CheckName]
 
-// newEventID returns a random id. The top-level functions of math/rand/v2 are
-// ChaCha8, seeded by the operating system: ids need to be unique, not secret,
-// and crypto/rand would cost 60 KB of compressed WebAssembly.
-func newEventID() EventID {
-	var id EventID
-	binary.LittleEndian.PutUint64(id[:8], rand.Uint64())
-	binary.LittleEndian.PutUint64(id[8:], rand.Uint64())
-	return id
+	// ReceivedAt is when the message was received, in milliseconds since the
+	// Unix epoch by the caller's clock, at most [MaxSequence]. Only
+	// KindMessageReceived has it.
+	ReceivedAt uint64
+	// Body is the message itself, opaque; nil if the log does not carry it,
+	// which is not the same as an empty one. Only KindMessageReceived has it.
+	Body []byte
+
+	// Runner is the runner that makes the attempt; zero if it was recorded
+	// without one. Only KindProcessingStarted has it.
+	Runner RunnerID
+
+	// Step is the index of the step, from 0. The kinds of steps have it.
+	Step uint32
+	// Name is the name of the step, subject to [CheckName]; it may be empty for
+	// KindStepCompleted. The kinds of steps have it.
+	Name string
+	// Offset is how many bytes the step had streamed before these, at most
+	// [MaxSequence]; with 0 a new run of the step begins. Only KindStepStreamed
+	// has it.
+	Offset uint64
+	// Output is opaque: what a step returned or streamed, or the result of a
+	// finished message. Nil and empty are stored alike, but for
+	// KindProcessingFinished, where nil is no result. KindStepCompleted,
+	// KindStepStreamed and KindProcessingFinished have it.
+	Output []byte
+
+	// Error is what went wrong, in valid UTF-8. Only KindErrorOccurred has it.
+	Error string
 }
 
-// RunnerID tells one runner from every other: 16 random bytes, made anew each
-// time a runner begins. The zero value is none.
-type RunnerID [16]byte
-
-// NewRunnerID returns a random id.
-func NewRunnerID() RunnerID { return RunnerID(newEventID()) }
+// LoggedEvent is an event and its place in the log.
+type LoggedEvent struct {
+	Sequence uint64
+	// Timestamp is when the store took it, in milliseconds since the Unix
+	// epoch; informative, not ordered.
+	Timestamp int64
+	// Tombstone marks where the log was deleted: the events before it are
+	// gone, and Event is zero.
+	Tombstone bool
+	Event     Event
+}
 
 // Kind says what an event states about its message. The numbers are stored and
 // never change their meaning.
@@ -50,7 +80,7 @@ const (
 	KindStepStreamed Kind = 7
 	// KindMessageCancelled: the message is not to be processed any further.
 	KindMessageCancelled Kind = 8
-	// KindMessageRetried: a failed or cancelled message is to be processed again.
+	// KindMessageRetried: a failed or cancelled message is pending again.
 	KindMessageRetried Kind = 9
 	// KindProcessingStopped: the runner has let go of the message on purpose.
 	KindProcessingStopped Kind = 10
@@ -84,52 +114,24 @@ func (k Kind) String() string {
 	}
 }
 
-// Event is one entry of a conversation's log. It is one flat struct, passed by
-// value, so that a replay allocates nothing per event; a field which its kind
-// does not have is zero, and is not stored. An event never contains its
-// sequence: that is its place in the log.
-type Event struct {
-	Kind      Kind
-	ID        EventID
-	MessageID string // subject to [CheckName]
+// EventID identifies an event: 16 random bytes. It finds an event whose append
+// had an unknown outcome, and it stays the same should the event ever get
+// another sequence elsewhere.
+type EventID [16]byte
 
-	// ReceivedAt is when the message was received, in milliseconds since the
-	// Unix epoch as the caller's clock told, at most [MaxSequence]. Only
-	// KindMessageReceived has it.
-	ReceivedAt uint64
-	// Body is the message itself, opaque; nil if the log does not carry it,
-	// which is not the same as an empty one. Only KindMessageReceived has it.
-	Body []byte
-
-	// Runner is whose attempt it is; zero if it was recorded without one. Only
-	// KindProcessingStarted has it.
-	Runner RunnerID
-
-	// Step is the index of the step, from 0. The kinds of steps have it.
-	Step uint32
-	// Name is the name of the step, subject to [CheckName]; it may be empty for
-	// KindStepCompleted. The kinds of steps have it.
-	Name string
-	// Offset is how many bytes the step had streamed before these; at 0 a run
-	// of the step begins anew. At most [MaxSequence]. Only KindStepStreamed
-	// has it.
-	Offset uint64
-	// Output is opaque: what a step returned or streamed, or the result of a
-	// finished message. Nil and empty are stored alike, but for
-	// KindProcessingFinished, where nil is no result. KindStepCompleted,
-	// KindStepStreamed and KindProcessingFinished have it.
-	Output []byte
-
-	// Error is what went wrong, in valid UTF-8. Only KindErrorOccurred has it.
-	Error string
+// newEventID returns a random id. The top-level functions of math/rand/v2 are
+// ChaCha8, seeded by the operating system: ids need to be unique, not secret,
+// and crypto/rand would cost 60 KB of compressed WebAssembly.
+func newEventID() EventID {
+	var id EventID
+	binary.LittleEndian.PutUint64(id[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(id[8:], rand.Uint64())
+	return id
 }
 
-// LoggedEvent is an event and its place in the log.
-type LoggedEvent struct {
-	Sequence  uint64
-	Timestamp int64 // when the store took it, in milliseconds since the Unix epoch; informative, not ordered
-	// Tombstone marks where the log was deleted: the events before it are
-	// gone, and Event is zero.
-	Tombstone bool
-	Event     Event
-}
+// RunnerID identifies a runner: 16 random bytes, new each time a runner begins.
+// The zero value is none.
+type RunnerID [16]byte
+
+// NewRunnerID returns a random id.
+func NewRunnerID() RunnerID { return RunnerID(newEventID()) }

@@ -27,9 +27,9 @@ import (
 //	[10, id, message id]                    processing stopped
 //
 // id, body, runner and output are of type bin, message id, name and error of
-// type str, the rest are unsigned integers. Every length and integer takes its shortest form,
-// so an event has exactly one encoding, which can be compared byte by byte.
-// A new optional field goes at the end of an array.
+// type str, the rest are unsigned integers. Every length and integer takes its
+// shortest form, so an event has exactly one encoding, which can be compared
+// byte by byte. A new optional field goes at the end of an array.
 
 // fields returns how many elements an event of this kind has at least and at
 // most; 0 for a kind that this release does not know.
@@ -71,11 +71,12 @@ func (e *Event) optional() bool {
 }
 
 // EncodeEvent returns the bytes of e, which share no memory with it. Fields
-// that the kind does not have are ignored. Errors: [ErrInvalidArgument] for an
-// unknown kind, a message id or a step's name that [CheckName] refuses, and an
-// error text that is not valid UTF-8; [ErrOutOfRange] for a ReceivedAt or an
-// Offset over [MaxSequence]; [ErrTooLarge] if the result would be over
-// [MaxPayloadBytes].
+// that the kind does not have are ignored.
+//
+// Errors: [ErrInvalidArgument] for an unknown kind, a message id or a step's
+// name that [CheckName] refuses, and an error text that is not valid UTF-8;
+// [ErrOutOfRange] for a ReceivedAt or an Offset over [MaxSequence];
+// [ErrTooLarge] if the result would be over [MaxPayloadBytes].
 func EncodeEvent(e Event) ([]byte, error) {
 	payload, _, err := encodeEvent(e)
 	return payload, err
@@ -140,8 +141,8 @@ func errEventTooLarge(op string, size int) error {
 		Detail: fmt.Sprintf("the event takes %d bytes, the limit is %d; store large data elsewhere and record a reference", size, MaxPayloadBytes)}
 }
 
-// writeEvent returns the event that it has written: the fields that are stored.
-// Body and Output are parts of the output, which must have room for all of it.
+// writeEvent writes e, and returns it with only the fields that are stored.
+// Body and Output are parts of w, which must have room for the whole event.
 func writeEvent(w *wire.Writer, count int, e Event) (stored Event) {
 	stored = Event{Kind: e.Kind, ID: e.ID, MessageID: e.MessageID}
 	w.Array(count)
@@ -190,11 +191,12 @@ func writeEvent(w *wire.Writer, count int, e Event) (stored Event) {
 
 // DecodeEvent returns the event whose bytes are b. It accepts exactly what
 // [EncodeEvent] writes, so encoding the result gives b again. Body and Output
-// are parts of b, not copies: b must not change afterwards. b may come from
-// anywhere: decoding takes time and memory in proportion to its length.
+// are parts of b, not copies: b must not change afterwards.
 //
-// A kind which this release does not know, or a field more than it knows, is
-// [ErrUnsupportedVersion]; everything else that is wrong is [ErrCorrupt].
+// b may come from anywhere: decoding takes time and memory in proportion to its
+// length. A kind that this release does not know, or a field more than it
+// knows, is [ErrUnsupportedVersion]; everything else that is wrong is
+// [ErrCorrupt].
 func DecodeEvent(b []byte) (Event, error) {
 	if len(b) > MaxPayloadBytes {
 		return Event{}, errMalformed(fmt.Sprintf("%d bytes are more than an event can have", len(b)))
@@ -218,11 +220,10 @@ func errNewer(detail string) error {
 	return &Error{Code: ErrUnsupportedVersion, Op: "decode event", Detail: detail + "; update the program"}
 }
 
-// eventReader reads events. It is used again, because its decoder is an
-// allocation.
+// eventReader reads events. A pool keeps readers, to save allocations.
 type eventReader struct {
 	wire.Reader
-	message string // the message id of an event before
+	message string // the message id of the event read before
 }
 
 var eventReaders = sync.Pool{New: func() any { return new(eventReader) }}
@@ -295,8 +296,8 @@ func (r *eventReader) read() (Event, error) {
 	return e, nil
 }
 
-// messageID reads that. Mostly it is the one of the event before, and needs no
-// string of its own.
+// messageID reads the message id. Usually it is that of the event before, and
+// needs no string of its own.
 func (r *eventReader) messageID() string {
 	b := r.Text("the message id")
 	if len(b) > 0 && string(b) == r.message {

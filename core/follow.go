@@ -7,14 +7,15 @@ import (
 )
 
 // Follow keeps the conversation up to date with what others append, until stop
-// is called: it refreshes in the background now, and whenever the store tells
+// is called: it refreshes in the background now, and whenever the store reports
 // that the head has moved beyond the expected sequence. If the store is no
 // [Watcher], Follow does nothing.
 //
-// A refresh that fails is made again after a while, unless it never can succeed.
-// Its error is dropped: the next call that needs the store meets it too. After stop returns no refresh begins; one
-// that is under way is cancelled and not waited for. Stopping twice does no
-// harm.
+// A refresh that fails is repeated after a while, unless it can never succeed.
+// Its error is dropped: the next call that needs the store meets it too.
+//
+// After stop returns no refresh begins; one that is under way is cancelled and
+// not waited for. Stopping twice does no harm.
 func (c *Conversation) Follow() (stop func()) {
 	watcher, ok := c.store.(Watcher)
 	if !ok {
@@ -36,14 +37,17 @@ func (c *Conversation) Follow() (stop func()) {
 	}
 }
 
-// follower keeps what was announced until it is acted upon. Announcements come
-// in bursts, while one refresh reads all there is.
+// followAgain is how long a failed refresh waits to be repeated.
+const followAgain = 5 * time.Second
+
+// follower keeps notices of moved heads until a refresh. Notices come in
+// bursts, while one refresh reads all there is.
 type follower struct {
-	wake chan struct{} // holds a token while there is something to act upon
+	wake chan struct{} // holds a token while there are notices
 
 	mu     sync.Mutex
-	head   uint64 // the highest announced
-	missed bool   // the head may be anywhere
+	head   uint64 // the highest noticed
+	missed bool   // notices were missed: the head may be anywhere
 }
 
 func (f *follower) notice(moved StreamInfo) {
@@ -71,21 +75,18 @@ func (f *follower) run(ctx context.Context, c *Conversation) {
 	}
 }
 
-// followAgain is how long a refresh that failed waits to be made again.
-const followAgain = 5 * time.Second
-
-// catchUp refreshes c if it is behind. Whether it is shows only in its turn: an
-// own append under way is announced before its commit is known here.
+// catchUp refreshes c if the log has more than c. It first waits for the turn,
+// because the notice of an append by c may come before c knows of the commit.
 func (f *follower) catchUp(ctx context.Context, c *Conversation) error {
 	if err := c.acquire(ctx); err != nil {
 		return err
 	}
 	defer c.release()
 	f.mu.Lock()
-	behind := f.missed || f.head > c.ExpectedSeq()
+	more := f.missed || f.head > c.ExpectedSeq()
 	f.missed = false
 	f.mu.Unlock()
-	if !behind || ctx.Err() != nil {
+	if !more || ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return c.load(ctx)

@@ -9,19 +9,11 @@ import (
 	"time"
 )
 
-// The times of a lease. A page in the background may run its timers only once a
-// second, so the holder has several chances to renew.
-const (
-	leaseTime  = 6 * time.Second // from one renewal until others take it for abandoned
-	leaseRenew = 2 * time.Second
-	leasePoll  = time.Second // how often who waits looks, after a quick look or two
-)
-
-// Lease makes a [Lock] of a value in store, for stores that are no [Locker]. The
-// value is the time when the lease ends, in milliseconds since the Unix epoch;
-// the holder moves it on by compare-and-swap. Who waits takes the lease over
-// when that time has passed, or when it has not seen the value change for as
-// long, so that a clock which was set back blocks nobody.
+// Lease makes a [Lock] of a value in store, for stores that are no [Locker].
+// The value is the time when the lease ends, in milliseconds since the Unix
+// epoch; the holder moves it on by compare-and-swap. A waiting caller takes the
+// lease over when that time has passed, or if it has not seen the value change
+// for as long, so that a clock which was set back blocks no caller.
 func Lease(ctx context.Context, store DurableStore, name string) (Lock, error) {
 	l := &lease{store: store, key: leaseKey(name), lost: make(chan struct{}), end: make(chan struct{})}
 	if err := l.acquire(ctx); err != nil {
@@ -30,6 +22,14 @@ func Lease(ctx context.Context, store DurableStore, name string) (Lock, error) {
 	go l.keep()
 	return l, nil
 }
+
+// The times of a lease. A page in the background may run its timers only once a
+// second, so the holder has several chances to renew.
+const (
+	leaseTime  = 6 * time.Second // from a renewal until another may take it over
+	leaseRenew = 2 * time.Second
+	leasePoll  = time.Second // the longest time between two looks at a held lease
+)
 
 // leaseKey fits any name into [MaxNameBytes].
 func leaseKey(name string) string {
@@ -75,7 +75,7 @@ func (l *lease) acquire(ctx context.Context) error {
 	}
 }
 
-// move sets the end of the lease anew, if it still is old.
+// move sets a new end of the lease, if the end is still old.
 func (l *lease) move(ctx context.Context, old uint64) error {
 	next := uint64(time.Now().Add(leaseTime).UnixMilli())
 	if next == old {
@@ -89,13 +89,13 @@ func (l *lease) move(ctx context.Context, old uint64) error {
 }
 
 // keep renews the lease until it is released or lost. Errors of the store are
-// no loss yet: whether somebody else has it shows when the store works again.
+// no loss yet: another holder shows when the store works again.
 func (l *lease) keep() {
 	ctx := context.Background()
 	for {
 		select {
 		case <-l.end:
-			_ = l.store.CompareAndSwap(ctx, l.key, l.value, 0) // else it runs out
+			_ = l.store.CompareAndSwap(ctx, l.key, l.value, 0) // if it fails, the lease runs out
 			return
 		case <-time.After(leaseRenew):
 		}
@@ -105,7 +105,7 @@ func (l *lease) keep() {
 			return
 		case ErrOutcomeUnknown:
 			if value, _, err := l.store.ReadValue(ctx, l.key); err == nil && value != l.value {
-				// Own or foreign: nobody can tell. Whoever has it, the log fences.
+				// It may be ours or another holder's. The log fences either.
 				close(l.lost)
 				return
 			}

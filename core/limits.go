@@ -16,14 +16,14 @@ const (
 	// MaxBatchBytes is the greatest size of all payloads of one append.
 	// Chromium refuses a stored value at 133 MB.
 	MaxBatchBytes = 64 << 20
-	// MaxSequence is the greatest head of a stream, 2^53-1: the last integer
-	// up to which JavaScript numbers are exact (ECMA-262, Number.MAX_SAFE_INTEGER).
+	// MaxSequence is the greatest head of a stream, 2^53-1: up to it JavaScript
+	// numbers are exact integers (ECMA-262, Number.MAX_SAFE_INTEGER).
 	MaxSequence = 1<<53 - 1
 )
 
 // CheckName reports whether name may name a stream, a key or a message:
 // 1 to [MaxNameBytes] bytes of valid UTF-8 without NUL. The error is
-// [ErrInvalidArgument] and says what op wanted.
+// [ErrInvalidArgument], of the operation op.
 func CheckName(op, name string) error {
 	if name == "" {
 		return &Error{Code: ErrInvalidArgument, Op: op, Detail: "a name must not be empty"}
@@ -48,7 +48,7 @@ func CheckPrefix(op, prefix string) error {
 }
 
 // CheckAppend validates the arguments of [DurableStore.Append]: the name, at
-// least one payload, the sizes, and that the new head stays within [MaxSequence].
+// least one payload, the sizes, and a new head within [MaxSequence].
 func CheckAppend(stream string, expectedSeq uint64, payloads [][]byte) error {
 	const op = "append"
 	if err := CheckName(op, stream); err != nil {
@@ -84,8 +84,8 @@ func CheckLimit(stream string, limit int) error {
 	return nil
 }
 
-// CheckSnapshot validates the arguments of [Snapshotter].SaveSnapshot: the name,
-// a sequence with something before it, and 1 to [MaxPayloadBytes] bytes.
+// CheckSnapshot validates the arguments of [Snapshotter].SaveSnapshot: the
+// name, a sequence with entries before it, and 1 to [MaxPayloadBytes] bytes.
 func CheckSnapshot(stream string, sequence uint64, snapshot []byte) error {
 	const op = "save snapshot"
 	if err := CheckName(op, stream); err != nil {

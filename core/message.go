@@ -10,7 +10,7 @@ import (
 // must not be modified.
 type Message struct {
 	ID         string
-	Position   int    // its place in the order of arrival, from 0; -1 if it was never received
+	Position   int    // in the order of arrival, from 0; -1 if never received
 	Received   bool   // there is a message_received event
 	ReceivedAt uint64 // of the first such event, in milliseconds since the Unix epoch
 	Body       []byte // of the first such event; nil if it had none
@@ -64,7 +64,7 @@ type Step struct {
 type OpenStep struct {
 	Index   uint32
 	Name    string
-	Started bool // there is a step_started event since the last processing_started
+	Started bool // a step_started event follows the last processing_started
 	// Uncertain reports that processing started again after a step_started: the
 	// side effects may have happened.
 	Uncertain bool
@@ -74,12 +74,12 @@ type OpenStep struct {
 // kept is a message of a [State].
 type kept struct {
 	Message
-	packed *packedSteps // in place of Steps, unless it is nil
-	row    []byte       // as a snapshot has it; nil once an event has changed it
+	packed *packedSteps // in place of Steps, unless nil
+	row    []byte       // from a snapshot; nil once an event has changed it
 }
 
-// apply makes an event part of the message. Snapshots are the result of it: with
-// any change of it, snapshotVersion is to be raised.
+// apply applies an event to the message. Snapshots store the result, so raise
+// snapshotVersion with any change here.
 func (m *kept) apply(e *Event) {
 	m.row = nil
 	switch e.Kind {
@@ -118,8 +118,8 @@ func (m *kept) apply(e *Event) {
 	}
 }
 
-// open changes an open step, which begins with this event if it is not open
-// yet. A completed step does not open again. The list is copied: copies of m
+// open changes the open step of e, and opens it first if it is not open. A
+// completed step does not open again. The list is copied, because copies of m
 // share it.
 func (m *kept) open(e *Event, change func(*OpenStep)) {
 	if _, completed := m.step(e.Step); completed || m.Finished {
@@ -154,8 +154,8 @@ func (m *Message) doubt() {
 	}
 }
 
-// stream puts data at an offset, and drops what was after it. Copies share the
-// bytes before it, which do not change.
+// stream puts data at an offset, and drops what was after it. Copies of s share
+// the bytes before it, which do not change.
 func (s *OpenStep) stream(offset uint64, data []byte) {
 	kept := s.Output
 	if n := uint64(len(kept)); offset < n {

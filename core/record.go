@@ -7,82 +7,16 @@ import (
 	"strings"
 )
 
-// DecisionKind is what to do with a delivered message.
-type DecisionKind uint8
-
-// The decisions. None is zero, so a forgotten error check decides nothing.
-const (
-	// Skip: the message is fully processed, or was cancelled.
-	Skip DecisionKind = iota + 1
-	// ResumeFrom: the message was received before; go on at [Decision.Step].
-	ResumeFrom
-	// Start: the message is new and now in the log; start at step 0.
-	Start
-)
-
-// String returns "skip", "resume" or "start".
-func (k DecisionKind) String() string {
-	switch k {
-	case Skip:
-		return "skip"
-	case ResumeFrom:
-		return "resume"
-	case Start:
-		return "start"
-	default:
-		return "undecided"
-	}
-}
-
-// Decision says what to do with a delivered message.
-type Decision struct {
-	Kind DecisionKind
-	Step uint32 // where to resume; 0 unless Kind is ResumeFrom
-}
-
-// ReceiveMessage decides what to do with a delivery of a message. A fully
-// processed one is to be skipped, and so is a cancelled one. One that was received before, even if it
-// failed, resumes at the step after the last completed one. In both cases
-// nothing is appended, and receivedAt and body are ignored. A new message is
-// appended like [Conversation.RecordMessageReceived] does, and starts. Of
-// concurrent deliveries of one message one starts, the others resume.
-//
-// [ErrOutOfRange] if the last completed step is the highest possible, 2^32-1.
-func (c *Conversation) ReceiveMessage(ctx context.Context, messageID string, receivedAt uint64, body []byte) (Decision, error) {
-	const op = "receive message"
-	if err := c.acquire(ctx); err != nil {
-		return Decision{}, c.fail(op, err)
-	}
-	defer c.release()
-	m, _ := c.state.withoutSteps(messageID)
-	if m.Finished || m.Cancelled {
-		return Decision{Kind: Skip}, nil
-	}
-	if m.Received {
-		last, some := c.state.LastCompletedStep(messageID)
-		switch {
-		case !some:
-			return Decision{Kind: ResumeFrom}, nil
-		case last == math.MaxUint32:
-			return Decision{}, &Error{Code: ErrOutOfRange, Op: op, Stream: c.id, Detail: "there is no step after 2^32-1"}
-		default:
-			return Decision{Kind: ResumeFrom, Step: last + 1}, nil
-		}
-	}
-	e, err := newEntry(Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body})
-	if err != nil {
-		return Decision{}, c.fail(op, err)
-	}
-	if c.append(ctx, []*entry{e}); e.err != nil {
-		return Decision{}, c.fail(op, e.err)
-	}
-	return Decision{Kind: Start}, nil
+// Recorded is the outcome of recording an event.
+type Recorded struct {
+	Sequence uint64 // its place in the log, unless Err is set
+	Err      error
 }
 
 // RecordMessageReceived appends that a message was received, whether or not it
 // was before, and returns the assigned sequence. receivedAt is in milliseconds
 // since the Unix epoch, at most [MaxSequence]. A nil body keeps the message
-// itself out of the log. The body is copied.
+// itself out of the log, any other is copied.
 func (c *Conversation) RecordMessageReceived(ctx context.Context, messageID string, receivedAt uint64, body []byte) (uint64, error) {
 	return c.record(ctx, Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body})
 }
@@ -112,23 +46,10 @@ func (c *Conversation) RecordError(ctx context.Context, messageID string, text s
 	return c.record(ctx, Event{Kind: KindErrorOccurred, MessageID: messageID, Error: text})
 }
 
-// record appends one event.
-func (c *Conversation) record(ctx context.Context, event Event) (uint64, error) {
-	r := c.RecordAll(ctx, []Event{event})[0]
-	return r.Sequence, r.Err
-}
-
-// Recorded is what became of an event.
-type Recorded struct {
-	Sequence uint64 // its place in the log, unless Err is set
-	Err      error
-}
-
-// RecordAll appends events in their order, as if each were recorded by a call of
-// its own and none waited for another: it returns what became of each. While an
-// append is under way, later ones queue; whoever then gets the turn first
-// appends all of them as one group. Ids are given here; bodies and outputs are
-// copied.
+// RecordAll appends events in order and returns the outcome of each, as if each
+// were recorded by a call of its own that waits for no other. Events queue
+// while an append is under way; the caller that gets the turn next appends all
+// of them as one group. They get their ids here; bodies and outputs are copied.
 func (c *Conversation) RecordAll(ctx context.Context, events []Event) []Recorded {
 	recorded := make([]Recorded, len(events))
 	entries := make([]*entry, len(events))
@@ -145,11 +66,11 @@ func (c *Conversation) RecordAll(ctx context.Context, events []Event) []Recorded
 		}
 	}
 	c.queue.add(entries)
-	for i, e := range slices.Backward(entries) { // with the last all are settled
+	for i, e := range slices.Backward(entries) { // once the last has ended, all have
 		if e == nil {
 			continue
 		}
-		if err := c.settled(ctx, e); err != nil {
+		if err := c.await(ctx, e); err != nil {
 			recorded[i].Err = c.fail(recordOp(events[i].Kind), err)
 		} else {
 			recorded[i].Sequence = e.sequence
@@ -158,10 +79,89 @@ func (c *Conversation) RecordAll(ctx context.Context, events []Event) []Recorded
 	return recorded
 }
 
+// record appends one event.
+func (c *Conversation) record(ctx context.Context, event Event) (uint64, error) {
+	r := c.RecordAll(ctx, []Event{event})[0]
+	return r.Sequence, r.Err
+}
+
 // recordOp names the operation, such as "record step completed".
 func recordOp(kind Kind) string {
 	if kind == KindErrorOccurred {
 		return "record error"
 	}
 	return "record " + strings.ReplaceAll(kind.String(), "_", " ")
+}
+
+// Decision says what to do with a delivered message.
+type Decision struct {
+	Kind DecisionKind
+	Step uint32 // where to resume; 0 unless Kind is ResumeFrom
+}
+
+// DecisionKind is what to do with a delivered message.
+type DecisionKind uint8
+
+// The decisions. None is zero, so a forgotten error check decides nothing.
+const (
+	// Skip: the message is fully processed, or was cancelled.
+	Skip DecisionKind = iota + 1
+	// ResumeFrom: the message was received before; go on at [Decision.Step].
+	ResumeFrom
+	// Start: the message is new and now in the log; start at step 0.
+	Start
+)
+
+// String returns "skip", "resume" or "start".
+func (k DecisionKind) String() string {
+	switch k {
+	case Skip:
+		return "skip"
+	case ResumeFrom:
+		return "resume"
+	case Start:
+		return "start"
+	default:
+		return "undecided"
+	}
+}
+
+// ReceiveMessage decides what to do with a delivery of a message. A fully
+// processed or cancelled one is to be skipped; one that was received before,
+// even if it failed, resumes at the step after the last completed one. In both
+// cases nothing is appended, and receivedAt and body are ignored.
+//
+// A new message is appended as [Conversation.RecordMessageReceived] does, and
+// starts. Of concurrent deliveries of one message one starts, the others
+// resume. [ErrOutOfRange] if the last completed step is the highest possible,
+// 2^32-1.
+func (c *Conversation) ReceiveMessage(ctx context.Context, messageID string, receivedAt uint64, body []byte) (Decision, error) {
+	const op = "receive message"
+	if err := c.acquire(ctx); err != nil {
+		return Decision{}, c.fail(op, err)
+	}
+	defer c.release()
+	m, _ := c.state.withoutSteps(messageID)
+	if m.Finished || m.Cancelled {
+		return Decision{Kind: Skip}, nil
+	}
+	if m.Received {
+		last, some := c.state.LastCompletedStep(messageID)
+		switch {
+		case !some:
+			return Decision{Kind: ResumeFrom}, nil
+		case last == math.MaxUint32:
+			return Decision{}, &Error{Code: ErrOutOfRange, Op: op, Stream: c.id, Detail: "there is no step after 2^32-1"}
+		default:
+			return Decision{Kind: ResumeFrom, Step: last + 1}, nil
+		}
+	}
+	e, err := newEntry(Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body})
+	if err != nil {
+		return Decision{}, c.fail(op, err)
+	}
+	if c.append(ctx, []*entry{e}); e.err != nil {
+		return Decision{}, c.fail(op, e.err)
+	}
+	return Decision{Kind: Start}, nil
 }

@@ -7,26 +7,17 @@ import (
 	"slices"
 )
 
-// readBatch is how many entries are read at a time. It bounds the memory for a
-// replay. A store reads whole records, of some thousand entries where they are
-// small, and the last one of a batch once more for the next batch: of 2048 entries
-// each record was read twice.
-const readBatch = 8192
-
-// decodedAtOnce is how many of them are decoded before the state takes them: of a
-// list of all, the garbage collector would have more work than of the state.
-const decodedAtOnce = 256
-
-// Recover returns a conversation with the state that its log has. Of an absent
-// log it is the same as [New]. It replays the log from the beginning, or from
-// behind a snapshot if the store is a [Snapshotter] and has one: the state is the
-// same, but damage before it is only seen by [Conversation.Events]. A snapshot
-// that is damaged, of another release or not of this log is as good as none.
+// Recover returns a conversation with the state of its log; for an absent log
+// it is the same as [New]. It replays the log from the beginning, or from a
+// snapshot if the store is a [Snapshotter] and has one: the state is the same,
+// but only [Conversation.Events] and [Verify] see damage before it. A snapshot
+// that is damaged, of another release or not of this log is ignored.
 //
 // Errors are those of the store; [ErrCorrupt] and [ErrUnsupportedVersion] for
 // an event that cannot be decoded, with its sequence; [ErrGap] if sequences are
-// missing, also at the end if the store is a [Witness]: that is told of once, and
-// recovered once more the conversation goes on with what is left; [ErrOutOfRange] if the log has passed [MaxSequence].
+// missing; [ErrOutOfRange] if the log has passed [MaxSequence]. A lost end that
+// a [Witness] remembers is [ErrGap] once: the next Recover goes on with what is
+// left.
 func Recover(ctx context.Context, id string, store DurableStore) (*Conversation, error) {
 	const op = "recover"
 	if err := CheckName(op, id); err != nil {
@@ -47,12 +38,13 @@ func Recover(ctx context.Context, id string, store DurableStore) (*Conversation,
 	return c, nil
 }
 
-// Refresh reads what others have appended. If the log was deleted meanwhile,
-// the state starts anew behind the deletion. [ErrStoreReset] if the log no
-// longer contains what this conversation last saw in it: the store was emptied
-// or replaced, and the conversation is of no more use; [Recover] a new one.
-// Other errors are those of [Recover]. What was read before an error remains
-// in the state, and a later Refresh goes on from there.
+// Refresh reads what others have appended. If the log was deleted, the state
+// begins again after the deletion. What was read before an error remains in the
+// state, and a later Refresh goes on from there.
+//
+// [ErrStoreReset] if the log no longer contains what this conversation last saw
+// in it: the store was emptied or replaced, and the conversation is of no more
+// use; [Recover] a new one. Other errors are those of [Recover].
 func (c *Conversation) Refresh(ctx context.Context) error {
 	const op = "refresh"
 	if err := c.acquire(ctx); err != nil {
@@ -66,9 +58,9 @@ func (c *Conversation) Refresh(ctx context.Context) error {
 }
 
 // Events reads the log itself: at most limit events from sequence offset on,
-// fewer only where the log ends. It sees what is committed, also what this
-// conversation does not know of yet, and changes nothing. Of a deleted log the
-// first event is the tombstone. Errors are those of [Recover].
+// fewer only where the log ends; of a deleted log the first is the tombstone.
+// It sees what is committed, also what this conversation does not know of yet,
+// and changes nothing. Errors are those of [Recover].
 func (c *Conversation) Events(ctx context.Context, offset uint64, limit int) ([]LoggedEvent, error) {
 	const op = "events"
 	entries, err := c.store.ReadFrom(ctx, c.id, offset, limit)
@@ -82,13 +74,23 @@ func (c *Conversation) Events(ctx context.Context, offset uint64, limit int) ([]
 	return events, nil
 }
 
+// readBatch is how many entries one read asks for. It bounds the memory for a
+// replay. A store reads whole records, of some thousand entries where they are
+// small, and the last one of a batch again for the next batch: with 2048
+// entries it would read each record twice.
+const readBatch = 8192
+
+// decodedAtOnce is how many entries are decoded before the state takes them. A
+// list of all events would cost the garbage collector more than the state does.
+const decodedAtOnce = 256
+
 // load reads the log from the last event seen to the head, and applies what is
 // new. The caller has the turn.
 func (c *Conversation) load(ctx context.Context) error {
 	c.mu.RLock()
 	offset, last := c.expected, c.last
 	c.mu.RUnlock()
-	// Read one back, to see that the log is still the one this state is of.
+	// Read the last event seen again, to check that it is the same log.
 	verify := offset > 0
 	if verify {
 		offset--
@@ -118,9 +120,9 @@ func (c *Conversation) load(ctx context.Context) error {
 	}
 }
 
-// replay makes entries, which were read from sequence next on, part of the state in
-// one go, tells the subscribers, and returns the sequence behind them. If some
-// cannot be decoded, those before them may remain.
+// replay applies entries, which were read from sequence next on, to the state
+// in one go, notifies the subscribers, and returns the sequence after them. If
+// some cannot be decoded, those before them may remain.
 func (c *Conversation) replay(entries []Entry, next uint64) (uint64, error) {
 	var part, all []LoggedEvent
 	var err error
@@ -151,10 +153,10 @@ func (c *Conversation) replay(entries []Entry, next uint64) (uint64, error) {
 	c.state.mu.Unlock()
 	c.mu.Unlock()
 	if reset || count > 0 {
-		c.subscribers.tell(reset, all[max(0, len(all)-count):])
+		c.subscribers.notify(reset, all[max(0, len(all)-count):])
 	}
 	if reset {
-		c.snapshots.saved(0) // it was of what is gone
+		c.snapshots.saved(0) // the last one was of the deleted log
 	}
 	c.snapshots.count(count, sizeOf(entries))
 	return next, err
@@ -184,9 +186,9 @@ func sizeOf(entries []Entry) int {
 	return size
 }
 
-// follow checks that entries, read from sequence on, continue the log in which s
-// was seen there, and returns those behind it. A later tombstone continues any
-// log: it says that s is gone, and why.
+// follow checks that entries, read from sequence on, continue the log in which
+// s was seen there, and returns those after it. A later tombstone continues any
+// log: it says that s was deleted.
 func (s seen) follow(entries []Entry, sequence uint64) ([]Entry, error) {
 	if len(entries) > 0 {
 		first, err := decodeEntry(entries[0], sequence)
@@ -201,7 +203,7 @@ func (s seen) follow(entries []Entry, sequence uint64) ([]Entry, error) {
 		}
 	}
 	return nil, &Error{Code: ErrStoreReset,
-		Detail: fmt.Sprintf("the log no longer has the event seen at sequence %d; recover the conversation anew", sequence)}
+		Detail: fmt.Sprintf("the log no longer has the event seen at sequence %d; recover the conversation again", sequence)}
 }
 
 func (e *LoggedEvent) seen() seen { return seen{tombstone: e.Tombstone, id: e.Event.ID} }

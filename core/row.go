@@ -23,9 +23,9 @@ import (
 // the order of arrival; those of messages that were never received come after
 // them, ordered by id.
 //
-// A row of a change has of the steps only those that have completed with it,
-// perhaps in another order and more than once, and a body or a result only if
-// that came with it; otherwise a flag says that it is omitted.
+// A row of a change has only the steps that completed with it, perhaps in
+// another order and more than once. It has a body or a result only if that came
+// with it; otherwise a flag says that it is omitted.
 
 // The flags of a message. A body and a result may be absent or empty.
 const (
@@ -89,10 +89,10 @@ func partsOf(events []LoggedEvent) map[string]*part {
 	return parts
 }
 
-// Rows returns the rows of the messages that any event has named, from the given
-// place on: as many as it takes to fill size bytes, and one at least if there is
-// one. It returns the place after them, 0 after the last one. Bytes and layout
-// are for the page that is of the same release; see web/src/state/row.ts.
+// Rows returns the rows of the messages that any event has named, from the
+// given place on: as many as it takes to fill size bytes, and one at least if
+// there is one. It returns the place after them, 0 after the last one. Only a
+// page of the same release can read them; see web/src/state/row.ts.
 func (s *State) Rows(from, size int) (rows []byte, next int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -108,8 +108,8 @@ func (s *State) Rows(from, size int) (rows []byte, next int) {
 }
 
 // ChangedRows returns the rows of the messages that a change is about, with
-// what it has brought. It is to be called while the state is that of the
-// change, as a subscriber does.
+// what it has brought. Call it while the state is that of the change, as a
+// subscriber does.
 func (s *State) ChangedRows(change Change) []byte {
 	parts := partsOf(change.Events)
 	s.mu.RLock()
@@ -118,7 +118,7 @@ func (s *State) ChangedRows(change Change) []byte {
 	for i, id := range change.Messages {
 		messages[i] = s.messages[id]
 	}
-	// Those that have arrived with the change come in order of arrival, and -1 last.
+	// New messages come in order of arrival, and those at -1 last.
 	slices.SortFunc(messages, func(a, b *kept) int { return cmp.Compare(uint(a.Position), uint(b.Position)) })
 	w := wire.NewWriter(make([]byte, 0, 128*len(messages)))
 	for _, m := range messages {
@@ -173,8 +173,8 @@ func writeRow(w *wire.Writer, m *kept, change *part) {
 	}
 }
 
-// What a row takes in memory at most when it is read, beside the bytes that it
-// shares: a message with its place in the map and in the order, and an open
+// What a row takes in memory at most when it is read, apart from the bytes that
+// it shares: a message with its place in the map and in the order, and an open
 // step. A text and an id take twice their length at most.
 const (
 	messageCost = 320
@@ -200,7 +200,7 @@ func (m *kept) rowSize() (size, cost int) {
 	return size + texts, cost + 2*texts
 }
 
-// rowReader reads rows of any origin, and keeps to what it may allocate. The
+// rowReader reads rows from anywhere, and keeps to what it may allocate. The
 // messages share the input.
 type rowReader struct {
 	wire.Reader
@@ -213,10 +213,10 @@ type rowReader struct {
 }
 
 const (
-	// longestWork is how long it reads without a pause. In a browser nothing else
-	// happens until then, and a user notices 50 ms (W3C, Long Tasks API).
+	// longestWork is how long it reads without a pause. In a browser nothing
+	// else happens until then, and a user notices 50 ms (W3C, Long Tasks API).
 	longestWork = 8 * time.Millisecond
-	// lookEvery is after how many messages and steps it looks at the clock.
+	// lookEvery is the number of messages and steps between looks at the clock.
 	lookEvery = 256
 )
 
@@ -226,8 +226,8 @@ func newRowReader(b []byte, left int) *rowReader {
 	return r
 }
 
-// pause lets others run from time to time. It has to sleep: without a thread of
-// its own Go gives the event loop of the browser a turn when nothing of it runs.
+// pause lets others run from time to time. It has to sleep: in the browser Go
+// returns to the event loop only when no goroutine can run.
 func (r *rowReader) pause() {
 	if r.read++; r.read%lookEvery == 0 && time.Since(r.begun) > longestWork {
 		time.Sleep(time.Nanosecond)
@@ -235,7 +235,7 @@ func (r *rowReader) pause() {
 	}
 }
 
-// spend is asked before anything is allocated whose size the input tells.
+// spend is asked before anything is allocated whose size the input gives.
 func (r *rowReader) spend(cost int) bool {
 	r.cost += cost
 	r.left -= cost

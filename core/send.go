@@ -5,10 +5,9 @@ import (
 	"fmt"
 )
 
-// Send appends a message that was not received before, and reports whether it
-// was appended: a message whose id is known is not received again. Conflicts
-// are retried. receivedAt is in milliseconds since the Unix epoch, at most
-// [MaxSequence]. The body is copied.
+// Send appends a message, and reports whether it did: an id that was received
+// before is not appended again. Conflicts are retried. receivedAt is in
+// milliseconds since the Unix epoch, at most [MaxSequence]; the body is copied.
 func (c *Conversation) Send(ctx context.Context, messageID string, receivedAt uint64, body []byte) (sent bool, err error) {
 	err = c.update(ctx, "send", func(s *State) ([]Event, error) {
 		sent = !s.IsReceived(messageID)
@@ -24,7 +23,7 @@ func (c *Conversation) Send(ctx context.Context, messageID string, receivedAt ui
 // whether it is cancelled: one that has finished or failed is not. Conflicts
 // are retried. [ErrInvalidArgument] if the message was never received.
 func (c *Conversation) Cancel(ctx context.Context, messageID string) (cancelled bool, err error) {
-	err = c.settleMessage(ctx, "cancel", messageID, func(m *Message) []Event {
+	err = c.updateMessage(ctx, "cancel", messageID, func(m *Message) []Event {
 		cancelled = m.Cancelled || m.Pending()
 		if !m.Pending() {
 			return nil
@@ -38,7 +37,7 @@ func (c *Conversation) Cancel(ctx context.Context, messageID string) (cancelled 
 // and reports whether it was one. Conflicts are retried. [ErrInvalidArgument]
 // if the message was never received.
 func (c *Conversation) Retry(ctx context.Context, messageID string) (retried bool, err error) {
-	err = c.settleMessage(ctx, "retry", messageID, func(m *Message) []Event {
+	err = c.updateMessage(ctx, "retry", messageID, func(m *Message) []Event {
 		retried = !m.Finished && (m.Failed || m.Cancelled)
 		if !retried {
 			return nil
@@ -48,12 +47,12 @@ func (c *Conversation) Retry(ctx context.Context, messageID string) (retried boo
 	return retried && err == nil, err
 }
 
-// ResolveStep decides what becomes of an uncertain step: to run it again, or to
-// take it as completed without output. It reports whether the step was
-// uncertain. Conflicts are retried. [ErrInvalidArgument] if the message was
-// never received.
+// ResolveStep decides whether an uncertain step is to run again or counts as
+// completed without output, and reports whether the step was uncertain.
+// Conflicts are retried. [ErrInvalidArgument] if the message was never
+// received.
 func (c *Conversation) ResolveStep(ctx context.Context, messageID string, index uint32, rerun bool) (resolved bool, err error) {
-	err = c.settleMessage(ctx, "resolve step", messageID, func(m *Message) []Event {
+	err = c.updateMessage(ctx, "resolve step", messageID, func(m *Message) []Event {
 		step, _ := m.OpenStep(index)
 		resolved = step.Uncertain
 		if !resolved {
@@ -68,8 +67,8 @@ func (c *Conversation) ResolveStep(ctx context.Context, messageID string, index 
 	return resolved && err == nil, err
 }
 
-// settleMessage appends what decide makes of a received message.
-func (c *Conversation) settleMessage(ctx context.Context, op, messageID string, decide func(*Message) []Event) error {
+// updateMessage appends what decide returns for a received message.
+func (c *Conversation) updateMessage(ctx context.Context, op, messageID string, decide func(*Message) []Event) error {
 	return c.update(ctx, op, func(s *State) ([]Event, error) {
 		m, _ := s.Message(messageID)
 		if !m.Received {

@@ -7,7 +7,7 @@ import (
 )
 
 // write appends payloads at expected, all or none, and settles the outcome if
-// the store cannot tell it. Nil means that they are committed there.
+// the store does not know it. Nil means that they are committed there.
 func (c *Conversation) write(ctx context.Context, expected uint64, payloads ...[]byte) error {
 	_, err := c.store.Append(ctx, c.id, expected, payloads...)
 	if !errors.Is(err, ErrOutcomeUnknown) {
@@ -16,12 +16,13 @@ func (c *Conversation) write(ctx context.Context, expected uint64, payloads ...[
 	return c.settle(ctx, expected, payloads, err)
 }
 
-// settle finds out what became of an append that ended with unknown. The ids in
-// the payloads make them unlike anybody else's, so own bytes at the position
-// mean that it landed, and other bytes that it never will. If there is nothing,
-// the payloads are sent once more, at the same position: should the first
-// append land after all, at most one of both does. After a resend that failed
-// for whatever reason, the position has the last word.
+// settle finds out the outcome of an append that ended with unknown. The ids in
+// the payloads make them unlike any others, so own bytes at expected mean that
+// the append landed, and other bytes that it never will.
+//
+// If there is nothing, settle sends the payloads once more, at the same
+// sequence: should the first append land after all, at most one of both does.
+// If that fails for any reason, what is then at expected decides.
 func (c *Conversation) settle(ctx context.Context, expected uint64, payloads [][]byte, unknown error) error {
 	found, err := c.look(ctx, expected, payloads)
 	if err != nil {
@@ -41,15 +42,15 @@ func (c *Conversation) settle(ctx context.Context, expected uint64, payloads [][
 	return nil
 }
 
-// position is what a read-back found at a sequence.
+// position is what look found at a sequence.
 type position struct {
 	own  bool   // the payloads are there
 	head uint64 // of the stream; the sequence itself if nothing is there
 }
 
-// look reads the stream from expected on. Others rarely are more than a few
-// events ahead, so reading on to the head costs one call; Streams would list
-// all streams with the same prefix, and no deleted one.
+// look reads the stream from expected to the head. Others are rarely more than
+// a few events ahead, so this costs one call; Streams would list all streams
+// with the same prefix, and no deleted one.
 func (c *Conversation) look(ctx context.Context, expected uint64, payloads [][]byte) (position, error) {
 	found := position{head: expected}
 	limit := max(readBatch, len(payloads))
@@ -69,7 +70,7 @@ func (c *Conversation) look(ctx context.Context, expected uint64, payloads [][]b
 }
 
 // holds reports whether entries begin with payloads at sequence first. A
-// tombstone there is not: the events are gone, whoever wrote them.
+// tombstone there is none of them: the events are gone, own or not.
 func holds(entries []Entry, first uint64, payloads [][]byte) bool {
 	if len(entries) < len(payloads) {
 		return false

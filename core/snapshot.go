@@ -8,23 +8,23 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
-// A snapshot is worth it when it saves a replay of some length, and is written
-// when nobody waits.
+// A snapshot is due when it saves a replay of some length. It is written when
+// there is no append.
 const (
 	// snapshotEvents is how many events are replayed without one. That many
 	// take a few milliseconds.
 	snapshotEvents = 512
-	// snapshotShare is which part of the last snapshot, one in so many, the
-	// events since then must amount to. All snapshots that are ever written of
-	// a log are thus no more than three times as large as the log.
+	// snapshotShare is a divisor: after a snapshot of n bytes the next is due
+	// after n/snapshotShare bytes of events. All snapshots ever written of a
+	// log are thus no more than three times as large as the log.
 	snapshotShare = 2
-	// snapshotQuiet is how long there was no append when one is written, and
-	// snapshotWaits how often that is waited for.
+	// snapshotQuiet is how long there is no append before one is written;
+	// appends put it off no more than snapshotWaits times.
 	snapshotQuiet = time.Second
 	snapshotWaits = 10
 )
 
-// snapshots counts what came into the state since the last snapshot.
+// snapshots counts what was applied to the state since the last snapshot.
 type snapshots struct {
 	timer *later.Timer
 
@@ -34,7 +34,7 @@ type snapshots struct {
 	size   int // of the last snapshot
 }
 
-// count notes events that came into the state.
+// count adds events that were applied to the state.
 func (s *snapshots) count(events, bytes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,14 +42,14 @@ func (s *snapshots) count(events, bytes int) {
 	s.bytes += bytes
 }
 
-// saved notes a snapshot, or that none can be made now.
+// saved begins to count again: after a snapshot, or as none can be made now.
 func (s *snapshots) saved(size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events, s.bytes, s.size = 0, 0, size
 }
 
-// due reports whether a snapshot is worth it.
+// due reports whether a snapshot is due.
 func (s *snapshots) due() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,8 +58,7 @@ func (s *snapshots) due() bool {
 
 // snapshotWhenQuiet saves a snapshot later, if one is due. Only a conversation
 // that appends or recovers calls it: one that just follows leaves the snapshots
-// to the others. A snapshot that cannot be saved is missed by nobody: after as
-// many events again there will be another one.
+// to the others. If one cannot be saved, another is due after as many events.
 func (c *Conversation) snapshotWhenQuiet() {
 	c.snapshots.timer.Busy()
 	if _, ok := c.store.(Snapshotter); ok && c.snapshots.due() {
@@ -67,11 +66,13 @@ func (c *Conversation) snapshotWhenQuiet() {
 	}
 }
 
-// SaveSnapshot saves the state if the store is a [Snapshotter], so that the next
-// [Recover] has less to replay. This happens by itself now and then, when
+// SaveSnapshot saves the state if the store is a [Snapshotter], so that the
+// next [Recover] has less to replay. This happens by itself now and then, when
 // nothing was appended for a second; call it where you know a better moment.
+//
 // Appends do not wait for it. If there is nothing to be saved, or if the state
-// is larger than [MaxPayloadBytes], it does nothing. Errors are those of the store.
+// is larger than [MaxPayloadBytes], it does nothing. Errors are those of the
+// store.
 func (c *Conversation) SaveSnapshot(ctx context.Context) error {
 	store, ok := c.store.(Snapshotter)
 	if !ok {
@@ -94,8 +95,8 @@ func (c *Conversation) SaveSnapshot(ctx context.Context) error {
 	return nil
 }
 
-// restore puts c where the snapshot of the store says, and reports whether
-// there is one that can be read. Whether it is one of this log, load finds out.
+// restore sets c to the snapshot in the store, and reports whether there is one
+// that can be read. Only load finds out whether it is one of this log.
 func (c *Conversation) restore(ctx context.Context) bool {
 	store, ok := c.store.(Snapshotter)
 	if !ok {

@@ -8,22 +8,29 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
-// This file knows the bytes of a snapshot, which is a state and what it is the
-// state of:
+// This file knows the bytes of a snapshot, which is a state and its place in
+// the log:
 //
 //	[version, sequence, id of the last event, rows of all messages]
 //	then zeros, as many as paddingOf says
 //	then the seal, see wire.Seal, with the stream's name
 //
-// snapshotVersion is to be raised with any change of this, of a row, and of
-// what State.Apply makes of events. Snapshots of another version are left
-// aside, and the log is replayed.
+// Raise snapshotVersion with any change of this, of a row, and of what
+// State.Apply makes of events. Snapshots of another version are ignored, and
+// the log is replayed.
 const snapshotVersion = 2
 
+// snapshot is a decoded snapshot.
+type snapshot struct {
+	sequence uint64
+	last     EventID
+	state    *State
+}
+
 // paddingOf returns how many zeros follow content of a size, so that decoding
-// allocates no more than 64 KiB + 2 x input. Half of the former is left for what
-// does not depend on the input. Only many messages and steps with little in
-// them need any.
+// allocates no more than 64 KiB + 2 x input. Half of the 64 KiB is left for
+// what does not depend on the input. Only many messages and steps with little
+// in them need padding.
 func paddingOf(content, cost int) int { return max((cost-32<<10+1)/2-content, 0) }
 
 // encodeSnapshot returns the snapshot of s, which is the state of stream before
@@ -54,16 +61,9 @@ func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []by
 	return wire.Seal(stream, w.End())
 }
 
-// snapshot is a decoded snapshot.
-type snapshot struct {
-	sequence uint64
-	last     EventID
-	state    *State
-}
-
 // decodeSnapshot returns the snapshot of stream whose bytes are b. It accepts
 // exactly what encodeSnapshot writes, and shares b with the state, so b must
-// not change afterwards. Like [DecodeEvent] it may be given bytes from anywhere.
+// not change afterwards. As for [DecodeEvent], b may come from anywhere.
 func decodeSnapshot(stream string, b []byte) (snapshot, error) {
 	if len(b) > MaxPayloadBytes {
 		return snapshot{}, errSnapshot("it is too large")

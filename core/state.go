@@ -22,12 +22,13 @@ type State struct {
 // NewState returns the state of an empty log.
 func NewState() *State { return &State{messages: make(map[string]*kept)} }
 
-// Apply adds an event to the state. It checks no transition, because the log is
-// the truth: any event may follow any other. The first message_received event
-// of a message counts, and the last step_completed event of an index. Applying
-// an event again right away changes nothing, nor does replaying a whole log.
+// Apply applies an event to the state. It checks no transition, because the log
+// is the truth: any event may follow any other.
 //
-// The state may keep e.Body and e.Output: they must not change afterwards.
+// The first message_received event of a message counts, and the last
+// step_completed event of an index. Applying an event again right away changes
+// nothing, nor does replaying a whole log. The state may keep e.Body and
+// e.Output: they must not change afterwards.
 func (s *State) Apply(e Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,8 +158,8 @@ func (s *State) Message(id string) (Message, bool) {
 	return m.copy(), true
 }
 
-// withoutSteps is [State.Message], but that Steps is nil. It takes the same
-// time however many there are.
+// withoutSteps is [State.Message], except that Steps is nil. It takes the same
+// time for any number of steps.
 func (s *State) withoutSteps(id string) (Message, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
-// packedSteps are the completed steps of a message as bytes, at least one, until
-// somebody looks at them. Most messages of a long log are never looked at again,
-// and bytes are less work for the garbage collector than steps.
+// packedSteps are the completed steps of a message as bytes, at least one,
+// until a caller looks at them. Most messages of a long log are never looked at
+// again, and bytes are less work for the garbage collector than steps.
 type packedSteps struct {
 	bytes  []byte // see appendSteps; they do not change, but may be appended to
 	count  int
@@ -22,8 +22,8 @@ type packedSteps struct {
 	steps  []Step
 }
 
-// mostCopied is up to what size the state copies an output, a body or a result,
-// in bytes. Of larger ones it keeps the record that they are a part of.
+// mostCopied is the size in bytes up to which the state copies an output, a
+// body or a result. With a larger one it keeps all of the record that has it.
 const mostCopied = 16 << 10
 
 func copied(b []byte) []byte {
@@ -33,7 +33,7 @@ func copied(b []byte) []byte {
 	return bytes.Clone(b)
 }
 
-// append reports whether it could add a step.
+// append adds a step, and reports whether it could.
 func (p *packedSteps) append(step Step) bool {
 	looked := p.steps != nil
 	if looked || p.count > 0 && step.Index <= p.last || len(step.Output) > mostCopied {
@@ -123,8 +123,8 @@ func (m *kept) lastStep() (uint32, bool) {
 	return 0, false
 }
 
-// stepCost is what a step takes in memory at most, beside its bytes. Its name
-// takes twice its length at most.
+// stepCost is what a step takes in memory at most, apart from its bytes. Its
+// name takes twice its length at most.
 const stepCost = 64
 
 // cost returns how much memory it takes to unpack s, at most.

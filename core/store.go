@@ -2,27 +2,10 @@ package core
 
 import "context"
 
-// Entry is one event of a stream, as stored.
-type Entry struct {
-	Stream    string
-	Sequence  uint64 // its place in the stream, from 0, without gaps
-	Timestamp int64  // when the store took it, in milliseconds since the Unix epoch; informative, not ordered
-	Payload   []byte // opaque; the reader owns it
-	// Tombstone marks where the stream was deleted: the entries before it are
-	// gone, and it has no payload. See [DurableStore.Delete].
-	Tombstone bool
-}
-
-// StreamInfo names a stream and its head.
-type StreamInfo struct {
-	Name string
-	Head uint64 // the sequence that the next entry gets
-}
-
 // DurableStore keeps streams, which are append-only sequences of payloads, and
-// numeric values that change by compare-and-swap. It is the contract that the
-// suite in package storetest checks; the names follow the trait DurableStore
-// of the crate liminal-rs.
+// numeric values that change by compare-and-swap. The suite in package
+// storetest checks this contract; the names follow the trait DurableStore of
+// the crate liminal-rs.
 //
 // Names of streams and keys are subject to [CheckName] and are ordered by the
 // bytes of their UTF-8. All methods may be called concurrently, from one
@@ -30,24 +13,27 @@ type StreamInfo struct {
 // to one stream are linearizable. A store never keeps a reference to a slice it
 // is given and never hands out one that it keeps.
 //
-// A nil error means what the method says, never "could not tell". Every error
-// has a [Code]; [Code.Outcome] tells whether a write can have happened. A
-// cancelled context makes a write abort and wait for the abort: the answer is
-// then [ErrCancelled] and nothing was written, or [ErrOutcomeUnknown] when the
-// commit had already been sent. All methods but Close return [ErrClosed] once
-// the store is closed.
+// A nil error means what the method says, never that the outcome is unknown.
+// Every error has a [Code]; [Code.Outcome] says whether a write may have
+// happened. All methods but Close return [ErrClosed] once the store is closed.
+//
+// A cancelled context makes a write abort and wait for the abort. The write
+// then returns [ErrCancelled] if nothing was written, or [ErrOutcomeUnknown] if
+// the commit had already been sent.
 type DurableStore interface {
-	// Append adds payloads, all or none, behind the head of stream if that is
+	// Append adds payloads, all or none, at the head of stream if that is
 	// expectedSeq, and returns the sequence of the first. An absent stream has
 	// head 0. Nil means committed: the entries outlive the process to the
-	// degree that the store is configured for. Another head gives a
-	// [*SequenceConflictError]; other errors are those of [CheckAppend],
-	// [ErrQuotaExceeded], [ErrOutcomeUnknown], and those of an unusable store.
+	// degree that the store is configured for.
+	//
+	// Another head gives a [*SequenceConflictError]. Other errors are those of
+	// [CheckAppend], [ErrQuotaExceeded], [ErrOutcomeUnknown], and those of an
+	// unusable store.
 	Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error)
 
 	// ReadFrom returns the entries of stream from sequence offset on, in
 	// order, at most limit of them, fewer only where the stream ends. An
-	// absent stream has none. Of a deleted stream the first entry is the
+	// absent stream has none; of a deleted stream the first entry is the
 	// tombstone, whatever the offset before it. Missing or damaged records
 	// within the range give [ErrGap] or [ErrCorrupt], never a shorter answer.
 	ReadFrom(ctx context.Context, stream string, offset uint64, limit int) ([]Entry, error)
@@ -69,14 +55,14 @@ type DurableStore interface {
 	ReadValue(ctx context.Context, key string) (uint64, bool, error)
 
 	// Streams returns name and head of every stream that has entries and whose
-	// name begins with prefix, ordered by name. A deleted stream counts again
-	// from its first append after the deletion.
+	// name begins with prefix, ordered by name. A deleted stream is one of them
+	// again from its first append after the deletion.
 	Streams(ctx context.Context, prefix string) ([]StreamInfo, error)
 
 	// Delete removes all entries of stream and puts a tombstone in their
 	// place, which takes the next sequence. Sequences are thus never used
 	// twice, and a writer that still holds the old head gets a conflict. An
-	// absent or deleted stream is left as it is. At the head [MaxSequence]
+	// absent or deleted stream is left as it is; at the head [MaxSequence]
 	// there is no sequence left for a tombstone: [ErrOutOfRange].
 	Delete(ctx context.Context, stream string) error
 
@@ -89,64 +75,89 @@ type DurableStore interface {
 	Close() error
 }
 
+// Entry is one event of a stream, as stored.
+type Entry struct {
+	Stream   string
+	Sequence uint64 // its place in the stream, from 0, without gaps
+	// Timestamp is when the store took it, in milliseconds since the Unix
+	// epoch; informative, not ordered.
+	Timestamp int64
+	Payload   []byte // opaque; the reader owns it
+	// Tombstone marks where the stream was deleted: the entries before it are
+	// gone, and it has no payload. See [DurableStore.Delete].
+	Tombstone bool
+}
+
+// StreamInfo names a stream and its head.
+type StreamInfo struct {
+	Name string
+	Head uint64 // the sequence that the next entry gets
+}
+
 // Beginner is implemented by stores that can append without a goroutine that
 // waits.
 type Beginner interface {
-	// BeginAppend begins what [DurableStore].Append does with one payload, if it
-	// has to wait for nothing before; otherwise it returns false and has done
-	// nothing. ended is called once, with the error that Append would have
-	// returned: nil by whoever tells the store of the commit, so ended must be
-	// quick then, and an error on a goroutine of its own.
+	// BeginAppend begins what [DurableStore].Append does with one payload. If
+	// it would have to wait first, it returns false and has done nothing.
+	//
+	// ended is called once, with the error that Append would have returned. An
+	// error comes on a goroutine of its own; nil comes from what reports the
+	// commit to the store, so ended must be quick then.
 	BeginAppend(stream string, expectedSeq uint64, payload []byte, ended func(error)) bool
 }
 
-// Watcher is implemented by stores that can tell when the head of a stream has
-// moved, also through another tab.
+// Watcher is implemented by stores that can report when the head of a stream
+// has moved, also through another tab.
 type Watcher interface {
-	// Watch calls fn after every commit that moves a head, until stop is
-	// called. An empty Name means that any stream may have moved: notices were
-	// missed, for example while the page was frozen. Calls may be late,
-	// repeated, out of order or at the same time, and one may still be running
-	// when stop returns, so fn compares Head with what it knows. fn must return
-	// quickly and must not call the store. Commits through the store itself are
-	// announced too. Closing the store ends the watch.
+	// Watch calls fn after every commit that moves a head, also through the
+	// store itself, until stop is called or the store is closed. An empty Name
+	// means that any stream may have moved: notices were missed, for example
+	// while the page was frozen.
+	//
+	// Calls may be late, repeated, out of order or at the same time, and one
+	// may still be running when stop returns, so fn compares Head with what it
+	// knows. fn must return quickly and must not call the store.
 	Watch(fn func(StreamInfo)) (stop func())
 }
 
 // Snapshotter is implemented by stores that can keep one snapshot for each
-// stream: bytes that save a replay. Nobody depends on it: a store may lose a
-// snapshot or keep an older one, and whoever reads it checks that it is whole and of
+// stream: bytes that save a replay. Nothing depends on it: a store may lose a
+// snapshot or keep an older one, and the reader checks that it is whole and of
 // this stream.
 type Snapshotter interface {
 	// SaveSnapshot keeps snapshot, in place of the one before, as what the
 	// entries of stream before sequence amount to. If the last of these is not
-	// there, because stream was deleted or is shorter, nothing is kept, and that
-	// is no error. Nil does not promise durability. An append never waits for
-	// it. Errors are those of [CheckSnapshot] and of an unusable store.
+	// there, because stream was deleted or is shorter, it keeps nothing and
+	// returns nil.
+	//
+	// Nil does not promise durability. An append never waits for a snapshot.
+	// Errors are those of [CheckSnapshot] and of an unusable store.
 	SaveSnapshot(ctx context.Context, stream string, sequence uint64, snapshot []byte) error
 
-	// ReadSnapshot returns what was saved last, nil if there is nothing.
+	// ReadSnapshot returns the snapshot saved last, nil if there is none.
 	// [DurableStore.Delete] deletes it with the stream, in one step.
 	ReadSnapshot(ctx context.Context, stream string) ([]byte, error)
 }
 
 // Inspector is implemented by stores that can read past damage.
 type Inspector interface {
-	// Inspect reads a part of stream, of at least one record if there is any, from
-	// sequence offset on, and tells what of it is damaged. What is neither among the
-	// entries nor damaged is missing. What has been lost behind the last record, as
-	// far as the store remembers it, is damage at the end. It changes nothing. Errors are those of
-	// [DurableStore].ReadFrom, but for damage.
+	// Inspect reads a part of stream from sequence offset on, at least one
+	// record if there is any, and changes nothing. What is neither among the
+	// entries nor damaged is missing; an end that was lost is damage, as far as
+	// the store remembers it. Errors are those of [DurableStore].ReadFrom, but
+	// for damage.
 	Inspect(ctx context.Context, stream string, offset uint64) (Inspection, error)
 }
 
-// Witness is implemented by stores that remember, beside what they store, how far
-// streams have come: a browser that has lost the end of its files does not tell.
+// Witness is implemented by stores that remember, apart from what they store,
+// how far streams have come: a browser that has lost the end of its files does
+// not report it.
 type Witness interface {
-	// LostEnd returns how far stream had come, if that is further than head, where
-	// it ends now, and else 0. It says so once, in this and in later lives of the
-	// store: who was told goes on with what is left. It does not look at the
-	// stream, and nothing may depend on it: it may know nothing, or an earlier head.
+	// LostEnd returns how far stream had come, if that is further than head,
+	// where it ends now, and else 0. It reports a loss once, in this and in
+	// later lives of the store: the caller then goes on with what is left. It
+	// does not look at the stream, and nothing may depend on it: it may know
+	// nothing, or an earlier head.
 	LostEnd(stream string, head uint64) (reached uint64)
 }
 
@@ -169,10 +180,10 @@ type Damage struct {
 	Detail string // of the first of them
 }
 
-// Locker is implemented by stores that have locks of their own. A lock decides
-// who works, not what is true: the log has the last word, so a lock that is
-// taken away from somebody who does not notice does no harm. Of other stores,
-// [Lease] makes a lock.
+// Locker is implemented by stores that have locks of their own; for other
+// stores, [Lease] makes a lock. A lock decides which holder works, not what is
+// true: the log has the last word, so a holder that does not notice the loss of
+// its lock does no harm.
 type Locker interface {
 	// Lock waits until it holds the lock called name, or until ctx ends. Of
 	// everything that shares the store, also in other tabs, one holds it at a

@@ -13,18 +13,19 @@ type Change struct {
 	// Events are what was appended, in the order of the log. Those of this
 	// conversation's own appends have no timestamp.
 	Events []LoggedEvent
-	// Reset says that the log was deleted: everything is to be read anew.
+	// Reset says that the log was deleted: read everything again.
 	Reset bool
 }
 
 // Subscribe makes the conversation call fn after every commit and refresh that
 // changed something, in the order of the log. A refresh of more than 8192
-// events tells them in several changes. When fn is called the state has the
-// change, and the call which caused it has not yet returned. fn may query
-// state and position, subscribe and unsubscribe, but must not call methods that
-// take a context: they would wait for fn. fn must not modify the change, which
-// other subscribers get too. A call of fn that is under way when unsubscribe is
-// called may outlast it; unsubscribing twice does no harm.
+// events makes several changes. When fn is called the state has the change, and
+// the call that caused it has not yet returned.
+//
+// fn may query state and expected sequence, subscribe and unsubscribe, but must
+// not call methods that take a context: they would wait for fn. It must not
+// modify the change, which other subscribers get too. A call of fn that is
+// under way may outlast unsubscribe; unsubscribing twice does no harm.
 func (c *Conversation) Subscribe(fn func(Change)) (unsubscribe func()) {
 	return c.subscribers.add(&subscriber{fn})
 }
@@ -32,10 +33,10 @@ func (c *Conversation) Subscribe(fn func(Change)) (unsubscribe func()) {
 // subscriber has an identity, which a function has not.
 type subscriber struct{ fn func(Change) }
 
-// subscribers is a list of them. The zero value is empty.
+// subscribers is a list of subscribers. The zero value is empty.
 type subscribers struct {
 	mu   sync.Mutex
-	list []*subscriber // only appended to, or replaced: tell reads it unlocked
+	list []*subscriber // only appended to, or replaced: notify reads it unlocked
 }
 
 func (s *subscribers) add(one *subscriber) (remove func()) {
@@ -55,22 +56,23 @@ func (s *subscribers) all() []*subscriber {
 	return s.list
 }
 
-func (s *subscribers) tell(reset bool, events []LoggedEvent) {
+// notify calls the subscribers with the change that events make.
+func (s *subscribers) notify(reset bool, events []LoggedEvent) {
 	list := s.all()
 	if len(list) == 0 {
 		return
 	}
 	change := Change{Reset: reset, Events: events}
-	told := make(map[string]struct{}, 1)
+	named := make(map[string]struct{}, 1)
 	for i := range events {
 		id := events[i].Event.MessageID
-		if _, ok := told[id]; !ok {
-			told[id] = struct{}{}
+		if _, ok := named[id]; !ok {
+			named[id] = struct{}{}
 			change.Messages = append(change.Messages, id)
 		}
 	}
 	for _, one := range list {
-		// It may have been removed meanwhile, perhaps by the one before it.
+		// It may have been removed since, perhaps by the one before it.
 		if slices.Contains(s.all(), one) {
 			one.fn(change)
 		}

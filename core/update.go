@@ -5,15 +5,16 @@ import (
 	"errors"
 )
 
-// Update appends what decide makes of the state, and decides anew if others
-// have appended meanwhile, for as long as ctx lasts. Decide sees the log as it
-// is right where its events will be: nothing comes between. It may be called
-// several times, and must do nothing but look at the state. If it returns no
-// events nothing is appended; its error is returned as it is. Both count only
-// after what others have appended was read.
+// Update appends the events that decide returns for the state. If others have
+// appended first, it reads that and decides again, for as long as ctx lasts. So
+// decide sees all of the log that is before its events.
+//
+// decide may be called several times, and must do nothing but look at the
+// state. If it returns no events nothing is appended; its error is returned as
+// it is. Both count only after what others have appended was read.
 //
 // The events get their ids here, and are appended all or none. If it stays
-// unknown whether they were, [ErrOutcomeUnknown] is returned; then call Update
+// unknown whether they were, Update returns [ErrOutcomeUnknown]; then call it
 // again, with a decide that looks whether they are there.
 func (c *Conversation) Update(ctx context.Context, decide func(*State) ([]Event, error)) error {
 	return c.update(ctx, "update", decide)
@@ -42,7 +43,8 @@ func (c *Conversation) update(ctx context.Context, op string, decide func(*State
 	}
 }
 
-// appendEvents appends events at the expected sequence. The caller has the turn.
+// appendEvents appends events at the expected sequence. The caller has the
+// turn.
 func (c *Conversation) appendEvents(ctx context.Context, op string, events []Event) (err error) {
 	group := make([]*entry, len(events))
 	for i, event := range events {

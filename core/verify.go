@@ -6,38 +6,39 @@ import (
 	"errors"
 )
 
-// SnapshotHealth is what [Verify] has found of a snapshot.
-type SnapshotHealth string
-
-const (
-	// SnapshotNone: there is none, or it is of another release. Nothing depends on one.
-	SnapshotNone SnapshotHealth = "none"
-	// SnapshotOK: it is whole, and the log gives the same state. Where the log is
-	// damaged before its end there is nothing to compare it with.
-	SnapshotOK SnapshotHealth = "ok"
-	// SnapshotDamaged: it cannot be read, is damaged, or is not what the log amounts to.
-	SnapshotDamaged SnapshotHealth = "damaged"
-)
-
 // Verification is what [Verify] has found.
 type Verification struct {
 	ID       string
 	Head     uint64 // the sequence that the next event gets
-	Events   uint64 // that can be read; those before a deletion are gone, and do not count
+	Events   uint64 // that can be read; those before a deletion do not count
 	Damage   []Damage
 	Snapshot SnapshotHealth
 }
 
-// Verify reads the whole log of a conversation, goes on behind whatever is
-// damaged, and tells what that is. It changes nothing. Where [Recover] gives
-// [ErrCorrupt], [ErrGap] or [ErrUnsupportedVersion], Verify tells which sequences
-// these are; [Conversation.Events] of a [New] conversation reads what is between
-// them. It sees also what a snapshot hides from Recover.
+// SnapshotHealth is what [Verify] has found of a snapshot.
+type SnapshotHealth string
+
+const (
+	// SnapshotNone: there is none, or it is of another release. Nothing depends
+	// on one.
+	SnapshotNone SnapshotHealth = "none"
+	// SnapshotOK: it is whole, and the log gives the same state, unless damage
+	// before its end leaves nothing to compare it with.
+	SnapshotOK SnapshotHealth = "ok"
+	// SnapshotDamaged: it cannot be read, is damaged, or differs from the log.
+	SnapshotDamaged SnapshotHealth = "damaged"
+)
+
+// Verify reads the whole log of a conversation, past any damage, and changes
+// nothing. Where [Recover] returns [ErrCorrupt], [ErrGap] or
+// [ErrUnsupportedVersion], Verify returns the sequences, also of what a
+// snapshot hides from Recover. [Conversation.Events] of a [New] conversation
+// reads what is between them.
 //
 // An absent log is not damaged. One that has lost its end looks like a shorter
-// one, unless a snapshot goes further, or the store remembers that the log did: then
-// the end is a gap, behind Head.
-// Bodies and outputs are opaque, and not looked into.
+// one, unless a snapshot goes further, or the store remembers that the log did:
+// then the end is a gap, after Head. Bodies and outputs are opaque, and not
+// looked into.
 //
 // Errors are those of the store; of one that is no [Inspector], also those of
 // [DurableStore].ReadFrom for damage.
@@ -74,7 +75,8 @@ func (v *verifier) readSnapshot(ctx context.Context, store DurableStore) error {
 	}
 	var err error
 	v.stored, err = snapshots.ReadSnapshot(ctx, v.found.ID)
-	if errors.Is(err, ErrStorageUnavailable) || errors.Is(err, ErrCorrupt) { // if more than the snapshot, the log will tell
+	// If more than the snapshot is lost, reading the log fails too.
+	if errors.Is(err, ErrStorageUnavailable) || errors.Is(err, ErrCorrupt) {
 		v.found.Snapshot = SnapshotDamaged
 		return nil
 	}
@@ -119,7 +121,7 @@ func (v *verifier) readLog(ctx context.Context, store DurableStore) error {
 	}
 }
 
-// buried forgets what was before a tombstone: it may have been deleted meanwhile.
+// buried forgets what was before a tombstone: a deletion may have removed it.
 func (v *verifier) buried(sequence uint64) {
 	v.found.Head, v.found.Events, v.found.Damage, v.state = sequence, 0, nil, NewState()
 	if v.snapshot != nil && v.snapshot.sequence <= sequence {
@@ -175,7 +177,8 @@ func (v *verifier) compare() {
 	}
 	switch end := v.snapshot.sequence; {
 	case v.found.Head < end:
-		if n := len(v.found.Damage); n > 0 && v.found.Damage[n-1].From == v.found.Head { // the store remembers it, too
+		if n := len(v.found.Damage); n > 0 && v.found.Damage[n-1].From == v.found.Head {
+			// The store remembers the lost end, too.
 			v.found.Damage[n-1].To = max(v.found.Damage[n-1].To, end-1)
 			return
 		}

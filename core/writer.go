@@ -6,32 +6,12 @@ import (
 	"sync"
 )
 
-// groupBytes bounds what is appended together: a store may keep it as one
-// record, which is read as a whole.
-const groupBytes = 256 << 10
-
-// acquire waits for the turn to append or to refresh.
-func (c *Conversation) acquire(ctx context.Context) error {
-	// Looked at first, since select takes either of two open cases.
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case c.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (c *Conversation) release() { <-c.turn }
-
-// entry is an event on its way into the log.
+// entry is an event to be appended, and then the outcome.
 type entry struct {
 	event   Event
 	payload []byte
 
-	done     chan struct{} // closed when the rest is known
+	done     chan struct{} // closed when the outcome is known
 	sequence uint64
 	err      error
 }
@@ -42,8 +22,7 @@ func newEntry(event Event) (*entry, error) {
 }
 
 // begin gives event an id and encodes it. The entry's event is what a replay
-// would read. It also shares no memory with the caller, who may reuse body and
-// output.
+// would read. It shares no memory with the caller's body and output.
 func (e *entry) begin(event Event) (err error) {
 	event.ID = newEventID()
 	e.payload, e.event, err = encodeEvent(event)
@@ -60,13 +39,17 @@ func (e *entry) isDone() bool {
 	}
 }
 
-// queue holds what waits to be appended, in the order of the calls.
+// groupBytes bounds the payloads that are appended together: a store may keep
+// them as one record, which is read as a whole.
+const groupBytes = 256 << 10
+
+// queue holds entries that wait to be appended, in the order of the calls.
 type queue struct {
 	mu      sync.Mutex
 	entries []*entry
 }
 
-// add puts entries in the queue; nil is none.
+// add puts entries in the queue, without those that are nil.
 func (q *queue) add(entries []*entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -78,7 +61,8 @@ func (q *queue) add(entries []*entry) {
 	}
 }
 
-// remove takes e out, unless a group has been made of it already.
+// remove takes e out, unless it is in a group already, and reports whether it
+// did.
 func (q *queue) remove(e *entry) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -109,9 +93,25 @@ func (q *queue) group() []*entry {
 	return group
 }
 
-// settled waits until it is known what became of e, which is in the queue, and
-// does the appending itself if nobody else does.
-func (c *Conversation) settled(ctx context.Context, e *entry) error {
+// acquire waits for the turn to append or to refresh.
+func (c *Conversation) acquire(ctx context.Context) error {
+	// First, because select takes either of two ready cases.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Conversation) release() { <-c.turn }
+
+// await waits for the outcome of e, which is in the queue. If it gets the turn
+// first, it appends e itself.
+func (c *Conversation) await(ctx context.Context, e *entry) error {
 	for !e.isDone() {
 		select {
 		case c.turn <- struct{}{}:
@@ -121,16 +121,16 @@ func (c *Conversation) settled(ctx context.Context, e *entry) error {
 			if c.queue.remove(e) {
 				return ctx.Err()
 			}
-			<-e.done // what becomes of the group is the answer, not that we stopped waiting
+			<-e.done // the outcome of its group counts, not the end of ctx
 		}
 	}
 	return e.err
 }
 
-// appendGroups appends group by group, up to that of e, and gives up the turn,
-// which the caller has. In between nobody else gets it: what was called behind e
-// comes behind it. The end of ctx stops a write only if nobody else takes part in
-// it.
+// appendGroups appends group by group, up to that of e, and then releases the
+// turn, which the caller has. It keeps the turn between groups, so that an
+// append called after e comes after it. The end of ctx stops a write only if e
+// is alone in it.
 func (c *Conversation) appendGroups(ctx context.Context, e *entry) {
 	defer c.release()
 	for !e.isDone() {
@@ -143,8 +143,8 @@ func (c *Conversation) appendGroups(ctx context.Context, e *entry) {
 	}
 }
 
-// append writes a group at the expected sequence, and makes it part of the
-// state once it is committed. The caller has the turn.
+// append writes a group at the expected sequence, and applies it to the state
+// once it is committed. The caller has the turn.
 func (c *Conversation) append(ctx context.Context, group []*entry) {
 	payloads := make([][]byte, len(group))
 	for i, e := range group {
@@ -159,8 +159,8 @@ func (c *Conversation) append(ctx context.Context, group []*entry) {
 	c.appended(expected, group, c.write(ctx, expected, payloads...))
 }
 
-// appended makes a group part of the state, which was appended at the sequence
-// expected, or gives it the error. The caller has the turn.
+// appended ends a group that was appended at the sequence expected: it applies
+// it to the state, or gives it the error. The caller has the turn.
 func (c *Conversation) appended(expected uint64, group []*entry, err error) {
 	events := make([]LoggedEvent, len(group))
 	size := 0
@@ -177,13 +177,13 @@ func (c *Conversation) appended(expected uint64, group []*entry, err error) {
 	c.snapshotWhenQuiet()
 }
 
-// advance makes events, which the store has just appended, part of the state, and
-// then tells the subscribers. The caller has the turn.
+// advance applies events that the store has just appended to the state, and
+// then notifies the subscribers. The caller has the turn.
 func (c *Conversation) advance(events []LoggedEvent) {
 	last := &events[len(events)-1]
 	c.mu.Lock()
 	c.state.advance(events)
 	c.expected, c.last = last.Sequence+1, last.seen()
 	c.mu.Unlock()
-	c.subscribers.tell(false, events)
+	c.subscribers.notify(false, events)
 }
