@@ -3,7 +3,7 @@ package main
 import "github.com/hack-pad/safejs"
 
 // arguments are those of a call from JavaScript. The host has checked their
-// types; of another type each reads as the zero value.
+// types; one of another type reads as the zero value.
 type arguments []safejs.Value
 
 func (a arguments) value(i int) safejs.Value {

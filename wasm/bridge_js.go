@@ -12,17 +12,14 @@ import (
 	"github.com/holdfast-dev/holdfast/idbstore"
 )
 
-// function is what JavaScript calls.
-type function = func(this safejs.Value, args []safejs.Value) any
-
 // bridge serves one store and the conversations that are open in it. The
 // program has one thread, and goroutines switch only where they wait, so its
 // fields need no lock.
 type bridge struct {
 	store         core.DurableStore
 	settle        safejs.Value // (call, error, value)
-	changed       safejs.Value // (handle, expected sequence, reset, address of the messages' rows, their length)
-	inbox         []byte       // where the host writes, see record
+	changed       safejs.Value // (handle, expected sequence, reset, address of rows, length)
+	inbox         []byte       // the host writes here, see record
 	outbox        outbox
 	conversations map[int]*handle
 	lastHandle    int
@@ -32,8 +29,11 @@ type bridge struct {
 	calls         answers[*call]
 }
 
-// background makes a function that runs work in a goroutine. Work that was
-// called first waits first.
+// function is what JavaScript calls.
+type function = func(this safejs.Value, args []safejs.Value) any
+
+// background makes a function that runs work in a goroutine. Work begins in the
+// order of the calls.
 func (b *bridge) background(work func(context.Context, arguments) (any, error)) function {
 	return func(_ safejs.Value, args []safejs.Value) any {
 		if n := len(args) - 1; n >= 0 {
@@ -43,7 +43,7 @@ func (b *bridge) background(work func(context.Context, arguments) (any, error)) 
 	}
 }
 
-// start runs work in a goroutine, and tells the host what became of it.
+// start runs work in a goroutine, and settles the host's call with the outcome.
 func (b *bridge) start(call int, work func() (any, error)) {
 	b.workers.run(func() {
 		value, err := guarded(work)
@@ -51,7 +51,7 @@ func (b *bridge) start(call int, work func() (any, error)) {
 	})
 }
 
-// answer tells the host what became of a call.
+// answer settles a call of the host.
 func (b *bridge) answer(call int, value any, err error) {
 	if err != nil {
 		_, _ = b.settle.Invoke(call, failure(err)) // the host's callback does not throw
@@ -71,8 +71,8 @@ func (b *bridge) immediate(work func(arguments) (any, error)) function {
 	}
 }
 
-// guarded turns a panic, which would end the program, into an error. After one
-// nothing is known about the program's state, so the host gives it up.
+// guarded turns a panic, which would end the program, into an error. The state
+// of the program is then unknown, so the host gives it up.
 func guarded(work func() (any, error)) (value any, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -17,7 +17,7 @@ type handle struct {
 	*core.Conversation
 	unsubscribe func()
 	unfollow    func() // nil if it does not follow
-	unread      int    // the place of the first message that rows has not returned
+	unread      int    // the first message that rows has not returned
 }
 
 // keep gives a conversation a number and describes it to JavaScript, which gets
@@ -32,7 +32,7 @@ func (b *bridge) keep(c *core.Conversation) (any, error) {
 	return map[string]any{"handle": id, "expectedSeq": c.ExpectedSeq()}, nil
 }
 
-// announce tells JavaScript which messages have changed.
+// announce reports a change to the host, in the outbox if that is open.
 func (b *bridge) announce(id int, c *core.Conversation, change core.Change) {
 	rows := c.State().ChangedRows(change)
 	if b.outbox.state() == outboxOpen {
@@ -116,10 +116,10 @@ func (b *bridge) receive(ctx context.Context, args arguments) (any, error) {
 	}
 }
 
-// beginRecord appends the event in the inbox, if it has to wait for nothing; else
-// it returns 0, and the host calls record. The host knows that as many of the
-// conversation's appends as landed says have committed, and has not told. No
-// goroutine is switched to.
+// beginRecord appends the event in the inbox and returns 1, without a switch to
+// another goroutine. If it would have to wait it returns 0, and the host calls
+// record. landed is how many appends of the conversation have committed and are
+// not reported yet.
 //
 //lint:ignore U1000 the host calls it
 //go:wasmexport holdfastRecord
@@ -145,7 +145,8 @@ func beginRecord(landed int32) int32 {
 // record appends the event in the inbox.
 func (b *bridge) record(safejs.Value, []safejs.Value) any {
 	posted := b.read()
-	posted.event.Body, posted.event.Output = bytes.Clone(posted.event.Body), bytes.Clone(posted.event.Output) // the inbox is not ours when this goes on
+	// By the time the goroutine runs, the host may have written to the inbox.
+	posted.event.Body, posted.event.Output = bytes.Clone(posted.event.Body), bytes.Clone(posted.event.Output)
 	b.start(posted.call, func() (any, error) {
 		h, ok := b.conversations[posted.handle]
 		if !ok {
@@ -157,9 +158,9 @@ func (b *bridge) record(safejs.Value, []safejs.Value) any {
 	return nil
 }
 
-// recordAll appends so many events, posted one behind the other, and returns what became of them
-// as runs: in turn, how many, and the sequence of the first or what is wrong with
-// all of them.
+// recordAll appends so many events, posted one after the other. It returns the
+// outcomes as runs: in turn how many events, and the sequence of the first or
+// the error of all of them.
 func (b *bridge) recordAll(ctx context.Context, args arguments) (any, error) {
 	h, err := b.conversation(args)
 	if err != nil {

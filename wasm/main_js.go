@@ -3,13 +3,14 @@
 // package in ../web, which checks every argument before it calls.
 //
 // The host sets the global function holdfast before it runs the program. The
-// program calls it with a function, with the names of what that can do, separated
-// by spaces, and with the addresses of its inbox, see record, and its outbox, and
-// gets the functions of the host. The function takes the place of a name, and what
-// follows is for that; one for each name would make the start slower. What works in
-// the background takes as its last argument the number of the call, and calls
-// settle of the host once with (call, error, value); error is undefined or a plain
-// object, see failure.
+// program calls it with one function, the names of what that can do, separated
+// by spaces, the address and length of the inbox, see record, and the address
+// of the outbox. It returns the functions of the host.
+//
+// The one function takes the place of a name, then the arguments; a function for
+// each name would make the start slower. What works in the background takes the
+// number of the call last, and calls settle of the host once with (call, error,
+// value); error is undefined or a plain object, see failure.
 package main
 
 import (

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// outbox is where the program tells the host of an append without a crossing. It
-// has little-endian numbers; web/src/bridge/outbox.ts reads it.
+// outbox is where the program reports an append to the host without a crossing.
+// It has little-endian numbers; web/src/bridge/outbox.ts reads it.
 type outbox struct {
 	bytes [outboxBytes]byte
 	rows  []byte // kept for as long as the host may read them
@@ -30,12 +30,12 @@ const (
 
 func (o *outbox) state() uint32 { return binary.LittleEndian.Uint32(o.bytes[outboxState:]) }
 
-// begin tells the sequence that an event gets, if it is recorded.
+// begin sets the sequence that an event gets if it is recorded.
 func (o *outbox) begin(sequence uint64) {
 	binary.LittleEndian.PutUint64(o.bytes[outboxSequence:], math.Float64bits(float64(sequence)))
 }
 
-// change tells of the change by the event with that sequence.
+// change sets what the event with that sequence has changed.
 func (o *outbox) change(handle int, sequence uint64, rows []byte) {
 	o.rows = rows
 	o.begin(sequence)

@@ -8,15 +8,21 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// Each value that crosses costs some microseconds, an object more than a number:
-// it gets a reference, and that a finalizer. So what crosses most, events to be
-// recorded, crosses as bytes: a single one is written into the program's memory,
-// the inbox, and many come together, see recordAll.
+// Each value that crosses costs some microseconds, an object more than a
+// number: it gets a reference with a finalizer. So what crosses most, events to
+// be recorded, crosses as bytes: the host writes a single one into the inbox,
+// in the program's memory, and many cross together, see recordAll.
 
-// inboxBytes bounds a single one. A larger one goes through recordAll.
+// posted is what the inbox holds.
+type posted struct {
+	call, handle int
+	event        core.Event
+}
+
+// inboxBytes bounds a single event. A larger one goes through recordAll.
 const inboxBytes = 16 << 10
 
-// The inbox has two little-endian numbers and an event behind them.
+// The inbox has two little-endian numbers and then an event.
 const (
 	inboxCall   = 0 // uint32
 	inboxHandle = 4 // uint32
@@ -41,13 +47,7 @@ const (
 	textData
 )
 
-// posted is what the inbox holds.
-type posted struct {
-	call, handle int
-	event        core.Event
-}
-
-// read returns what is in the inbox, of which the event's data are a part.
+// read returns what is in the inbox. The event's data are a part of the inbox.
 func (b *bridge) read() posted {
 	word := func(at int) int { return int(binary.LittleEndian.Uint32(b.inbox[at:])) }
 	event, _ := nextPosted(b.inbox[inboxHead:])
@@ -55,7 +55,7 @@ func (b *bridge) read() posted {
 }
 
 // nextPosted returns the event at the beginning of b, with data that are a part
-// of b, and what is behind it. The host is trusted with the form.
+// of b, and the rest of b. The host is trusted with the form.
 func nextPosted(b []byte) (e core.Event, rest []byte) {
 	word := func(at int) int { return int(binary.LittleEndian.Uint32(b[at:])) }
 	idEnd := postedHead + word(postedIDs)

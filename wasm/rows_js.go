@@ -9,11 +9,13 @@ import (
 // once, because a crossing costs as much as encoding one. The events of a log
 // cross as the rows below, which web/src/state/events.ts reads.
 
-// encodeEvents writes [sequence, timestamp, kind, id, messageId, number, bytes, text, offset]
-// for each event, and only the first three, with an empty kind, for a tombstone.
-// The number is the time of receipt or the step; the bytes are the body, the
-// output or the runner, nil if there is none; the text is the error or the name
-// of the step.
+// encodeEvents writes for each event
+//
+//	[sequence, timestamp, kind, id, messageId, number, bytes, text, offset]
+//
+// and for a tombstone only the first three, with an empty kind. The number is
+// the time of receipt or the step; the bytes are the body, the output or the
+// runner, nil if there is none; the text is the error or the name of the step.
 func encodeEvents(events []core.LoggedEvent) []byte {
 	w := wire.NewWriter(nil)
 	w.Array(len(events))
