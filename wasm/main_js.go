@@ -7,7 +7,7 @@
 // by spaces, the address and length of the inbox, see record, and the address
 // of the outbox. It returns the functions of the host.
 //
-// The one function takes the place of a name, then the arguments; a function for
+// The one function takes the place of a name, then arguments; a function for
 // each name would make the start slower. What works in the background takes the
 // number of the call last, and calls settle of the host once with (call, error,
 // value); error is undefined or a plain object, see failure.
