@@ -10,9 +10,10 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 chrome=$("$root/.tools/chrome.sh")
 
 feature=IdbSqliteOnDiskRollout
+popups=WebUIOmniboxPopup,WebUIOmniboxAimPopup # see web/test/harness/browser.ts
 case $backend in
-leveldb) enable="" disable=",$feature" ;;
-sqlite) enable=",$feature:stage/UseSqliteForNewStores" disable="" ;;
+leveldb) enable="" disable=",$popups,$feature" ;;
+sqlite) enable=",$feature:stage/UseSqliteForNewStores" disable=",$popups" ;;
 *) echo "unknown backend: $backend" >&2 && exit 2 ;;
 esac
 

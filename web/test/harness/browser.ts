@@ -10,9 +10,11 @@ import { Group } from "./group.js";
 export type Backend = "leveldb" | "sqlite";
 
 const feature = "IdbSqliteOnDiskRollout";
-const backendFlags: Record<Backend, string> = {
-  leveldb: `--disable-features=${feature}`,
-  sqlite: `--enable-features=${feature}:stage/UseSqliteForNewStores`,
+/** Pages of the browser's own, under its address bar. They take half of the time of a start. */
+const popups = "WebUIOmniboxPopup,WebUIOmniboxAimPopup";
+const backendFlags: Record<Backend, readonly string[]> = {
+  leveldb: [`--disable-features=${popups},${feature}`],
+  sqlite: [`--disable-features=${popups}`, `--enable-features=${feature}:stage/UseSqliteForNewStores`],
 };
 
 const flags = [
@@ -70,7 +72,7 @@ export interface RunningBrowser {
 export async function launchBrowser(options: LaunchOptions): Promise<RunningBrowser> {
   const chrome = process.env["CHROME"];
   if (chrome === undefined) throw new Error("CHROME is not set; the global setup does that");
-  const args = [...flags, backendFlags[options.backend], `--user-data-dir=${options.userDataDir}`, ...(options.args ?? [])];
+  const args = [...flags, ...backendFlags[options.backend], `--user-data-dir=${options.userDataDir}`, ...(options.args ?? [])];
   // As root Chromium starts only without its sandbox.
   if (process.getuid?.() === 0) args.push("--no-sandbox");
   args.push("about:blank"); // not the page for new tabs, which loads much
