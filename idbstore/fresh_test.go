@@ -24,7 +24,7 @@ func freshTabs(t testing.TB) func() *Store {
 	}
 }
 
-const defaultModelOps = 200_000
+const defaultModelOps = 20_000
 
 // modelDatabase returns what opens an empty database, once more with each call,
 // and what removes it.

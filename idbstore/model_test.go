@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +38,7 @@ func TestModel(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
+	first := seed
 	t.Logf("-model.seed=%d; a history that fails with -rapid.seed=N is the first with -model.seed=N", seed)
 	set(t, "rapid.steps", modelSteps)
 	set(t, "rapid.nofailfile", true)
@@ -57,7 +59,7 @@ func TestModel(t *testing.T) {
 			ops += m.ops
 		})
 	}
-	t.Logf("%d operations in %d histories", ops, histories)
+	t.Logf("result: model: %d operations in %d histories, %s, seed %d", ops, histories, runtime.GOOS, first)
 }
 
 func set[T any](t *testing.T, name string, value T) {

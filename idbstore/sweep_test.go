@@ -255,7 +255,7 @@ func (w *swept) report(t *testing.T, steps string) {
 			told += fmt.Sprintf(", %d %s", w.told[code], code)
 		}
 	}
-	t.Logf("%d pairs of a step and a fault: %s", w.pairs, told)
+	t.Logf("result: sweep: %s: %d pairs of a step and a fault: %s", t.Name(), w.pairs, told)
 }
 
 // open opens a store on a disk that nothing is wrong with.

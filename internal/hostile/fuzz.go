@@ -37,7 +37,6 @@ func Fuzz(f *testing.F, decode func(t testing.TB, input []byte)) {
 	if *mutations == 0 || f.Failed() {
 		return
 	}
-	f.Logf("%d mutations of %d inputs, -mutations.seed=%d", *mutations, len(corpus), *seed)
 	var input []byte
 	defer func() {
 		failure := recover()
@@ -45,8 +44,10 @@ func Fuzz(f *testing.F, decode func(t testing.TB, input []byte)) {
 			f.Errorf("panic: %v\n%s", failure, debug.Stack())
 		}
 		if f.Failed() {
-			f.Logf("a file of testdata/fuzz/%s makes a test of it:\ngo test fuzz v1\n[]byte(%q)", f.Name(), input)
+			f.Logf("-mutations.seed=%d; a file of testdata/fuzz/%s makes a test of it:\ngo test fuzz v1\n[]byte(%q)", *seed, f.Name(), input)
+			return
 		}
+		f.Logf("result: %s: %d mutations of %d inputs, seed %d", f.Name(), *mutations, len(corpus), *seed)
 	}()
 	m := mutator{rand.New(rand.NewPCG(*seed, 0)), corpus}
 	for range *mutations {

@@ -9,7 +9,7 @@ const specs = ["semantics", "semantics-values", "semantics-view", "semantics-sto
 const stories = ["durability", "crash", "tabs", "crowd", "process", "ownership", "long", "loading"];
 
 // What is kept in memory is the same everywhere, and `stories` has its own full storage.
-const left = [/@chromium/, /\bmemory\b/, /quota_exceeded$/];
+const left = [/@chromium/, /@memory/, /quota_exceeded$/];
 
 export default defineConfig<object, WorkerFixtures>(base, {
   testDir: "..",

@@ -11,7 +11,7 @@ import { become, join, send, words } from "../test/harness/work.js";
 
 const epoch = (tab: Tab): Promise<string> => tab.evaluate(async ({ holdfast }) => (await holdfast.health()).epoch);
 
-test("a browser that is closed and started again has everything, and knows the store", async ({ launch, server }) => {
+test("a browser that is closed and started again has everything, and knows the store", { tag: "@launch" }, async ({ launch, server }) => {
   const epochs = new Set<string>();
   for (let visit = 0; visit < 3; visit++) {
     const running = await launch();
@@ -26,7 +26,7 @@ test("a browser that is closed and started again has everything, and knows the s
   expect(epochs.size).toBe(1);
 });
 
-test("a lost end is noticed, also after a SIGKILL if the engine has files", async ({ launch, server }) => {
+test("a lost end is noticed, also after a SIGKILL if the engine has files", { tag: "@launch" }, async ({ launch, server }) => {
   const visit = async (): Promise<[RunningBrowser, Page]> => {
     const running = await launch();
     const page = await running.newPage();
@@ -56,7 +56,7 @@ test("a lost end is noticed, also after a SIGKILL if the engine has files", asyn
   expect(lost).toEqual(["gap", 4, [[4, 4]]]);
 });
 
-test("what was acknowledged is there after a SIGKILL in the middle of appends, whoever appended", async ({ launch, server }) => {
+test("what was acknowledged is there after a SIGKILL in the middle of appends, whoever appended", { tag: "@launch" }, async ({ launch, server }) => {
   const acknowledged: Record<string, number> = { a: 0, b: 0, c: 0 };
   const writers = Object.keys(acknowledged);
   for (let round = 0; round < 3; round++) {
@@ -96,9 +96,8 @@ test("what was acknowledged is there after a SIGKILL in the middle of appends, w
   }
 });
 
-test("a full storage: quota_exceeded, nothing of it written, reads go on; with room again, so do appends", async ({ engine, backend, profile, server }) => {
-  const options = { backend, userDataDir: profile };
-  const full = await engine.launch({ ...options, quota: { origin: server.origin, bytes: 20 * 2 ** 20 } });
+test("a full storage: quota_exceeded, nothing of it written, reads go on; with room again, so do appends", { tag: "@launch" }, async ({ launch, server }) => {
+  const full = await launch({ quota: { origin: server.origin, bytes: 20 * 2 ** 20 } });
   const page = await full.newPage();
   await page.goto(server.origin);
   const filled = await page.evaluate(async () => {
@@ -125,7 +124,7 @@ test("a full storage: quota_exceeded, nothing of it written, reads go on; with r
   expect(rest).toEqual({ code: "quota_exceeded", outcome: "not_written", after: expected, replayed: expected, size: expected });
   await full.close();
 
-  const roomy = await engine.launch(options);
+  const roomy = await launch();
   const again = await roomy.newPage();
   await again.goto(server.origin);
   const tab = await attach(again, "chat");

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { errorCodes, type Verification } from "@holdfast-dev/holdfast";
 import type { Page } from "@playwright/test";
-import { launchBrowser, type RunningBrowser } from "./harness/browser.js";
+import type { RunningBrowser } from "./harness/browser.js";
 import { damage } from "./harness/damage.js";
 import { random } from "./harness/killing.js";
 import { mend } from "./harness/leveldb.js";
@@ -14,7 +14,7 @@ import { attach } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";
 
 /** Of both backends together. */
-const trials = Number(process.env["CORRUPT_TRIALS"] ?? 20);
+const trials = Number(process.env["CORRUPT_TRIALS"] ?? 4);
 /** `make corrupt` draws another one. */
 const seed = Number(process.env["CORRUPT_SEED"] ?? 7000);
 const deadline = 120_000;
@@ -231,7 +231,7 @@ async function copyProfile(from: string, to: string): Promise<void> {
   }
 }
 
-test("a damaged database gives correct data or a typed error, and verify tells what is damaged", async ({ backend, launch, profile, server }) => {
+test("a damaged database gives correct data or a typed error, and verify tells what is damaged", { tag: ["@launch", "@long"] }, async ({ backend, launch, profile, server }) => {
   const count = Math.ceil(trials / 2);
   test.setTimeout(120_000 + count * 60_000);
   const logs = await fill(launch, server.origin);
@@ -247,7 +247,7 @@ test("a damaged database gives correct data or a typed error, and verify tells w
   const ids = Object.keys(logs);
   // Chromium itself does not stand everything: then its user starts it again.
   const visit = async (userDataDir: string): Promise<Survey | "the browser crashed" | undefined> => {
-    const running = await launchBrowser({ backend, userDataDir });
+    const running = await launch({ userDataDir });
     try {
       const page = await running.newPage();
       await page.addInitScript(tell);
@@ -294,6 +294,7 @@ test("a damaged database gives correct data or a typed error, and verify tells w
     outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
   }
   await rm(killed, { recursive: true });
-  console.log(`${backend}, ${count} trials from seed ${seed} on: ${JSON.stringify(outcomes, undefined, 2)}`);
+  const results = Object.entries(outcomes).map(([outcome, times]) => `${times} ${outcome}`);
+  console.log(`result: damage: ${count} trials of seeds from the first on, ${results.join("; ")}; ${backend}, seed ${seed}`);
   expect(faults).toEqual([]);
 });

@@ -38,7 +38,7 @@ test("a message resumes at the right step after a reload behind any of its event
   }
 });
 
-test("SIGKILL of the browser between any two events, or during one, loses nothing that was acknowledged", async ({ launch, profile, server }) => {
+test("SIGKILL of the browser between any two events, or during one, loses nothing that was acknowledged", { tag: "@launch" }, async ({ launch, profile, server }) => {
   test.setTimeout(180_000);
   const worked: number[] = [];
   let known = 0; // events of the second conversation
@@ -93,9 +93,8 @@ async function crash(page: Page): Promise<void> {
   await crashed;
 }
 
-test("a tab that crashes holding a transaction makes way for another one's append", { tag: "@chromium" }, async ({ launch, server }) => {
-  const running = await launch();
-  const [dying, living] = [await running.newPage(), await running.newPage()];
+test("a tab that crashes holding a transaction makes way for another one's append", { tag: "@chromium" }, async ({ context, server }) => {
+  const [dying, living] = [await context.newPage(), await context.newPage()];
   await dying.goto(server.origin);
   await living.goto(server.origin);
   const lost = await attach(dying, "chat");
@@ -138,9 +137,8 @@ test("a tab that crashes holding a transaction makes way for another one's appen
   expect((await log(tab)).length).toBe(3);
 });
 
-test("a tab that crashes at work loses nothing acknowledged, and another one goes on meanwhile", { tag: "@chromium" }, async ({ launch, server }) => {
-  const running = await launch();
-  const [dying, living] = [await running.newPage(), await running.newPage()];
+test("a tab that crashes at work loses nothing acknowledged, and another one goes on meanwhile", { tag: "@chromium" }, async ({ context, server }) => {
+  const [dying, living] = [await context.newPage(), await context.newPage()];
   await dying.goto(server.origin);
   await living.goto(server.origin);
   const acks: number[] = [];
@@ -158,9 +156,8 @@ test("a tab that crashes at work loses nothing acknowledged, and another one goe
   expect((await log(await attach(living, "living"))).length).toBeGreaterThanOrEqual(others.length);
 });
 
-test("a page closed amid many appends at once leaves the first of them, in order", async ({ launch, server }) => {
-  const running = await launch();
-  const [closing, staying] = [await running.newPage(), await running.newPage()];
+test("a page closed amid many appends at once leaves the first of them, in order", async ({ context, server }) => {
+  const [closing, staying] = [await context.newPage(), await context.newPage()];
   await closing.goto(server.origin);
   await staying.goto(server.origin);
   const acks: number[] = [];

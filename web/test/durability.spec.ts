@@ -4,7 +4,6 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Durability } from "@holdfast-dev/holdfast";
-import { launchBrowser } from "./harness/browser.js";
 import { append, attach, expectedSeq, log, type Tab } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";
 
@@ -46,14 +45,12 @@ function syncs(trace: string): string[] {
   return [...calls].map(([, file]) => file ?? "").filter((file) => file.includes("/IndexedDB/"));
 }
 
-test("strict syncs the disk for each acknowledgement, default does not", { tag: "@chromium" }, async ({ backend, profile, server }) => {
+test("strict syncs the disk for each acknowledgement, default does not", { tag: ["@chromium", "@launch", "@long"] }, async ({ backend, launch, profile, server }) => {
   test.skip(process.platform !== "linux", "system calls are traced on Linux only");
   const tools = fileURLToPath(new URL("../../.tools", import.meta.url));
   const strace = execFileSync(join(tools, "strace.sh"), { encoding: "utf8" }).trim();
   const trace = join(profile, "trace");
-  const running = await launchBrowser({
-    backend,
-    userDataDir: profile,
+  const running = await launch({
     under: [strace, "-f", "--seccomp-bpf", "-qq", "-y", "-e", "trace=fsync,fdatasync", "-o", trace],
     args: ["--no-sandbox"], // it allows no tracing
   });
@@ -69,7 +66,7 @@ test("strict syncs the disk for each acknowledgement, default does not", { tag: 
     seen[durability] = syncs(trace).length - before;
   }
   await running.kill();
-  console.log(`durability: ${count} appends, syncs ${JSON.stringify(seen)}; Chromium ${running.browser.version()}, ${backend}`);
+  console.log(`result: syncs: ${count} appends, syncs ${JSON.stringify(seen)}; Chromium ${running.browser.version()}, ${backend}`);
   expect(seen["strict"]).toBeGreaterThanOrEqual(count);
   expect(seen["default"]).toBeLessThan(count / 4);
 });
@@ -80,8 +77,8 @@ const health = async (tab: Tab): Promise<{ persisted: boolean | undefined; usage
     return { persisted, usage, quota };
   });
 
-test("persist() asks the browser, and health() tells what it answered and how much is in use", { tag: "@chromium" }, async ({ launch, server }) => {
-  const running = await launch();
+test("persist() asks the browser, and health() tells what it answered and how much is in use", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
+  const running = await launch(); // the shared one keeps data for a site that is used much, as it does for a user
   const page = await running.newPage();
   await page.goto(server.origin);
   const tab = await attach(page, "chat");

@@ -3,7 +3,6 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { JSHandle, Page } from "@playwright/test";
 import type { Conversation, Holdfast } from "@holdfast-dev/holdfast";
-import { launchBrowser } from "./harness/browser.js";
 import { type Failure, expect, listen, test } from "./harness/holdfast.js";
 import { remembered } from "./harness/memory.js";
 import { attach } from "./harness/tab.js";
@@ -91,12 +90,8 @@ test("another tab that deletes the database is not kept waiting, and the store i
 });
 
 for (const [wish, then] of [["deleteDatabase", "store_reset"], ["open", "unsupported_version"]] as const) {
-  test(`a frozen tab in the way of ${wish === "open" ? "a newer version" : "a deletion"}: open is blocked until its deadline; once it has thawed, ${then}`, async ({
-    backend,
-    profile,
-    server,
-  }) => {
-    const running = await launchBrowser({ backend, userDataDir: profile, lifelike: true });
+  test(`a frozen tab in the way of ${wish === "open" ? "a newer version" : "a deletion"}: open is blocked until its deadline; once it has thawed, ${then}`, { tag: "@launch" }, async ({ launch, server }) => {
+    const running = await launch({ lifelike: true });
     const freezing = await running.newPage();
     await freezing.goto(server.origin);
     const frozen = await attach(freezing, "c");
@@ -143,11 +138,7 @@ for (const [wish, then] of [["deleteDatabase", "store_reset"], ["open", "unsuppo
   });
 }
 
-test("a folder of the profile that the browser cannot use: storage_unavailable after three tries, and it opens once that is mended", async ({
-  launch,
-  profile,
-  server,
-}) => {
+test("a folder of the profile that the browser cannot use: storage_unavailable after three tries, and it opens once that is mended", { tag: "@launch" }, async ({ launch, profile, server }) => {
   const folder = join(profile, "Default", "IndexedDB");
   await mkdir(join(profile, "Default"), { recursive: true });
   await writeFile(folder, "a file where there should be a folder"); // also root can make no database in it

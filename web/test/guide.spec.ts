@@ -90,9 +90,8 @@ function requests({ counts }: Model): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).map(([key, count]) => [key.replace(/^support\/[\w-]+\//, "step "), count]));
 }
 
-test("a page killed in the middle of the second and the third call completes the answer, and requests no completed call again", async ({ launch, model }) => {
-  const running = await launch();
-  let page = await visit(await running.newPage(), model);
+test("a page killed in the middle of the second and the third call completes the answer, and requests no completed call again", async ({ context, model }) => {
+  let page = await visit(await context.newPage(), model);
   await ask(page, "How deep is the sea?");
   const plan = await model.next();
   expect(plan.body.messages).toEqual([{ role: "user", content: "What would you search for to answer this? How deep is the sea?" }]);
@@ -102,7 +101,7 @@ test("a page killed in the middle of the second and the third call completes the
   await crash(page);
   await lost.gone;
 
-  page = await visit(await running.newPage(), model);
+  page = await visit(await context.newPage(), model);
   const search = await model.next();
   expect(search).toMatchObject({ path: "/search", body: { query: "depth of the sea" }, key: lost.key });
   search.say("10,935 m");
@@ -112,7 +111,7 @@ test("a page killed in the middle of the second and the third call completes the
   await expect(item(page)).toHaveText("How deep is the sea? processing Cancel Retry Up to eleven ");
   await crash(page);
 
-  page = await visit(await running.newPage(), model);
+  page = await visit(await context.newPage(), model);
   const whole = await model.next();
   expect(whole).toMatchObject({ key: half.key, body: { ...half.body } });
   await expect(item(page).getByRole("paragraph"), "what had streamed is still there").toHaveText("Up to eleven ");
@@ -131,10 +130,9 @@ test("a page killed in the middle of the second and the third call completes the
   expect((await model.next()).body.messages?.[0]?.content, "nothing else was requested meanwhile").toContain("And the lake?");
 });
 
-test("the code from before loses its work, and pays for it again", async ({ launch, model }) => {
-  const running = await launch();
+test("the code from before loses its work, and pays for it again", async ({ context, model }) => {
   const start = async (): Promise<Page> => {
-    const page = await visit(await running.newPage(), model, "/before.html");
+    const page = await visit(await context.newPage(), model, "/before.html");
     await page.evaluate(() => (globalThis as unknown as { ask: (question: string) => void }).ask("How deep is the sea?"));
     await answerTwo(model);
     (await model.next()).stream("Up to ", "eleven ");
@@ -142,19 +140,18 @@ test("the code from before loses its work, and pays for it again", async ({ laun
     return page;
   };
   await crash(await start());
-  const page = await visit(await running.newPage(), model, "/before.html");
+  const page = await visit(await context.newPage(), model, "/before.html");
   await expect(page.getByRole("paragraph")).toHaveText("");
   await start();
   expect(model.counts).toEqual({ "/v1/chat/completions": 4, "/search": 2 });
 });
 
-test("a tab goes on at once where another one has crashed", async ({ launch, model }) => {
-  const running = await launch();
-  const dying = await visit(await running.newPage(), model);
+test("a tab goes on at once where another one has crashed", async ({ context, model }) => {
+  const dying = await visit(await context.newPage(), model);
   await ask(dying, "How deep is the sea?");
   await answerTwo(model);
   const lost = await model.next(); // the other one opens when it is clear who works
-  const living = await visit(await running.newPage(), model);
+  const living = await visit(await context.newPage(), model);
   lost.stream("Up to ");
   for (const page of [dying, living]) await expect(item(page).getByRole("paragraph")).toHaveText("Up to ");
   await crash(dying);

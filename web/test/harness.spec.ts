@@ -3,7 +3,7 @@ import { backendOnDisk } from "./harness/browser.js";
 import { strictPolicy } from "./harness/server.js";
 import { expect, test } from "./harness/test.js";
 
-test("what was committed outlives SIGKILL, in the backend that was asked for", async ({ backend, launch, profile, server }) => {
+test("what was committed outlives SIGKILL, in the backend that was asked for", { tag: "@launch" }, async ({ backend, launch, profile, server }) => {
   const first = await launch();
   const writer = await first.newPage();
   await writer.goto(server.origin);

@@ -6,11 +6,11 @@ import { mend } from "./harness/leveldb.js";
 import { attach, log, type Tab } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";
 
-const kills = Number(process.env["CRASH_ROUNDS"] ?? 5);
+const kills = Number(process.env["CRASH_ROUNDS"] ?? 2);
 const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 1_000_000));
 const roundDeadline = 30_000;
 
-test("an agent killed at any moment pays for no completed step again", async ({ backend, launch, profile, server }) => {
+test("an agent killed at any moment pays for no completed step again", { tag: ["@launch", "@long"] }, async ({ backend, launch, profile, server }) => {
   test.setTimeout((kills + 3) * roundDeadline);
   const number = random(seed);
   const effects = new Effects();
@@ -66,7 +66,7 @@ test("an agent killed at any moment pays for no completed step again", async ({ 
   }
   const starts = events.filter(({ kind }) => kind === "processing_started").length;
   console.log(
-    `killed agent: ${kills} kills of Chromium ${running.browser.version()}, ${sent.length} messages, ${starts} starts, ${effects.repeated} effects repeated, ` +
+    `result: killed agent: ${kills} kills of Chromium ${running.browser.version()}, ${sent.length} messages, ${starts} starts, ${effects.repeated} effects repeated, ` +
       `${torn} torn by LevelDB; ${backend}, durability strict, seed ${seed}`,
   );
   await running.close();

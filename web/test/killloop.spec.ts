@@ -7,7 +7,7 @@ import { mend } from "./harness/leveldb.js";
 import { attach } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";
 
-const rounds = Number(process.env["CRASH_ROUNDS"] ?? 10);
+const rounds = Number(process.env["CRASH_ROUNDS"] ?? 2);
 const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 1_000_000));
 const durability = (process.env["CRASH_DURABILITY"] ?? "strict") as Durability;
 const roundDeadline = 30_000;
@@ -19,7 +19,7 @@ const sizes = [1, 20, 50];
 const shared = ["one chat", "another chat"];
 const own = (size: number): string => `chat of the writer of ${size}`;
 
-test("an acknowledged append outlives SIGKILL at any moment, and an append is there wholly or not at all", async ({ backend, launch, profile, server }) => {
+test("an acknowledged append outlives SIGKILL at any moment, and an append is there wholly or not at all", { tag: ["@launch", "@long"] }, async ({ backend, launch, profile, server }) => {
   test.setTimeout((rounds + 2) * roundDeadline);
   const names = (round: number, writers = sizes): string[] => [...shared, ...writers.map(own)].map((chat) => `${chat} of book ${Math.floor(round / roundsOfABook)}`);
   const book = new Book(names(0));
@@ -58,7 +58,7 @@ test("an acknowledged append outlives SIGKILL at any moment, and an append is th
   } finally {
     const counts = { ...book.counts, "torn by LevelDB": torn };
     const results = Object.entries(counts).map(([name, count]) => `${count} ${name}`);
-    console.log(`kills: ${rounds} of Chromium ${version}, ${results.join(", ")}; ${backend}, durability ${durability}, seed ${seed}`);
+    console.log(`result: kills: ${rounds} of Chromium ${version}, ${results.join(", ")}; ${backend}, durability ${durability}, seed ${seed}`);
   }
   const { acks, ...faults } = book.counts;
   expect(faults).toEqual({ lost: 0, gaps: 0, altered: 0, surplus: 0, partial: 0 });

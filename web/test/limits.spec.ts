@@ -104,8 +104,8 @@ test("names of any characters are refused, or are different conversations and me
   expect(Math.min(...report.tried), "some of both").toBeGreaterThan(50);
 });
 
-test("an instance that runs out of memory dies, and the next one has what was acknowledged", async ({ launch, server }) => {
-  const page = await (await launch("--js-flags=--wasm-max-mem-pages=1000")).newPage(); // of 64 KiB
+test("an instance that runs out of memory dies, and the next one has what was acknowledged", { tag: "@launch" }, async ({ launch, server }) => {
+  const page = await (await launch({ args: ["--js-flags=--wasm-max-mem-pages=1000"] })).newPage(); // of 64 KiB
   await page.goto(server.origin);
   const facts = await page.evaluate(async () => {
     const { open, HoldfastError } = await import("@holdfast-dev/holdfast");

@@ -1,6 +1,5 @@
 // One runner for each conversation, whatever happens to the tabs that have one.
 import type { Page } from "@playwright/test";
-import { launchBrowser } from "./harness/browser.js";
 import { attach, log, type Tab } from "./harness/tab.js";
 import type { Server } from "./harness/server.js";
 import { expect, test } from "./harness/test.js";
@@ -85,8 +84,8 @@ for (const locks of ["Web Locks", "a lease in the store"] as const) {
   });
 }
 
-test("a frozen owner loses the conversation; thawed, it cannot append, and says lost_ownership", { tag: "@chromium" }, async ({ backend, profile, server }) => {
-  const running = await launchBrowser({ backend, userDataDir: profile, lifelike: true });
+test("a frozen owner loses the conversation; thawed, it cannot append, and says lost_ownership", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
+  const running = await launch({ lifelike: true });
   const told: string[] = [];
   const freezing = await running.newPage();
   const a = await join(freezing, server, told);
@@ -109,8 +108,8 @@ test("a frozen owner loses the conversation; thawed, it cannot append, and says 
   await running.close();
 });
 
-test("an owner that nobody has replaced while it was frozen goes on with what it was doing", { tag: "@chromium" }, async ({ backend, profile, server }) => {
-  const running = await launchBrowser({ backend, userDataDir: profile, lifelike: true });
+test("an owner that nobody has replaced while it was frozen goes on with what it was doing", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
+  const running = await launch({ lifelike: true });
   const told: string[] = [];
   const page = await running.newPage();
   const a = await join(page, server, told);

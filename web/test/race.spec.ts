@@ -8,7 +8,7 @@ const appends = Number(process.env["CROWD_APPENDS"] ?? 250);
 /** How many events a writer appends at once. Of appends that end in different places IndexedDB itself refuses none: only the head tells. */
 const size = (writer: number): number => 1 + (writer % 3);
 
-test(`${writers} tabs and workers get ${appends} appends each into one log`, { tag: "@chromium" }, async ({ backend, context, page, server }) => {
+test(`${writers} tabs and workers get ${appends} appends each into one log`, { tag: ["@chromium", "@long"] }, async ({ backend, context, page, server }) => {
   test.setTimeout(60_000 + writers * appends * 200);
   const places = await openPlaces(context, server, writers, "chat");
   const results = await Promise.all(
@@ -33,7 +33,7 @@ test(`${writers} tabs and workers get ${appends} appends each into one log`, { t
     ),
   );
   const conflicts = results.reduce((sum, result) => sum + result.conflicts, 0);
-  console.log(`race: ${writers} tabs and workers, ${appends} appends each, ${conflicts} conflicts; ${backend}`);
+  console.log(`result: race: ${writers} tabs and workers, ${appends} appends each, ${conflicts} conflicts; ${backend}`);
   expect(conflicts, "they did race").toBeGreaterThan(0);
 
   await page.goto(server.origin);

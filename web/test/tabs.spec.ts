@@ -1,6 +1,5 @@
 // Several tabs, and a worker, at one conversation.
 import type { Page } from "@playwright/test";
-import { launchBrowser } from "./harness/browser.js";
 import { bundled, startWorker } from "./harness/place.js";
 import { append, attach, expectedSeq, log, messages, recover, refresh, subscribe, type Tab } from "./harness/tab.js";
 import type { Server } from "./harness/server.js";
@@ -240,8 +239,8 @@ test("a page that comes back from the back/forward cache catches up and appends"
   expect(await messages(a)).toEqual(await messages(b));
 });
 
-test("a frozen tab keeps nobody waiting, and follows again when it thaws", { tag: "@chromium" }, async ({ backend, profile, server }) => {
-  const running = await launchBrowser({ backend, userDataDir: profile, lifelike: true });
+test("a frozen tab keeps nobody waiting, and follows again when it thaws", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
+  const running = await launch({ lifelike: true });
   const page = await running.newPage();
   await page.goto(server.origin);
   const a = await attach(page, "chat");

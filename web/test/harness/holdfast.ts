@@ -133,7 +133,7 @@ export const test = base.extend<Fixtures>({
 /** The same tests on each store. */
 export function onEachStore(tests: () => void): void {
   for (const storage of storages) {
-    test.describe(storage, () => {
+    test.describe(storage, { tag: `@${storage}` }, () => {
       test.use({ storage });
       tests();
     });

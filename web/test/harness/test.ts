@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, test as base } from "@playwright/test";
-import { type Backend, type Engine, launchBrowser, type RunningBrowser } from "./browser.js";
+import { type Backend, type Engine, launchBrowser, type LaunchOptions, type RunningBrowser } from "./browser.js";
 import { Server } from "./server.js";
 
 export { expect } from "@playwright/test";
@@ -13,8 +13,8 @@ export interface Fixtures {
   server: Server;
   /** A fresh profile, removed after the test. */
   profile: string;
-  /** Starts a browser of this test alone, on its profile; it is killed after the test at the latest. */
-  launch: (...args: string[]) => Promise<RunningBrowser>;
+  /** Starts a browser of this test alone, on its profile; it is killed after the test at the latest. Such a test has the tag `@launch`. */
+  launch: (options?: Partial<LaunchOptions>) => Promise<RunningBrowser>;
   /** The shared browser's context that stores on disk; its pages are closed after the test. */
   context: BrowserContext;
 }
@@ -70,10 +70,11 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     await remove(folder);
   },
 
-  launch: async ({ backend, engine, profile }, use) => {
+  launch: async ({ backend, engine, profile }, use, { tags }) => {
+    if (!tags.includes("@launch")) throw new Error("`make check` leaves out tests that start a browser by the tag @launch");
     const started: RunningBrowser[] = [];
-    await use(async (...args) => {
-      const running = await engine.launch({ backend, userDataDir: profile, args });
+    await use(async (options) => {
+      const running = await engine.launch({ backend, userDataDir: profile, ...options });
       started.push(running);
       return running;
     });

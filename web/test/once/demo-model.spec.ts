@@ -42,7 +42,7 @@ function holds(folder: string, text: string): string[] {
   return files.map(({ parentPath, name }) => join(parentPath, name)).filter((file) => readFileSync(file).includes(text));
 }
 
-test("a page killed in the middle of the stream goes on with the answer, and asks for nothing again that it has", async ({ launch, model, profile, server }) => {
+test("a page killed in the middle of the stream goes on with the answer, and asks for nothing again that it has", { tag: "@launch" }, async ({ launch, model, profile, server }) => {
   const first = await launch();
   const before = await first.newPage();
   await visit(before, server);
@@ -81,7 +81,7 @@ test("a page killed in the middle of the stream goes on with the answer, and ask
   expect(await stories(await stranger(await second.newPage(), server))).toEqual([once]);
 });
 
-test("with the user's leave the connection is kept, and after a kill it goes on unasked", async ({ launch, model, server }) => {
+test("with the user's leave the connection is kept, and after a kill it goes on unasked", { tag: "@launch" }, async ({ launch, model, server }) => {
   const first = await launch();
   const before = await first.newPage();
   await visit(before, server);

@@ -52,7 +52,7 @@ test("after a crash in the middle of a step it goes on at that step, and those t
   expect(await stories(await stranger(await context.newPage(), server))).toEqual([once, once]);
 });
 
-test("the same after SIGKILL of the whole browser, and the files are still there", async ({ launch, server }) => {
+test("the same after SIGKILL of the whole browser, and the files are still there", { tag: "@launch" }, async ({ launch, server }) => {
   const first = await launch();
   const before = await first.newPage();
   await visit(before, server);

@@ -5,7 +5,7 @@ import { remembered } from "../harness/memory.js";
 import { append, attach, expectedSeq } from "../harness/tab.js";
 import { expect, test } from "../harness/test.js";
 
-test("a store that Chromium deletes because a kill has torn a record is not taken for an empty one", async ({ launch, profile, server }) => {
+test("a store that Chromium deletes because a kill has torn a record is not taken for an empty one", { tag: "@launch" }, async ({ launch, profile, server }) => {
   const visit = async (events: number): Promise<void> => {
     const running = await launch();
     const page = await running.newPage();
