@@ -11,7 +11,7 @@ ifeq ($(GO_VERSION),)
 $(error Go is not installed: see https://go.dev/dl)
 endif
 # The race detector needs cgo, and so a C compiler.
-RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+RACE ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 BIN   := .build/bin
 DIST  := web/dist
@@ -22,8 +22,6 @@ PEERS := web/bench/node_modules/.package-lock.json
 # What drives Firefox. Only `make engines` and its types need it.
 DRIVER := web/engines/node_modules/.package-lock.json
 VULN  ?= optional
-# The long form is 50000000.
-FUZZ_INPUTS ?= 200000
 
 .PHONY: help
 help: ## list the targets
@@ -33,31 +31,43 @@ help: ## list the targets
 demo: build ## build, then serve the demo on 127.0.0.1 and print its address
 	cd web && npx vite build demo && npx vite preview demo
 
+PARTS := cd .tools && go run ./parts
+
+.PHONY: check
+check: export RACE :=
+check: export SPECS := --project=once --project=leveldb --grep-invert=@launch
+check: ## run what takes less than three minutes, for each commit: format, vet, types, rules, and the quick tests
+	$(PARTS) $@ style test-go test-web
+
 .PHONY: test
-test: ## run all tests, native and in Chromium, up to the first part that fails
-	$(MAKE) test-go
-	$(MAKE) test-wasm
-	$(MAKE) test-web
-	$(MAKE) bugs
+test: export BUGS_CHANGED := -changed
+test: ## run all tests in their short form, before a push, up to the first part that fails
+	$(PARTS) $@ test-go test-wasm test-web bugs
+
+.PHONY: proof
+proof: export WASM_SQLITE := ./...
+proof: export SPECS := --grep-invert=@long
+proof: ## run everything at length, for hours, and write the results into RELIABILITY.md; takes PROOF, some of its parts, and what those take
+	$(PARTS) -table=RELIABILITY.md $@ $(or $(PROOF),test-go test-wasm test-web bugs model history crash corrupt fuzz engines)
 
 .PHONY: test-go
-test-go: ## run the Go tests natively
+test-go: ## run the Go tests natively, and give every decoder of stored bytes hostile inputs
 	go test -vet=off -timeout=5m $(RACE) ./...
-	cd .tools && go test -timeout=3m ./...
-	.tools/fuzz.sh $(FUZZ_INPUTS)
+	go test -vet=off -timeout=5m -run=^Fuzz ./core ./idbstore -mutations=20000
+	cd .tools && go test -vet=off -timeout=3m ./...
 
 .PHONY: test-wasm
-test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, on both IndexedDB backends
-	.tools/test-wasm.sh leveldb
-	.tools/test-wasm.sh sqlite
+test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, those of the store on both IndexedDB backends
+	.tools/test-wasm.sh leveldb ./...
+	.tools/test-wasm.sh sqlite $${WASM_SQLITE:-./idbstore}
 
 .PHONY: test-web
-test-web: build ## run the TypeScript tests in Chromium, then those of the packed npm package
-	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test
+test-web: build ## run the TypeScript tests in Chromium, those of the storage on both IndexedDB backends; takes SPECS, arguments for Playwright
+	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test $${SPECS---project=once --project=leveldb --project=sqlite}
 
 .PHONY: model
-model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many random operations, natively and in Chromium; takes MODEL_OPS, MODEL_BROWSER_OPS, MODEL_SEED (0 for a random one)
-	go test -vet=off -timeout=0 ./idbstore -v -run='^TestModel$$' -model.ops=$${MODEL_OPS:-5000000} -model.seed=$${MODEL_SEED:-1}
+model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many random operations, natively and in Chromium, and make each call fail at each of its steps; takes MODEL_OPS, MODEL_BROWSER_OPS, MODEL_SEED (0 for a random one)
+	go test -vet=off -timeout=0 ./idbstore -v -run='^Test(Model|SweepOf.*)$$' -model.ops=$${MODEL_OPS:-5000000} -model.seed=$${MODEL_SEED:-1}
 	for backend in leveldb sqlite; do .tools/test-wasm.sh $$backend -timeout=0 ./idbstore -v -run='^TestModel$$' \
 		-model.ops=$${MODEL_BROWSER_OPS:-50000} -model.seed=$${MODEL_SEED:-1}; done
 
@@ -67,13 +77,12 @@ history: build ## check many histories of tabs and workers that append, read and
 		npx playwright test history.spec race.spec --workers=1 --global-timeout=0
 
 .PHONY: bugs
-bugs: build ## plant bugs, one after the other, and see that the test named for each catches it; takes BUGS, a part of a name
-	chrome=$$(.tools/chrome.sh) && cd .tools && CHROME=$$chrome go run ./bugs -run='$(BUGS)'
+bugs: build ## plant bugs, one after the other, and see that the test named for each catches it; takes BUGS, a part of a name, or BUGS_CHANGED=-changed, for those in files that differ from the main branch or else a tenth, with BUGS_SEED
+	chrome=$$(.tools/chrome.sh) && cd .tools && CHROME=$$chrome go run ./bugs -run='$(BUGS)' $(BUGS_CHANGED) -seed=$${BUGS_SEED:-0}
 
 .PHONY: fuzz
 fuzz: build ## give every decoder of stored bytes hostile inputs; takes FUZZ_INPUTS, for each, and FUZZ_SEED
-	.tools/fuzz.sh $(FUZZ_INPUTS)
-	chrome=$$(.tools/chrome.sh) && cd web && FUZZ_INPUTS=$(FUZZ_INPUTS) CHROME=$$chrome npx playwright test fuzz.spec --global-timeout=0
+	inputs=$${FUZZ_INPUTS:-50000000} && .tools/fuzz.sh $$inputs && cd web && FUZZ_INPUTS=$$inputs npx playwright test fuzz.spec --global-timeout=0
 
 .PHONY: crash
 crash: build ## kill Chromium and its tabs again and again, while they append and while an agent works; takes CRASH_ROUNDS, CRASH_TABS, CRASH_SEED, CRASH_DURABILITY
@@ -91,8 +100,8 @@ engines: build $(DRIVER) .build/engines/idbstore.wasm ## run the specs in Chromi
 		npx playwright test --config=engines $(ENGINES:%=--project=%)
 
 # The linter knows the package, as the tests do, by what is in dist.
-.PHONY: lint
-lint: build $(PEERS) $(DRIVER) $(BIN)/staticcheck $(BIN)/govulncheck ## check format, vet, staticcheck, references that run upward, known vulnerabilities (Go and npm), types and TypeScript rules
+.PHONY: style
+style: build $(BIN)/staticcheck ## check format, vet, staticcheck, references that run upward, types and TypeScript rules of all but the benchmarks and the drivers of other engines
 	@test -z "$$(gofmt -l core idbstore internal wasm .tools | tee /dev/stderr)" || { echo "run gofmt -w on these" >&2; exit 1; }
 	go vet ./...
 	$(WASM) go vet ./...
@@ -100,8 +109,13 @@ lint: build $(PEERS) $(DRIVER) $(BIN)/staticcheck $(BIN)/govulncheck ## check fo
 	$(WASM) $(BIN)/staticcheck ./...
 	cd .tools && go vet ./... && $(CURDIR)/$(BIN)/staticcheck ./...
 	cd .tools && go run ./rooms core=8 core/runner=2 idbstore=6 wasm=4
+	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p demo && npx tsc -p demo/worker
+	cd web && npx oxlint --type-aware --deny-warnings src test demo scripts *.ts
+
+.PHONY: lint
+lint: style $(PEERS) $(DRIVER) $(BIN)/govulncheck ## the same for everything, and look for known vulnerabilities (Go and npm)
 	VULN=$(VULN) .tools/vuln.sh $(BIN)/govulncheck
-	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p demo && npx tsc -p demo/worker && npx oxlint --type-aware --deny-warnings
+	cd web && npx tsc -p bench && npx tsc -p engines && npx oxlint --type-aware --deny-warnings bench engines
 
 .PHONY: build
 build: $(DIST)/build.json $(DIST)/index.js $(DIST)/THIRD_PARTY_LICENSES.txt ## build the WebAssembly and the TypeScript into web/dist

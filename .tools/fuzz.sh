@@ -13,6 +13,7 @@ for package in ./core ./idbstore; do
 	for target in $targets; do
 		echo "$package $target"
 		go test -vet=off -run '^$' -fuzz "^$target\$" -fuzztime "${guided}x" "$package" | tail -n 3
+		echo "result: $target: $guided inputs, guided by coverage"
 		if ((inputs > guided)); then
 			go test -vet=off -timeout=0 -v -run "^$target\$" "$package" -mutations=$((inputs - guided)) -mutations.seed="${FUZZ_SEED:-1}" |
 				grep -v '^ *\(=== RUN\|--- PASS: .*/\)'

@@ -3,9 +3,10 @@
 // Go compiler is given the changed file in place of the real one, and the
 // browser a changed copy of web/dist.
 //
-//	bugs [-run part of a name]
+//	bugs [-run part of a name] [-changed [-seed N]]
 //
-// A bug whose place is no longer there, a test that passes, and a failure of
+// With -changed these are the bugs in files that differ from the main branch; a
+// tenth of all, drawn by the seed, where there are none. A bug whose place is no longer there, a test that passes, and a failure of
 // anything but the named test end with exit status 1.
 package main
 
@@ -14,27 +15,31 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
 func main() {
 	part := flag.String("run", "", "plant only bugs whose name contains this")
+	changed := flag.Bool("changed", false, "plant only bugs in files that differ from the main branch, or a tenth of all")
+	seed := flag.Uint64("seed", 0, "draws the tenth; 0 for a random one")
 	flag.Parse()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	planted, missed := 0, 0
-	for _, b := range bugs {
-		if !strings.Contains(b.name, *part) {
-			continue
-		}
-		planted++
+	chosen := slices.DeleteFunc(bugs, func(b bug) bool { return !strings.Contains(b.name, *part) })
+	if *changed {
+		chosen = inChanged(root, chosen, *seed)
+	}
+	missed := 0
+	for _, b := range chosen {
 		start := time.Now()
 		if err := b.plant(root); err != nil {
 			missed++
@@ -43,10 +48,35 @@ func main() {
 		}
 		fmt.Printf("caught  %-66s by %s, %.0f s\n", b.name, b.test, time.Since(start).Seconds())
 	}
-	fmt.Printf("%d bugs planted, %d caught\n", planted, planted-missed)
-	if missed > 0 || planted == 0 {
+	fmt.Printf("result: %d bugs planted, %d caught\n", len(chosen), len(chosen)-missed)
+	if missed > 0 || len(chosen) == 0 {
 		os.Exit(1)
 	}
+}
+
+// inChanged returns the bugs in files that differ from origin/main, or from main
+// in a clone without it. Where there are none it returns a tenth of all.
+func inChanged(root string, all []bug, seed uint64) []bug {
+	files := map[string]bool{}
+	for _, main := range []string{"origin/main", "main"} {
+		diff := exec.Command("git", "diff", "--name-only", "--merge-base", main)
+		diff.Dir = root
+		if out, err := diff.Output(); err == nil {
+			for _, file := range strings.Fields(string(out)) {
+				files[file] = true
+			}
+			break
+		}
+	}
+	if found := slices.DeleteFunc(slices.Clone(all), func(b bug) bool { return !files[b.source()] }); len(found) > 0 {
+		return found
+	}
+	if seed == 0 {
+		seed = rand.Uint64N(1_000_000) + 1
+	}
+	fmt.Printf("no file with bugs was changed: a tenth of all, BUGS_SEED=%d\n", seed)
+	rand.New(rand.NewPCG(seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:(len(all)+9)/10]
 }
 
 // bug is a change of a file, and the test that must notice.
@@ -55,6 +85,14 @@ type bug struct {
 	file     string // from the top of the project; one of web/dist is what the browser gets
 	old, new string // old is in the file once
 	in, test string // the package of a Go test and its name, or the file of a browser test and its title
+}
+
+// source is the file that is written, of which web/dist is made.
+func (b bug) source() string {
+	if name, ok := strings.CutPrefix(b.file, "web/dist/"); ok {
+		return "web/src/" + strings.TrimSuffix(name, ".js") + ".ts"
+	}
+	return b.file
 }
 
 func (b bug) plant(root string) error {
