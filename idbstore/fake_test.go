@@ -226,7 +226,7 @@ func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byt
 		return nil, err
 	}
 	a := &fakeAppending{fakeScope: tx}
-	found := demand(tx, "keys", func(r rows) [][]byte { return r.within(heads).keys(2) }, func(keys [][]byte) {
+	found := demand(tx, "keys", heads, func(found rows) [][]byte { return found.keys(2) }, func(keys [][]byte) {
 		expected := uint64(1) // any but 0 will do
 		if first {
 			expected = 0

@@ -269,13 +269,13 @@ func (a *fakeAnswer[T]) isDone() bool {
 	}
 }
 
-// demand makes a request for what read finds in the store. Before the next one
-// is carried out, then gets the answer.
-func demand[T any](t *fakeScope, step string, read func(rows) T, then func(T)) *fakeAnswer[T] {
+// demand makes a request for what read finds within a range of the store. Before
+// the next one is carried out, then gets the answer.
+func demand[T any](t *fakeScope, step string, within keyRange, read func(rows) T, then func(T)) *fakeAnswer[T] {
 	a := &fakeAnswer[T]{tx: t.fakeTransaction, done: make(chan struct{})}
 	a.request = &fakeRequest{
 		run: func() error {
-			a.value = read(t.data[t.store])
+			a.value = read(t.data[t.store].within(within))
 			if list, ok := any(&a.value).(*[][]byte); ok && a.request.fault.damage != nil {
 				*list = a.request.fault.damage(*list)
 			}
@@ -289,23 +289,28 @@ func demand[T any](t *fakeScope, step string, read func(rows) T, then func(T)) *
 	if then != nil {
 		a.request.then = func() { then(a.value) }
 	}
-	if a.thrown = t.request(step, a.request); a.thrown != nil {
+	if bytes.Compare(within.lower, within.upper) > 0 { // as IDBKeyRange.bound does
+		a.thrown = &engineError{dataError, "the lower key is greater than the upper key"}
+	} else {
+		a.thrown = t.request(step, a.request)
+	}
+	if a.thrown != nil {
 		a.request.answer(a.thrown)
 	}
 	return a
 }
 
 func (t *fakeScope) keys(r keyRange, limit int) answer[[][]byte] {
-	return demand(t, "keys", func(all rows) [][]byte { return all.within(r).keys(limit) }, nil)
+	return demand(t, "keys", r, func(found rows) [][]byte { return found.keys(limit) }, nil)
 }
 
 func (t *fakeScope) values(r keyRange, limit int) answer[[][]byte] {
-	return demand(t, "values", func(all rows) [][]byte { return all.within(r).values(limit) }, nil)
+	return demand(t, "values", r, func(found rows) [][]byte { return found.values(limit) }, nil)
 }
 
 func (t *fakeScope) last(r keyRange) answer[[]byte] {
-	return demand(t, "last", func(all rows) []byte {
-		if found := all.within(r); len(found) > 0 {
+	return demand(t, "last", r, func(found rows) []byte {
+		if len(found) > 0 {
 			return []byte(found[len(found)-1].key)
 		}
 		return nil
@@ -313,7 +318,7 @@ func (t *fakeScope) last(r keyRange) answer[[]byte] {
 }
 
 func (t *fakeScope) get(key []byte) answer[[]byte] {
-	return demand(t, "get", func(all rows) []byte { return bytes.Clone(all.get(string(key))) }, nil)
+	return demand(t, "get", keyRange{key, key}, func(found rows) []byte { return bytes.Clone(found.get(string(key))) }, nil)
 }
 
 func (t *fakeScope) add(key, value []byte) error {

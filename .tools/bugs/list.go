@@ -101,9 +101,9 @@ var bugs = []bug{
 	},
 	{
 		name: "a key that nobody can read hides all conversations",
-		file: "idbstore/read.go",
-		old:  "\t\t\t\trest.upper = before(key)\n\t\t\t\tcontinue\n",
-		new:  "\t\t\t\treturn corruptKey(prefix)\n",
+		file: "idbstore/streams.go",
+		old:  "\t\tfor _, key := range keys {\n\t\t\tnote(key)\n",
+		new:  "\t\tfor _, key := range keys {\n\t\t\tif _, _, _, ok := parseKey(key); !ok {\n\t\t\t\treturn nil, corruptKey(\"\")\n\t\t\t}\n\t\t\tnote(key)\n",
 		in:   "./idbstore", test: "TestDamagedKey",
 	},
 	{
