@@ -175,18 +175,16 @@ func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 // at the record too: of a damaged key reads know nothing, so whoever refreshes
 // and appends again would do so for ever.
 func (s *Store) conflict(ctx context.Context, stream string, expected uint64) error {
-	var actual uint64
-	err := s.view(ctx, "append", stream, recordsStore, func(ctx context.Context, tx transaction) error {
+	actual, err := view(ctx, s, "append", stream, recordsStore, func(ctx context.Context, tx transaction) (uint64, error) {
 		head, deleted, err := lastRecord(ctx, tx, stream)
-		if actual = head; err != nil || head == 0 {
-			return err
+		if err != nil || head == 0 {
+			return 0, err
 		}
 		last, err := tx.values(keyRange{recordKey(stream, head), tombstoneKey(stream, head)}, 1).wait(ctx)
-		if err != nil || len(last) == 0 {
-			return err
+		if err == nil && len(last) > 0 {
+			_, err = decodeRecordAt(stream, last[0], head, deleted)
 		}
-		_, err = decodeRecordAt(stream, last[0], head, deleted)
-		return err
+		return head, err
 	})
 	if err != nil {
 		return err

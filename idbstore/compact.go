@@ -160,19 +160,11 @@ type group struct {
 // by least. Anything that a read would refuse is an error, and then nothing is
 // changed: damage stays where it is, for everybody to see.
 func (m *merging) merge(ctx context.Context, tx transaction, r keyRange, page, least int) error {
-	askedKeys, askedValues := tx.keys(r, page), tx.values(r, page)
-	keys, err := askedKeys.wait(ctx)
-	if err != nil {
-		return err
-	}
-	values, err := askedValues.wait(ctx)
+	keys, values, err := readRecords(ctx, tx, r, page)
 	if err != nil {
 		return err
 	}
 	for i, key := range keys {
-		if i >= len(values) {
-			return corruptKey(m.stream)
-		}
 		if err := m.take(key, values[i]); err != nil {
 			return err
 		}

@@ -36,12 +36,8 @@ func TestContractWhileCompacting(t *testing.T) {
 // records returns the keys and values of all records of stream.
 func records(t testing.TB, s *Store, stream string) (keys, values [][]byte) {
 	t.Helper()
-	err := s.view(context.Background(), "test", stream, recordsStore, func(ctx context.Context, tx transaction) (err error) {
-		askedKeys, askedValues := tx.keys(recordsFrom(stream, 0), 1e6), tx.values(recordsFrom(stream, 0), 1e6)
-		if keys, err = askedKeys.wait(ctx); err != nil {
-			return err
-		}
-		values, err = askedValues.wait(ctx)
+	err := s.run(context.Background(), "test", stream, readOnly, recordsStore, func(ctx context.Context, tx transaction) (err error) {
+		keys, values, err = readRecords(ctx, tx, recordsFrom(stream, 0), 1e6)
 		return err
 	})
 	if err != nil {

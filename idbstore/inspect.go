@@ -34,64 +34,44 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 }
 
 // inspect reads many records at once.
-func (s *Store) inspect(ctx context.Context, op, stream string, offset uint64) (part core.Inspection, err error) {
-	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
-		part = core.Inspection{End: offset}
+func (s *Store) inspect(ctx context.Context, op, stream string, offset uint64) (core.Inspection, error) {
+	return view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (core.Inspection, error) {
+		part := core.Inspection{End: offset}
 		rest, page := recordsFrom(stream, offset), firstPage
 		for len(part.Entries) < inspectEntries {
-			askedKeys, askedValues := tx.keys(rest, page), tx.values(rest, page)
-			keys, err := askedKeys.wait(ctx)
+			keys, values, err := readRecords(ctx, tx, rest, page)
 			if err != nil {
-				return err
-			}
-			values, err := askedValues.wait(ctx)
-			if err != nil {
-				return err
+				return part, err
 			}
 			size := 0
 			for i, key := range keys {
-				var value []byte
-				if i < len(values) {
-					value = values[i]
-				}
-				size += len(value)
-				inspectRecord(&part, stream, key, value, part.End == offset)
+				size += len(values[i])
+				inspectRecord(&part, stream, key, values[i], part.End == offset)
 			}
 			if len(keys) < page {
-				return nil
+				break
 			}
 			rest.lower = append(keys[len(keys)-1], 0)
 			page = nextPage(len(keys), size)
 		}
-		return nil
+		return part, nil
 	})
-	if err != nil {
-		return core.Inspection{}, err
-	}
-	return part, nil
 }
 
 // inspectOne inspects one record, which the browser may not be able to read. What
 // is behind it may be whole.
 func (s *Store) inspectOne(ctx context.Context, op, stream string, offset uint64) (core.Inspection, error) {
 	part := core.Inspection{End: offset}
-	var keys [][]byte
-	err := s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) (err error) {
-		keys, err = tx.keys(recordsFrom(stream, offset), 1).wait(ctx)
-		return err
+	keys, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) ([][]byte, error) {
+		return tx.keys(recordsFrom(stream, offset), 1).wait(ctx)
 	})
 	if err != nil || len(keys) == 0 {
 		return part, err
 	}
-	var value []byte
-	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) (err error) {
-		value, err = tx.get(keys[0]).wait(ctx)
-		return err
+	value, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) ([]byte, error) {
+		return tx.get(keys[0]).wait(ctx)
 	})
-	switch {
-	case unreadable(err):
-		value = nil
-	case err != nil:
+	if err != nil && !unreadable(err) {
 		return part, err
 	}
 	inspectRecord(&part, stream, keys[0], value, true)

@@ -29,10 +29,7 @@ func nextPage(records, bytes int) int {
 
 // ReadFrom implements [core.DurableStore].
 func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limit int) ([]core.Entry, error) {
-	return s.readFrom(ctx, "read", stream, offset, limit)
-}
-
-func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, limit int) ([]core.Entry, error) {
+	const op = "read"
 	if err := core.CheckName(op, stream); err != nil {
 		return nil, err
 	}
@@ -40,34 +37,32 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 		return nil, err
 	}
 	offset = min(offset, core.MaxSequence) // where no stream goes
-	var entries []core.Entry
 	var small tail
 	try := 0
-	err := s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
-		entries, small = nil, tail{}
+	entries, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (entries []core.Entry, err error) {
+		small = tail{}
 		next, page := offset, firstPage
 		try++
 		for limit > len(entries) {
 			page = min(page, limit-len(entries)) // a record has one entry or more
 			var values [][]byte
-			var err error
 			if rest := recordsFrom(stream, next); try < maxTries {
 				values, err = tx.values(rest, page).wait(ctx)
 			} else {
 				values, err = valuesSingly(ctx, tx, rest, page)
 			}
 			if err != nil {
-				return err
+				return nil, err
 			}
 			size := 0
 			for _, value := range values {
 				size += len(value)
 				r, err := decodeRecord(stream, value)
 				if err != nil {
-					return err
+					return nil, err
 				}
 				if err := follows(r, next, next == offset); err != nil {
-					return err
+					return nil, err
 				}
 				entries = r.appendTo(entries, next, limit)
 				next = r.end()
@@ -75,21 +70,20 @@ func (s *Store) readFrom(ctx context.Context, op, stream string, offset uint64, 
 					small = small.with(r.first, next, len(value))
 				}
 				if len(entries) == limit {
-					return nil
+					return entries, nil
 				}
 			}
 			if len(values) < page {
-				return nil
+				return entries, nil
 			}
 			page = nextPage(len(values), size)
 		}
-		return nil
+		return entries, nil
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s.seen(stream, small)
 	}
-	s.seen(stream, small)
-	return entries, nil
+	return entries, err
 }
 
 // valuesSingly reads what tx.values would, record by record. Where keys can be
@@ -117,7 +111,7 @@ func valuesSingly(ctx context.Context, tx transaction, r keyRange, limit int) ([
 
 // ReadAt implements [core.DurableStore].
 func (s *Store) ReadAt(ctx context.Context, stream string, sequence uint64) (core.Entry, bool, error) {
-	entries, err := s.readFrom(ctx, "read", stream, sequence, 1)
+	entries, err := s.ReadFrom(ctx, stream, sequence, 1)
 	if err != nil || len(entries) == 0 || entries[0].Sequence != sequence {
 		return core.Entry{}, false, err
 	}
@@ -130,26 +124,19 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
 	if err := core.CheckPrefix(op, prefix); err != nil {
 		return nil, err
 	}
-	var entries []core.Entry
-	err := s.view(ctx, op, prefix, recordsStore, func(ctx context.Context, tx transaction) error {
-		entries = nil
+	return view(ctx, s, op, prefix, recordsStore, func(ctx context.Context, tx transaction) (entries []core.Entry, err error) {
 		rest, page := namesWithPrefix(prefix), firstPage
 		stream, next := "", uint64(0)
 		for {
-			askedKeys, askedValues := tx.keys(rest, page), tx.values(rest, page)
-			keys, err := askedKeys.wait(ctx)
+			keys, values, err := readRecords(ctx, tx, rest, page)
 			if err != nil {
-				return err
-			}
-			values, err := askedValues.wait(ctx)
-			if err != nil {
-				return err
+				return nil, err
 			}
 			size := 0
 			for i, key := range keys {
 				name, end, _, ok := parseKey(key)
-				if !ok || i >= len(values) {
-					return corruptKey(prefix)
+				if !ok {
+					return nil, corruptKey(prefix)
 				}
 				if name != stream {
 					stream, next = name, 0
@@ -157,26 +144,22 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
 				size += len(values[i])
 				r, err := decodeRecord(stream, values[i])
 				if err != nil {
-					return err
+					return nil, err
 				}
 				if err := follows(r, next, next == 0); err != nil {
-					return err
+					return nil, err
 				}
 				if r.end() != end {
-					return corruptKey(stream)
+					return nil, corruptKey(stream)
 				}
 				entries = r.appendTo(entries, r.first, math.MaxInt)
 				next = end
 			}
 			if len(keys) < page {
-				return nil
+				return entries, nil
 			}
 			rest.lower = recordKey(stream, next+1)
 			page = nextPage(len(keys), size)
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	return entries, nil
 }

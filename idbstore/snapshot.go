@@ -42,35 +42,27 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64
 
 // contains reports whether stream has an event right before sequence. Behind a
 // deletion the tombstone is the first record that ends there or later.
-func (s *Store) contains(ctx context.Context, op, stream string, sequence uint64) (there bool, err error) {
-	err = s.view(ctx, op, stream, recordsStore, func(ctx context.Context, tx transaction) error {
+func (s *Store) contains(ctx context.Context, op, stream string, sequence uint64) (bool, error) {
+	return view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (bool, error) {
 		keys, err := tx.keys(recordsEndingFrom(stream, sequence), 1).wait(ctx)
-		there = false
 		if err != nil || len(keys) == 0 {
-			return err
+			return false, err
 		}
 		_, _, deleted, ok := parseKey(keys[0])
 		if !ok {
-			return corruptKey(stream)
+			return false, corruptKey(stream)
 		}
-		there = !deleted
-		return nil
+		return !deleted, nil
 	})
-	return there, err
 }
 
 // ReadSnapshot implements [core.Snapshotter].
-func (s *Store) ReadSnapshot(ctx context.Context, stream string) (snapshot []byte, err error) {
+func (s *Store) ReadSnapshot(ctx context.Context, stream string) ([]byte, error) {
 	const op = "read snapshot"
 	if err := core.CheckName(op, stream); err != nil {
 		return nil, err
 	}
-	err = s.view(ctx, op, stream, snapshotsStore, func(ctx context.Context, tx transaction) error {
-		snapshot, err = tx.get([]byte(stream)).wait(ctx)
-		return err
+	return view(ctx, s, op, stream, snapshotsStore, func(ctx context.Context, tx transaction) ([]byte, error) {
+		return tx.get([]byte(stream)).wait(ctx)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return snapshot, nil
 }

@@ -13,19 +13,14 @@ const mostKeys = 512
 
 // Streams implements [core.DurableStore]. It reads nothing but keys, and costs
 // one or two requests for up to mostKeys of them.
-func (s *Store) Streams(ctx context.Context, prefix string) (streams []core.StreamInfo, err error) {
+func (s *Store) Streams(ctx context.Context, prefix string) ([]core.StreamInfo, error) {
 	const op = "streams"
 	if err := core.CheckPrefix(op, prefix); err != nil {
 		return nil, err
 	}
-	err = s.view(ctx, op, prefix, recordsStore, func(ctx context.Context, tx transaction) error {
-		streams, err = readHeads(ctx, tx, namesWithPrefix(prefix), mostKeys)
-		return err
+	return view(ctx, s, op, prefix, recordsStore, func(ctx context.Context, tx transaction) ([]core.StreamInfo, error) {
+		return readHeads(ctx, tx, namesWithPrefix(prefix), mostKeys)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return streams, nil
 }
 
 // readHeads reads the heads of the streams in r, at most most keys with one

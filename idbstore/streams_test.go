@@ -79,11 +79,10 @@ func (c *countedKeys) keys(r keyRange, limit int) answer[[][]byte] {
 
 func headsInBatches(t testing.TB, s *Store, prefix string, most int) (heads []core.StreamInfo, asked int) {
 	t.Helper()
-	err := s.view(context.Background(), "test", "", recordsStore, func(ctx context.Context, tx transaction) (err error) {
+	heads, err := view(context.Background(), s, "test", "", recordsStore, func(ctx context.Context, tx transaction) ([]core.StreamInfo, error) {
 		counted := &countedKeys{transaction: tx}
-		heads, err = readHeads(ctx, counted, namesWithPrefix(prefix), most)
-		asked = counted.asked
-		return err
+		defer func() { asked = counted.asked }()
+		return readHeads(ctx, counted, namesWithPrefix(prefix), most)
 	})
 	if err != nil {
 		t.Fatal(err)

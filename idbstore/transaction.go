@@ -32,10 +32,32 @@ func (s *Store) withDeadline(ctx context.Context) (context.Context, context.Canc
 	return s.deadline.ctx, func() {}
 }
 
-// view runs fn in a transaction that only reads. fn may run again after a
-// failure of the connection, so it starts from nothing each time.
-func (s *Store) view(ctx context.Context, op, stream, store string, fn func(context.Context, transaction) error) error {
-	return s.run(ctx, op, stream, readOnly, store, fn)
+// view runs fn in a transaction that only reads, and returns what fn returns. fn
+// may run again after a failure of the connection, so it starts from nothing
+// each time.
+func view[T any](ctx context.Context, s *Store, op, stream, store string, fn func(context.Context, transaction) (T, error)) (T, error) {
+	var found, none T
+	err := s.run(ctx, op, stream, readOnly, store, func(ctx context.Context, tx transaction) (err error) {
+		found, err = fn(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return found, nil
+}
+
+// readRecords reads the keys and the values of the first limit records in r. A value
+// is nil where the browser has found fewer values than keys.
+func readRecords(ctx context.Context, tx transaction, r keyRange, limit int) (keys, values [][]byte, err error) {
+	askedKeys, askedValues := tx.keys(r, limit), tx.values(r, limit)
+	if keys, err = askedKeys.wait(ctx); err != nil {
+		return nil, nil, err
+	}
+	if values, err = askedValues.wait(ctx); err != nil {
+		return nil, nil, err
+	}
+	return keys, append(values, make([][]byte, max(len(keys)-len(values), 0))...), nil
 }
 
 // update runs fn in a transaction that writes, and commits if fn returns nil.

@@ -67,20 +67,16 @@ func (s *Store) ReadValue(ctx context.Context, key string) (uint64, bool, error)
 	if err := core.CheckName(op, key); err != nil {
 		return 0, false, err
 	}
-	var value uint64
 	var present bool
-	err := s.view(ctx, op, key, valuesStore, func(ctx context.Context, tx transaction) error {
+	value, err := view(ctx, s, op, key, valuesStore, func(ctx context.Context, tx transaction) (value uint64, err error) {
 		b, err := tx.get([]byte(key)).wait(ctx)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		value, present, err = decodeValue(key, b)
-		return err
+		return value, err
 	})
-	if err != nil {
-		return 0, false, err
-	}
-	return value, present, nil
+	return value, present && err == nil, err
 }
 
 // Flush implements [core.DurableStore]. A commit with a sync takes all earlier
