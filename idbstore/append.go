@@ -30,8 +30,8 @@ func newAddition(stream string, expectedSeq uint64, payloads [][]byte) (addition
 }
 
 // Append implements [core.DurableStore]. It costs one round trip to the
-// browser's storage: the record is written behind the request that reads the
-// head, and the answer of the latter decides between commit and abort.
+// browser's storage: the write of the record is asked for right after the head,
+// and the head that comes back decides between commit and abort.
 func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error) {
 	a, err := newAddition(stream, expectedSeq, payloads)
 	if err != nil {
@@ -71,8 +71,8 @@ func (s *Store) add(ctx context.Context, a addition) error {
 	})
 }
 
-// added does what is left to do about an addition that has ended with err, and
-// returns the error for the caller.
+// added finishes an addition that has ended with err, and returns the error for
+// the caller.
 func (s *Store) added(ctx context.Context, a addition, err error) error {
 	if errors.Is(err, core.ErrSequenceConflict) {
 		return s.conflict(ctx, a.stream, a.from)
@@ -100,7 +100,7 @@ func (s *Store) BeginAppend(stream string, expectedSeq uint64, payload []byte, e
 	if err != nil {
 		cancel()
 		s.calls.Done()
-		return false // Append meets it again, and mends it if it can
+		return false // Append meets the same error, and tries again if that can help
 	}
 	finish := func(err error) {
 		err = s.added(ctx, a, err)
@@ -125,7 +125,7 @@ func (s *Store) BeginAppend(stream string, expectedSeq uint64, payload []byte, e
 	overdue := context.AfterFunc(ctx, wait)
 	tx.then(func(err error) {
 		switch {
-		case !overdue(): // somebody waits already
+		case !overdue(): // wait has been called already
 		case err == nil:
 			finish(nil)
 		default:
@@ -135,7 +135,8 @@ func (s *Store) BeginAppend(stream string, expectedSeq uint64, payload []byte, e
 	return true
 }
 
-// outcome waits for the end of an append and tells what it means.
+// outcome waits for the end of an append, and returns nil only if it was
+// committed.
 func outcome(ctx context.Context, tx appending) error {
 	err := tx.wait(ctx)
 	var failure *engineError
@@ -158,8 +159,8 @@ func outcome(ctx context.Context, tx appending) error {
 	return err
 }
 
-// headIs reports whether the keys at and behind plain, which is the key of a
-// record that ends before expected, say that expected is the head.
+// headIs reports whether expected is the head. plain is the key of a record
+// that ends there, and keys are the first two from there on.
 func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 	if expected == 0 {
 		return len(keys) == 0
@@ -171,9 +172,10 @@ func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 	return found && (len(rest) == 0 || len(rest) == 1 && rest[0] == tombstoneMark)
 }
 
-// conflict says where the head is that an append has found elsewhere. It looks
-// at the record too: of a damaged key reads know nothing, so whoever refreshes
-// and appends again would do so for ever.
+// conflict returns the error of an append that has found another head, with
+// that head. It reads the record too: reads do not see a damaged key, so
+// without this check a caller that refreshes and appends again would do so for
+// ever.
 func (s *Store) conflict(ctx context.Context, stream string, expected uint64) error {
 	actual, err := view(ctx, s, "append", stream, recordsStore, func(ctx context.Context, tx transaction) (uint64, error) {
 		head, deleted, err := lastRecord(ctx, tx, stream)

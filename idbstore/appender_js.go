@@ -7,11 +7,12 @@ import (
 	"github.com/hack-pad/safejs"
 )
 
-// jsAppender carries out the transaction of an append in JavaScript, where the
-// page offers that as the global object holdfastAppender, as this repository's
-// package does, see web/src/bridge/appender.ts. It is the same transaction with
-// the same checks as [Store.Append] makes step by step elsewhere, in a few
-// crossings in place of dozens.
+// jsAppender carries out the transaction of an append in JavaScript. A page
+// offers that as the global object holdfastAppender, as the package of this
+// repository does (web/src/bridge/appender.ts).
+//
+// The transaction and its checks are those that [Store.Append] makes step by
+// step elsewhere; a few calls cross into JavaScript in place of dozens.
 type jsAppender struct {
 	append, abort safejs.Value // functions
 	buffer        safejs.Value // a Uint8Array
@@ -24,12 +25,12 @@ type jsAppender struct {
 // lastAppending is the id of the last append of any appender.
 var lastAppending int
 
-// What the appender says of an append that has ended.
+// What the appender reports of an append that has ended.
 const (
 	appendCommitted = iota
 	appendHeadMoved
 	appendFailed
-	appendCommitFailed // behind the call of commit
+	appendCommitFailed // after the call of commit
 )
 
 // newJSAppender returns nil where there is no appender.
@@ -70,15 +71,15 @@ func (a *jsAppender) end(args []safejs.Value) {
 	one.finish()
 }
 
-// begun are the appends that no goroutine waits for, see then.
+// begun are the appends that no goroutine waits for, by id; see then.
 var begun = map[int]*jsAppending{}
 
-// committed is for the host's appender, which may call it of an append that has
-// committed, in place of the function that it was given for that; if it returns 0
-// that has to be called all the same. No goroutine is switched to: those that it
-// wakes go on when the program is entered the next time by something else.
+// committed is called by the appender of the page when an append has committed,
+// in place of the function that it was given for that. If it returns 0, the
+// appender must call that function all the same. No goroutine runs within the
+// call: those that it wakes go on when the program is entered the next time.
 //
-//lint:ignore U1000 the host calls it
+//lint:ignore U1000 the page calls it
 //go:wasmexport holdfastCommitted
 func committed(id int32) int32 {
 	one := begun[int(id)]
@@ -89,7 +90,7 @@ func committed(id int32) int32 {
 	return 1
 }
 
-// close lets go of the function that JavaScript calls, once nothing is under way.
+// close releases the function that JavaScript calls, once nothing is under way.
 func (a *jsAppender) close() {
 	a.closed = true
 	if len(a.appending) == 0 {
@@ -97,8 +98,8 @@ func (a *jsAppender) close() {
 	}
 }
 
-// exceptionOf reads the name and the message of an exception; without them the
-// transaction was aborted.
+// exceptionOf makes an error of the name and the message of an exception. If
+// there are none, the transaction was aborted.
 func exceptionOf(args []safejs.Value) error {
 	e := &engineError{abortError, "the transaction was aborted"}
 	for i, to := range []*string{&e.name, &e.message} {
@@ -158,7 +159,7 @@ type jsAppending struct {
 	done       chan struct{}
 	after      func(error) // nil unless then was called
 	err        error
-	committing bool // it failed behind the call of commit
+	committing bool // it failed after the call of commit
 }
 
 func (o *jsAppending) then(fn func(error)) {
@@ -192,7 +193,7 @@ func (o *jsAppending) commitFailed() bool { return o.committing }
 func (o *jsAppending) abort() (committing bool) {
 	answer, err := o.appender.abort.Invoke(o.id)
 	if err != nil {
-		return true // nobody can tell
+		return true // it is not known
 	}
 	committing, err = answer.Bool()
 	return committing || err != nil

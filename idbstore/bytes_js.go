@@ -10,7 +10,9 @@ import (
 // binaryValues turns bytes into Uint8Arrays and back.
 type binaryValues struct {
 	array safejs.Value // the constructor
-	pack  safejs.Value // holdfastPack, see web/src/bridge/pack.ts; undefined where the page does not offer it
+	// pack is holdfastPack, see web/src/bridge/pack.ts. It is undefined where
+	// the page does not offer it.
+	pack safejs.Value
 }
 
 func (b binaryValues) toJS(data []byte) (safejs.Value, error) {
@@ -24,8 +26,8 @@ func (b binaryValues) toJS(data []byte) (safejs.Value, error) {
 // maxValue is more than Chromium stores in one value.
 const maxValue = 133 << 20
 
-// value reads a Uint8Array. Of anything else, which damage or another program has
-// put there, it makes no bytes, which nothing that Holdfast stores has.
+// value reads a Uint8Array. Anything else comes from damage or from another
+// program, and is read as no bytes: nothing that Holdfast stores is empty.
 func (b binaryValues) value(v safejs.Value) ([]byte, error) {
 	if v.Type() != safejs.TypeObject {
 		return []byte{}, nil
@@ -49,7 +51,7 @@ func (b binaryValues) optionalValue(v safejs.Value) ([]byte, error) {
 	return b.value(v)
 }
 
-// key reads a binary key, which the browser hands out as an ArrayBuffer. Only
+// key reads a binary key, which the browser returns as an ArrayBuffer. Only
 // other programs write keys of another type.
 func (b binaryValues) key(v safejs.Value) ([]byte, error) {
 	if v.Type() != safejs.TypeObject {
@@ -108,7 +110,8 @@ func (b binaryValues) list(v safejs.Value, read func(safejs.Value) ([]byte, erro
 	return items, nil
 }
 
-// unpack reads n byte strings that lie behind their lengths. They share memory.
+// unpack reads n byte strings, each of which follows its length. They share
+// memory.
 func (b binaryValues) unpack(packed safejs.Value, n int) ([][]byte, error) {
 	rest, err := b.value(packed)
 	if err != nil {

@@ -9,11 +9,12 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
-// Every append makes a record, and many small records are slow to read. So
-// when nothing else is to be done they are merged, which no reader can tell: a
-// merged record holds the same events with the same timestamps, under the key
-// of the last record that went into it. The last key of a stream therefore
-// stays, and with it what appends check.
+// Every append makes a record, and many small records are slow to read. So they
+// are merged while nothing is appended. A merged record holds the same events
+// with the same timestamps, under the key of the last record that went into it.
+//
+// So a reader sees no difference; and the last key of a stream, which appends
+// check, stays the same.
 const (
 	compactDue   = 64                     // small records of a stream that are worth a compaction
 	compactQuiet = 200 * time.Millisecond // without an append, then it begins
@@ -43,8 +44,9 @@ type tail struct {
 	small int    // how many there are at least; others may have appended too
 }
 
-// with returns t and the record behind it. A large one ends the tail, and the
-// next begins behind it: a transaction that others wait for should be short.
+// with returns t and the record after it. A large record ends the tail, and the
+// next tail begins after it: a transaction that others wait for should be
+// short.
 func (t tail) with(first, end uint64, size int) tail {
 	switch {
 	case size > largeRecord:
@@ -95,16 +97,17 @@ func (s *Store) noteTail(stream string, t tail) {
 	}
 }
 
-// compactTails compacts what is due. Whatever goes wrong, nothing has changed;
-// LastError has what matters.
+// compactTails compacts what is due. A failure changes nothing, and LastError
+// returns it.
 func (s *Store) compactTails() {
 	for stream, t := range s.dueTails() {
 		_ = s.compact(s.life, stream, t)
 	}
 }
 
-// dueTails takes what is to be compacted now. A frozen page begins nothing: its
-// transactions would hold up all other tabs. It looks again when it thaws.
+// dueTails takes the tails that are to be compacted now. A frozen page compacts
+// nothing, because its transactions would block all other tabs; missed sets the
+// timer again when it thaws.
 func (s *Store) dueTails() map[string]tail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +125,7 @@ func (s *Store) dueTails() map[string]tail {
 }
 
 // compact merges the records of stream within t, a page in each transaction.
-// Appends and other tabs get their turn in between.
+// Appends and other tabs take their turn in between.
 func (s *Store) compact(ctx context.Context, stream string, t tail) error {
 	for page := compactPage; t.from < t.end && !s.engine.frozen(); {
 		var p merging
@@ -144,7 +147,7 @@ type merging struct {
 	stream  string
 	records int    // that were read
 	bytes   int    // their size
-	next    uint64 // the sequence behind them
+	next    uint64 // the sequence after them
 	groups  []group
 }
 
@@ -156,9 +159,9 @@ type group struct {
 	entries      []core.Entry
 }
 
-// merge merges what lies in r, at most page records, if that makes them fewer
-// by least. Anything that a read would refuse is an error, and then nothing is
-// changed: damage stays where it is, for everybody to see.
+// merge merges the first records in r, page of them at most, if that makes them
+// fewer by least. Whatever a read would refuse is an error, and then nothing is
+// changed, so that damage stays where readers find it.
 func (m *merging) merge(ctx context.Context, tx transaction, r keyRange, page, least int) error {
 	keys, values, err := readRecords(ctx, tx, r, page)
 	if err != nil {
@@ -180,7 +183,8 @@ func (m *merging) merge(ctx context.Context, tx transaction, r keyRange, page, l
 		if g.records == 1 {
 			continue
 		}
-		// Both keys were read in this transaction, so no other record lies between.
+		// Both keys were read in this transaction, so no other record lies
+		// between.
 		if err := tx.remove(keyRange{g.lower, g.upper}); err != nil {
 			return err
 		}
@@ -209,7 +213,7 @@ func (m *merging) take(key, value []byte) error {
 	}
 	m.records, m.bytes, m.next = m.records+1, m.bytes+len(value), end
 	if len(value) > smallRecord || deleted || !r.datable() {
-		m.groups = append(m.groups, group{bytes: mergedRecord, records: 1}) // nothing fits behind it
+		m.groups = append(m.groups, group{bytes: mergedRecord, records: 1}) // nothing fits after it
 		return nil
 	}
 	n := len(m.groups) - 1
@@ -223,8 +227,8 @@ func (m *merging) take(key, value []byte) error {
 	return nil
 }
 
-// datable reports whether the time of r can begin a record. Only damage with a
-// right checksum has another.
+// datable reports whether the time of r can be that of a record. It always is
+// in records that Holdfast wrote.
 func (r record) datable() bool {
 	return uint64(r.appendTo(nil, r.first, 1)[0].Timestamp) <= math.MaxInt64/2
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// maxTries bounds how often a call opens the database anew.
+// maxTries bounds how often a call opens the database.
 const maxTries = 3
 
-// connect returns the connection, which it opens if there is none.
+// connect returns the connection, and opens one if there is none.
 func (s *Store) connect(ctx context.Context) (database, error) {
 	select {
 	case s.connecting <- struct{}{}:
@@ -36,8 +36,8 @@ func (s *Store) connect(ctx context.Context) (database, error) {
 	return db, nil
 }
 
-// connection returns the connection if it can be had without waiting, and
-// else nil.
+// connection returns the connection if there is one that need not be waited
+// for, and else nil.
 func (s *Store) connection() database {
 	select {
 	case s.connecting <- struct{}{}:
@@ -54,9 +54,9 @@ func (s *Store) connection() database {
 var errReset = &core.Error{Code: core.ErrStoreReset,
 	Detail: "the browser or the user emptied the storage, and what was in it is gone; open the store again to go on with an empty one"}
 
-// recognize compares a freshly opened database with the one that this store,
-// or an earlier life of the page, has known. It reports a reset once per store
-// and once per page: whoever opens again has been told.
+// recognize compares a database that was just opened with the one that this
+// store, or an earlier life of the page, has known. It reports a reset once: a
+// store that is opened after that takes the database as it is.
 func (s *Store) recognize(ctx context.Context, found identity) error {
 	if found.format != formatVersion {
 		return &core.Error{Code: core.ErrUnsupportedVersion,
@@ -91,7 +91,7 @@ func (s *Store) abandon(ctx context.Context, db database) {
 	case s.connecting <- struct{}{}:
 		defer func() { <-s.connecting }()
 	case <-ctx.Done():
-		return // somebody else is opening it
+		return // another call is opening it
 	}
 	if s.db == db {
 		s.drop(db)

@@ -6,17 +6,20 @@
 //
 // Database version 1, for ever; all object stores are created at once:
 //
-//	records    one record per commit, or of several that were merged (compact.go):
-//	           a batch of consecutive events (record.go), under the key
-//	           utf8(stream) 00 be64(end), where end is the sequence behind the
+//	records    one record per commit, or per several that were merged
+//	           (compact.go): a batch of consecutive events (record.go), under
+//	           utf8(stream) 00 be64(end), where end is the sequence after the
 //	           batch (key.go)
 //	values     compare-and-swap values, under utf8(key)
-//	snapshots  what a stream amounts to, which saves a replay, under utf8(stream)
-//	meta       "format", "epoch" (random, 16 bytes), "created" (ms), "flushed" (ms)
+//	snapshots  what a stream amounts to, which saves a replay, under
+//	           utf8(stream)
+//	meta       "format", "epoch" (random, 16 bytes), "created" (ms), "flushed"
+//	           (ms)
 //
-// Outside the database the epoch is remembered, and the heads of the streams that
-// were written to last (heads.go): in the file holdfast:<database> of the origin
-// private file system, or under that name in localStorage where there is none.
+// The epoch and the heads of the streams that were written to last are also
+// remembered outside the database (heads.go): in the file holdfast:<database>
+// of the origin private file system, or under that name in localStorage where
+// there is none.
 //
 // Because records are keyed by their end, the range from key(stream, offset+1)
 // starts exactly at the record that contains offset, and the last key of a
@@ -24,8 +27,8 @@
 //
 // # Structure
 //
-// Everything that needs no browser lives in untagged files and stands on the
-// small interface of engine.go; the files ending in _js.go are its only real
-// implementation. All transactions are managed: they begin and end in
-// transaction.go and nowhere else.
+// What needs no browser is in files without a build constraint, and uses the
+// small interface of engine.go. The files that end in _js.go are its only real
+// implementation. Transactions begin and end in transaction.go, except for the
+// appends that append.go makes in one step.
 package idbstore

@@ -12,8 +12,8 @@ const (
 	valuesStore    = "values"
 	snapshotsStore = "snapshots"
 	metaStore      = "meta"
-	// recordsAndSnapshots is for a transaction over two of them. Its requests go
-	// to the first, unless [transaction.in] says otherwise.
+	// recordsAndSnapshots is for a transaction over two of them. Its requests
+	// go to the first, unless [transaction.in] says otherwise.
 	recordsAndSnapshots = recordsStore + " " + snapshotsStore
 )
 
@@ -23,16 +23,17 @@ type engine interface {
 	// open opens the database and creates it if it is absent. It gives up when
 	// ctx ends.
 	open(ctx context.Context) (database, error)
-	// listen joins the other tabs which have the database open. received gets
-	// what they post; missed is called when posts may have been lost, and hidden
-	// when the page is not seen any more, which may be the last that it hears.
+	// listen joins the other tabs that have the database open. received gets
+	// what they post. missed is called when posts may have been lost, and
+	// hidden when the page is hidden, after which it may end without another
+	// call.
 	listen(received func(key []byte), missed, hidden func()) (peers, error)
-	// recall returns what remember kept outside the database, in earlier lives of
-	// the page too: nothing, or the last text and perhaps one before. Nothing is
-	// returned either of what cannot be read until ctx ends.
+	// recall returns what remember has kept outside the database, also in
+	// earlier lives of the page: nothing, or the last text and perhaps one
+	// before it. What cannot be read until ctx ends is left out.
 	recall(ctx context.Context) []string
-	// remember keeps text in place of what it kept before. It is best effort, and
-	// over when it returns, unless ctx ended before.
+	// remember keeps text in place of what it kept before. It may fail without
+	// a word. It is over when it returns, unless ctx has ended.
 	remember(ctx context.Context, text string)
 	// lock waits for a lock that it shares with the other tabs. Where there are
 	// none it returns nil.
@@ -44,9 +45,10 @@ type engine interface {
 
 // peers are the other tabs which have the database open.
 type peers interface {
-	// post tells them the key of a new record. It is best effort.
+	// post sends them the key of a new record. It may be lost.
 	post(key []byte)
-	// slow reports whether the timers of the page are, as in one that is hidden.
+	// slow reports whether the timers of the page are slow, as in a hidden
+	// page.
 	slow() bool
 	close()
 }
@@ -61,7 +63,7 @@ type database interface {
 	lost() bool
 	// close closes the connection once its transactions are done.
 	close()
-	// identity is what the database said of itself when it was opened.
+	// identity is what the database contained about itself when it was opened.
 	identity() identity
 }
 
@@ -70,23 +72,25 @@ type database interface {
 type appender interface {
 	// canAppend reports whether it really can.
 	canAppend() bool
-	// appendRecord starts a transaction that adds value at key if the keys of heads
-	// say that the head is as expected, see headIs, and aborts it otherwise. An
+	// appendRecord starts a transaction that adds value at key if the head is
+	// as expected, see headIs, and aborts otherwise. heads is the range from
+	// the key of the expected head on; first means that there must be none. An
 	// error is an [*engineError], and nothing was started.
 	appendRecord(heads keyRange, first bool, key, value []byte) (appending, error)
 }
 
 // appending is the transaction of an append.
 type appending interface {
-	// wait is that of transaction; errHeadMoved when it has aborted for that.
+	// wait is that of transaction. It returns errHeadMoved if the head was not
+	// as expected.
 	wait(ctx context.Context) error
-	// then has fn called at the end, with what wait returns from then on. It is
-	// called once at most.
+	// then has fn called once, at the end, with what wait returns from then on.
 	then(fn func(error))
-	// commitFailed reports, of one that has ended with an [*engineError], whether
-	// the commit had been asked for.
+	// commitFailed reports whether the commit had been asked for, after an end
+	// with an [*engineError].
 	commitFailed() bool
-	// abort undoes it unless the commit was asked for before, and reports whether it was.
+	// abort undoes the append unless its commit was asked for, and reports
+	// whether it was.
 	abort() (committing bool)
 }
 
@@ -128,11 +132,12 @@ type transaction interface {
 
 	// commit asks for the commit. No request may follow.
 	commit() error
-	// abort asks to undo everything. It is harmless when the transaction is over.
+	// abort asks to undo everything. It is harmless when the transaction is
+	// over.
 	abort()
-	// wait returns once the transaction is over: nil after the event `complete`,
-	// an [*engineError] after the event `abort`, the cause of ctx when that ends
-	// first, and then the end of the transaction is not known.
+	// wait returns once the transaction is over: nil after the event
+	// `complete`, an [*engineError] after the event `abort`, the cause of ctx
+	// when that ends first, and then the end of the transaction is not known.
 	wait(ctx context.Context) error
 }
 
@@ -147,7 +152,7 @@ type engineError struct{ name, message string }
 
 func (e *engineError) Error() string { return e.name + ": " + e.message }
 
-// Names of exceptions that the store tells apart (Web IDL, section 3.14.1).
+// Names of exceptions that the store distinguishes (Web IDL, section 3.14.1).
 const (
 	abortError        = "AbortError"
 	constraintError   = "ConstraintError"

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// databaseVersion never changes: an upgrade would have to wait for every other
-// tab to let go of the database. Formats are told apart by the records.
+// databaseVersion never changes: an upgrade would have to wait until every
+// other tab has closed the database. The records say what format they have.
 const databaseVersion = 1
 
 // jsEngine opens one IndexedDB database.
@@ -40,7 +40,7 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 			return nil, failureOf(err)
 		}
 		if target == &e.binary.pack {
-			continue // it is the only one that may be missing
+			continue // only this one may be missing
 		}
 		if target.IsUndefined() || target.IsNull() {
 			return nil, &engineError{unexpectedFailure, property + " is not defined"}
@@ -68,8 +68,9 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 // frozen implements engine.
 func (e *jsEngine) frozen() bool { return e.page.frozen }
 
-// open implements engine. An open request of the version that is there waits
-// behind a blocked deletion without an event of its own; ctx ends that wait.
+// open implements engine. While a deletion of the database is blocked, an open
+// request of the same version waits after it without an event; ctx ends that
+// wait.
 func (e *jsEngine) open(ctx context.Context) (database, error) {
 	request, err := e.factory.Call("open", e.name, databaseVersion)
 	if err != nil {
@@ -104,7 +105,7 @@ type opening struct {
 	db        *jsDatabase
 	err       error
 	done      chan struct{}
-	abandoned bool // nobody waits any more
+	abandoned bool // open has returned
 }
 
 func (o *opening) listen() error {
@@ -142,7 +143,7 @@ func (o *opening) finish() {
 	close(o.done)
 }
 
-// create makes the object stores of a new database and says what it is.
+// create makes the object stores of a new database, and writes its identity.
 func (o *opening) create() error {
 	db, err := o.request.Get("result")
 	if err != nil {
@@ -182,7 +183,7 @@ type jsDatabase struct {
 	id       identity
 	gone     bool
 	handlers listeners
-	idle     []*jsTransaction // ended ones, whose handlers serve the next
+	idle     []*jsTransaction // that have ended; their handlers serve the next
 }
 
 func newJSDatabase(e *jsEngine, db safejs.Value) (*jsDatabase, error) {
@@ -196,7 +197,7 @@ func newJSDatabase(e *jsEngine, db safejs.Value) (*jsDatabase, error) {
 	return d, err
 }
 
-// identify reads what the database says of itself.
+// identify reads the identity of the database, if it is Holdfast's.
 func (d *jsDatabase) identify(ctx context.Context) error {
 	names, err := d.db.Get("objectStoreNames")
 	if err != nil {

@@ -19,8 +19,8 @@ func failureOf(err error) error {
 	return &engineError{unexpectedFailure, err.Error()}
 }
 
-// errorProperty describes the property `error` of a request or a transaction.
-// After an explicit abort() that is null.
+// errorProperty describes the property `error` of a request or a transaction,
+// which is null after an explicit abort().
 func errorProperty(v safejs.Value) error {
 	failure, err := v.Get("error")
 	if err != nil {
@@ -32,6 +32,7 @@ func errorProperty(v safejs.Value) error {
 	return describe(failure)
 }
 
+// describe makes an error of an exception, or of anything else that was thrown.
 func describe(exception safejs.Value) error {
 	text := func(property string) string {
 		v, err := exception.Get(property)

@@ -37,7 +37,7 @@ func (s *Store) fail(op, stream string, err error) error {
 	return err
 }
 
-// codeOf maps an engine error to the closed list.
+// codeOf returns the code of an engine error.
 func codeOf(e *engineError) core.Code {
 	switch e.name {
 	case constraintError: // `add` has found its key taken
@@ -56,6 +56,7 @@ func codeOf(e *engineError) core.Code {
 	return core.ErrStorageUnavailable
 }
 
+// advice says what has happened, and what the user can do.
 func advice(e *engineError) string {
 	switch codeOf(e) {
 	case core.ErrQuotaExceeded:
@@ -75,8 +76,8 @@ func advice(e *engineError) string {
 }
 
 // definite reports whether an abort with this error proves that nothing was
-// written. Other aborts behind a commit are seen when a browser loses its
-// storage process, and then the commit may have been carried out.
+// written. Other aborts after the call of commit happen when a browser loses
+// its storage process, and then the commit may have been carried out.
 func (e *engineError) definite() bool {
 	switch e.name {
 	case quotaExceeded, constraintError, dataError, dataCloneError:
@@ -85,8 +86,8 @@ func (e *engineError) definite() bool {
 	return false
 }
 
-// connectionFailed reports whether err is of a kind that a new connection may
-// cure, which is every engine error that has no better explanation.
+// connectionFailed reports whether a new connection may help against err. It
+// may against every engine error that has no better explanation.
 func connectionFailed(err error) bool {
 	var failure *engineError
 	if !errors.As(err, &failure) {
@@ -95,7 +96,7 @@ func connectionFailed(err error) bool {
 	return unreadable(codeOf(failure))
 }
 
-// unreadable reports whether err may be due to what was to be read.
+// unreadable reports whether damage to what was read may have caused err.
 func unreadable(err error) bool {
 	return errors.Is(err, core.ErrStorageUnavailable) || errors.Is(err, core.ErrCorrupt)
 }

@@ -13,11 +13,13 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
-// A browser takes a damaged end of its own log for commits that never came
-// about, and an emptied database for a new one. Nothing in the database can tell.
-// So its epoch, and the heads of the streams that were written to last, are
-// remembered outside of it. They are behind by rememberDelay and by what the
-// browser takes to write them.
+// A browser takes a damaged end of its own log for commits that never happened,
+// and an emptied database for a new one. Nothing in the database shows that. So
+// its epoch, and the heads of the streams that were written to last, are
+// remembered outside of it.
+//
+// They are written rememberDelay after an append, and the browser takes some
+// time for that.
 const (
 	rememberDelay = 100 * time.Millisecond
 	rememberWait  = 2 * time.Second // bounds what is waited for them
@@ -31,18 +33,19 @@ const (
 type remembered struct {
 	stream string
 	head   uint64
-	// due is where a reader expects it to end, at least: before head when it was
-	// told that what is behind has been lost.
+	// due is where a reader expects it to end, at least. It is less than head
+	// once a reader was told that what is after due has been lost.
 	due uint64
 }
 
 // memory is what is remembered of a database.
 type memory struct {
 	epoch string
-	heads []remembered // that of the stream which was written to last comes first
+	heads []remembered // the stream that was written to last comes first
 }
 
-// encode puts NULs between its parts, which no name contains, and a checksum before them.
+// encode puts NULs, which no name contains, between the parts, and a checksum
+// before them.
 func (m memory) encode() string {
 	var b strings.Builder
 	b.WriteString(m.epoch)
@@ -87,7 +90,7 @@ func decodeMemory(text string) (memory, bool) {
 	return m, true
 }
 
-// with returns m after changes, which come first.
+// with returns m after changes. The streams that have changed come first.
 func (m memory) with(changes []remembered) memory {
 	after := memory{epoch: m.epoch}
 	changed := map[string]remembered{}
@@ -110,7 +113,8 @@ func (m memory) with(changes []remembered) memory {
 	return after
 }
 
-// then returns r after a change, which may be older: another tab may have made r.
+// then returns r after a change, which may be older than r if another tab has
+// written that.
 func (r remembered) then(change remembered) remembered {
 	told := change.due < change.head && change.head >= r.head
 	if !told {
@@ -174,7 +178,8 @@ func (s *Store) takeChanges() []remembered {
 	return changes
 }
 
-// rememberReset writes down the epoch of the database that has replaced this one.
+// rememberReset writes down the epoch of the database that has replaced this
+// one.
 func (s *Store) rememberReset(ctx context.Context, epoch string) {
 	s.remembering <- struct{}{}
 	defer func() { <-s.remembering }()
@@ -184,8 +189,8 @@ func (s *Store) rememberReset(ctx context.Context, epoch string) {
 	s.engine.remember(ctx, memory{epoch: epoch}.encode())
 }
 
-// epochOf returns the epoch that texts are of, that of found if one is; empty if
-// there is none.
+// epochOf returns the epoch in texts: found if one of them has it, and nothing
+// if none has any.
 func epochOf(texts []string, found string) (epoch string) {
 	for _, text := range texts {
 		if m, ok := decodeMemory(text); ok && epoch != found {
@@ -213,9 +218,9 @@ func (s *Store) memoryOf(texts []string) memory {
 	return all
 }
 
-// learn keeps the heads that were remembered when the store was opened: all that
-// is read from then on must go as far. What is remembered later may be newer than
-// what has been read.
+// learn keeps the heads that were remembered when the store was opened.
+// Whatever is read from then on must reach them. Heads that are remembered
+// later are of no use for that, since they may be newer than what was read.
 func (s *Store) learn(texts []string) {
 	m := s.memoryOf(texts)
 	s.mu.Lock()
@@ -246,7 +251,8 @@ func (s *Store) LostEnd(stream string, head uint64) (reached uint64) {
 	return r.head
 }
 
-// furthest returns how far stream had come when the store was opened, 0 if that is not known.
+// furthest returns how far stream had come when the store was opened, 0 if that
+// is not known.
 func (s *Store) furthest(stream string) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

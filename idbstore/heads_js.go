@@ -6,10 +6,10 @@ import (
 	"github.com/hack-pad/safejs"
 )
 
-// jsMemory is what the page can write outside the database: a file in the origin
-// private file system (File System, https://fs.spec.whatwg.org, section 4), which
-// has reached the operating system when it is closed; and where there is none, or
-// no room, localStorage, which the browser writes when it likes.
+// jsMemory keeps a text outside the database: in a file of the origin private
+// file system (File System, https://fs.spec.whatwg.org, section 4), which the
+// operating system has once it is closed. Where there is none, or no room, it
+// is kept in localStorage, which the browser writes when it likes.
 type jsMemory struct {
 	name    string       // of the file, and in localStorage
 	files   safejs.Value // navigator.storage

@@ -9,7 +9,7 @@ import (
 // formatVersion is what this release reads and writes.
 const formatVersion = 1
 
-// identity tells one database from its successor of the same name.
+// identity distinguishes a database from its successor of the same name.
 type identity struct {
 	format int
 	epoch  string // in hex
@@ -26,8 +26,8 @@ const (
 // maxEpoch is more digits than an epoch has.
 const maxEpoch = 64
 
-// decodeIdentity reads what a database that has our object stores says of itself.
-// Of another format than ours nothing else is looked at.
+// decodeIdentity reads the identity of a database that has the object stores of
+// Holdfast. In one of a newer format it looks at nothing but the format.
 func decodeIdentity(format, epoch []byte) (identity, error) {
 	n, err := strconv.Atoi(string(format))
 	if err == nil && n > formatVersion {

@@ -12,10 +12,11 @@ import (
 // transaction, and then those of a few more records.
 const inspectEntries = 2048
 
-// Inspect implements [core.Inspector]. A record that cannot be read is known by
-// its key, which says where it ends; where it begins is not known, so it is
-// taken to begin where the one before it ends. Behind the last record stands
-// what is missing there of what is remembered.
+// Inspect implements [core.Inspector]. The key of a record that cannot be read
+// says where it ends. Where it begins is not known, and taken to be where the
+// record before it ends.
+//
+// After the last record, it reports what is remembered to have been there.
 func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core.Inspection, error) {
 	const op = "inspect"
 	if err := core.CheckName(op, stream); err != nil {
@@ -58,8 +59,8 @@ func (s *Store) inspect(ctx context.Context, op, stream string, offset uint64) (
 	})
 }
 
-// inspectOne inspects one record, which the browser may not be able to read. What
-// is behind it may be whole.
+// inspectOne inspects one record, which the browser may not be able to read.
+// The records after it may be whole.
 func (s *Store) inspectOne(ctx context.Context, op, stream string, offset uint64) (core.Inspection, error) {
 	part := core.Inspection{End: offset}
 	keys, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) ([][]byte, error) {

@@ -8,9 +8,9 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// tombstoneMark is appended to the key of a tombstone. It sorts behind the
-// plain key of the same end and before the next one, so a walk over keys alone
-// knows deleted streams.
+// tombstoneMark is appended to the key of a tombstone. That sorts after the
+// plain key of the same end and before the next one, so keys alone say which
+// streams were deleted.
 const tombstoneMark = 1
 
 // maxEnd is above every end: heads do not pass 2^53-1.
@@ -52,7 +52,8 @@ func parseKey(key []byte) (stream string, end uint64, tombstone, ok bool) {
 	return string(key[:nul]), end, tombstone, true
 }
 
-// before returns what is less than key, and not less than any key of a record that is.
+// before returns a key that is less than key, and not less than any key of a
+// record that is less than key.
 func before(key []byte) []byte {
 	last := len(key) - 1
 	less := append([]byte(nil), key[:last]...)
@@ -67,13 +68,13 @@ func before(key []byte) []byte {
 type keyRange struct{ lower, upper []byte }
 
 // recordsFrom is the range of the records of stream that contain sequence
-// offset or come behind it.
+// offset or come after it.
 func recordsFrom(stream string, offset uint64) keyRange {
 	return recordsEndingFrom(stream, offset+1)
 }
 
-// recordsEndingFrom is the range of the records of stream which end at end or
-// behind it.
+// recordsEndingFrom is the range of the records of stream that end at end or
+// after it.
 func recordsEndingFrom(stream string, end uint64) keyRange {
 	return keyRange{recordKey(stream, end), recordKey(stream, maxEnd)}
 }

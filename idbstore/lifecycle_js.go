@@ -15,26 +15,27 @@ type lifecycle struct {
 	handlers listeners    // of scope
 	hidden   bool
 	frozen   bool
-	changed  chan struct{} // closed when frozen is set next; nil while nobody waits
+	changed  chan struct{} // closed when frozen is set next; nil until next is called
 }
 
 // listen begins to follow. missed is called when the page may have missed
 // events, and hidden when it is not seen any more.
 func (p *lifecycle) listen(missed, hidden func()) error {
 	err := p.handlers.make(map[string]func(safejs.Value){
-		// A page that returns from the back/forward cache has heard nothing, and
-		// its connection may have been closed without an event.
+		// A page that returns from the back/forward cache has heard nothing,
+		// and its connection may have been closed without an event.
 		"pageshow": func(event safejs.Value) {
 			if persisted, err := event.Get("persisted"); err == nil && persisted.Equal(jsTrue) {
 				p.set(false)
 				missed()
 			}
 		},
-		// A page that is left is frozen next, or ends (HTML, section 7.4.6). The
-		// browser may still grant what the page asks for now; and a lock that it
-		// holds in the back/forward cache costs it its place there.
+		// A page that is left is frozen next, or ends (HTML, section 7.4.6).
+		// The browser may still grant what the page asks for now; and a lock
+		// that it holds in the back/forward cache costs it its place there.
 		"pagehide": func(safejs.Value) { p.set(true) },
-		// A page that is closed or left is hidden first (HTML, "unload a document").
+		// A page that is closed or left is hidden first (HTML, "unload a
+		// document").
 		"visibilitychange": func(safejs.Value) {
 			if p.hidden = p.isHidden(); p.hidden {
 				hidden()
@@ -54,7 +55,8 @@ func (p *lifecycle) listen(missed, hidden func()) error {
 	}
 	p.hidden = p.isHidden()
 	for event, fn := range p.handlers {
-		// Some are the document's, and two of them do not bubble; capturing gets them.
+		// Some are events of the document, and two of those do not bubble;
+		// capturing gets them.
 		if _, err := p.scope.Call("addEventListener", event, fn, true); err != nil {
 			return failureOf(err)
 		}

@@ -3,7 +3,7 @@ package idbstore
 import "github.com/hack-pad/safejs"
 
 // listeners are functions that JavaScript can call, by the name of the property
-// that holds them. Whoever makes them releases them.
+// that holds them. The caller that makes them releases them.
 type listeners map[string]safejs.Func
 
 // make adds functions.

@@ -7,10 +7,11 @@ import (
 )
 
 // Lock implements [core.Locker] with the browser's Web Locks. A page that is
-// left or frozen gives its locks up, and has lost them if somebody else has taken
-// them until it is back; a worker does not notice. Where there
-// are no Web Locks, which only secure contexts have, it is a [core.Lease]. The
-// name is subject to [core.CheckName].
+// left or frozen gives its locks up, and has lost those that another caller has
+// taken when it comes back; a worker does not notice that it is frozen.
+//
+// Web Locks exist in secure contexts only; elsewhere the lock is a
+// [core.Lease]. The name is subject to [core.CheckName].
 func (s *Store) Lock(ctx context.Context, name string) (core.Lock, error) {
 	if err := core.CheckName("lock", name); err != nil {
 		return nil, err

@@ -8,7 +8,8 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// lock implements engine with Web Locks (W3C, https://w3c.github.io/web-locks/).
+// lock implements engine with Web Locks (W3C,
+// https://w3c.github.io/web-locks/).
 func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 	manager, err := e.lockManager()
 	if err != nil || manager.Type() != safejs.TypeObject {
@@ -43,7 +44,7 @@ func (e *jsEngine) lockManager() (safejs.Value, error) {
 	return navigator.Get("locks")
 }
 
-// webLock is a Web Lock that is held, but while the page is frozen.
+// webLock is a Web Lock that is held, except while the page is frozen.
 type webLock struct {
 	manager safejs.Value
 	name    string
@@ -63,15 +64,16 @@ func (l *webLock) Release() {
 	}
 }
 
-// keep lets go of the lock when it is released, and while the page is frozen:
-// somebody else can go on meanwhile. If nobody has, it is held as before.
+// keep gives the lock up when it is released, and while the page is frozen, so
+// that another page can go on. If none has taken it until the page thaws, it is
+// held again, and was not lost.
 func (l *webLock) keep() {
 	for {
 		select {
 		case <-l.end:
 			l.granted.letGo()
 			return
-		case <-l.granted.settled: // somebody has stolen it
+		case <-l.granted.settled: // it was stolen
 			close(l.lost)
 			return
 		case <-l.page.next():
@@ -129,7 +131,7 @@ func (l *webLock) request(ctx context.Context, ifAvailable bool) (bool, error) {
 type lockRequest struct {
 	answer    chan bool     // whether it is granted
 	settled   chan struct{} // closed when the lock is not held any more, or was never
-	over      bool          // nobody wants it any more
+	over      bool          // request gives up
 	err       error
 	resolve   safejs.Value // of the promise as long as which the browser holds the lock
 	functions listeners

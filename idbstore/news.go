@@ -28,9 +28,10 @@ func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
 // costs a fifth of an append, and of a stream only the last head matters.
 const postDelay = 16 * time.Millisecond
 
-// announce tells this tab and the others about a new record. After a pause, and
-// where the page is hidden, the others hear of it at once: it may end right behind the
-// append. One that ends otherwise is hidden first, which posts what is left.
+// announce notifies the watchers of this tab and the other tabs of a new
+// record. The post goes out at once if none went out for postDelay, or if the
+// page is hidden, where timers are slow. A page is hidden before it ends, and
+// then posts what is left.
 func (s *Store) announce(stream string, key []byte) {
 	if _, head, _, ok := parseKey(key); ok {
 		s.moved(stream, head)
@@ -69,8 +70,8 @@ func (s *Store) received(key []byte) {
 	}
 }
 
-// missed is called when the page comes back from where it could hear nothing:
-// the connection may be dead, and any stream may have moved.
+// missed is called when the page may have missed posts: its connection may be
+// dead, and any stream may have moved.
 func (s *Store) missed() {
 	go func() { // the browser's callback must not wait for the connection
 		s.connecting <- struct{}{}

@@ -11,7 +11,8 @@ import (
 
 // A page is what one request reads. Records differ in size by orders of
 // magnitude, so the number asked for follows the sizes seen. The first page is
-// short: a few merged records hold thousands of events, more than one call wants.
+// short: a few merged records can hold thousands of events, more than a caller
+// wants.
 const (
 	firstPage = 2
 	maxPage   = 4096
@@ -86,9 +87,9 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 	return entries, err
 }
 
-// valuesSingly reads what tx.values would, record by record. Where keys can be
-// read and one of the values cannot, that one is damaged: a browser says of some
-// damage in its files what it says when it has none to read.
+// valuesSingly reads what tx.values would, record by record. If the keys can be
+// read and one of the values cannot, that one is damaged: for some damage a
+// browser throws the same exception as for files that it cannot open.
 func valuesSingly(ctx context.Context, tx transaction, r keyRange, limit int) ([][]byte, error) {
 	keys, err := tx.keys(r, limit).wait(ctx)
 	if err != nil {

@@ -79,9 +79,10 @@ func recordHeader(b []byte, kind byte, first uint64, count int, now int64) []byt
 	return binary.AppendUvarint(b, uint64(max(now, 0)))
 }
 
-// record is a record that decodeRecord has found whole. It shares the memory that
-// it was decoded from, and so do the payloads of its entries, which are made
-// when they are asked for: they may take many times as much as the record.
+// record is a record that decodeRecord has found whole. It shares memory with
+// the bytes that it was decoded from, and so do the payloads of its entries.
+// Entries are made when they are asked for, since they may be many times as
+// large.
 type record struct {
 	stream  string
 	first   uint64
@@ -91,7 +92,7 @@ type record struct {
 	events  []byte // those of the others
 }
 
-// end is the sequence behind the record.
+// end is the sequence after the record.
 func (r record) end() uint64 { return r.first + r.count }
 
 // appendTo appends the entries from sequence on, as long as there are fewer
@@ -210,9 +211,9 @@ func (r *reader) bytes() []byte {
 	return b
 }
 
-// follows checks that r goes on where the records before it have ended, which
-// is at next. The first record of a read may begin earlier, and if it is a
-// tombstone, later: what was before is gone.
+// follows checks that r begins at next, where the record before it has ended.
+// The first record of a read may begin earlier; if it is a tombstone, it may
+// begin later, since what was before it is gone.
 func follows(r record, next uint64, first bool) error {
 	switch {
 	case r.first == next, first && r.first < next && r.end() > next, first && r.deleted && r.end() > next:

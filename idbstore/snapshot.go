@@ -7,9 +7,9 @@ import (
 )
 
 // SaveSnapshot implements [core.Snapshotter]. It writes in a transaction over
-// nothing but snapshots, so that no append has to wait for it, and therefore
-// looks for the stream afterwards: a deletion in between has not found the
-// snapshot. A frozen page saves none.
+// snapshots alone, so that no append has to wait for it. A deletion in between
+// does not find the snapshot, so it looks for the stream before and after. A
+// frozen page saves none.
 func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64, snapshot []byte) error {
 	const op = "save snapshot"
 	if err := core.CheckSnapshot(stream, sequence, snapshot); err != nil {
@@ -20,7 +20,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// Close need not wait for what is done again some day.
+	// Close need not wait for this: a later call saves another snapshot.
 	defer context.AfterFunc(s.life, func() { cancel(core.ErrClosed) })()
 	there, err := s.contains(ctx, op, stream, sequence)
 	if err != nil || !there {
@@ -40,8 +40,9 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64
 	})
 }
 
-// contains reports whether stream has an event right before sequence. Behind a
-// deletion the tombstone is the first record that ends there or later.
+// contains reports whether stream has an event right before sequence. If the
+// stream was deleted, the first record that ends there or later is the
+// tombstone.
 func (s *Store) contains(ctx context.Context, op, stream string, sequence uint64) (bool, error) {
 	return view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (bool, error) {
 		keys, err := tx.keys(recordsEndingFrom(stream, sequence), 1).wait(ctx)

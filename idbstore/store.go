@@ -21,22 +21,25 @@ type Options struct {
 	DefaultDurability bool
 	// Timeout bounds every call, [DefaultTimeout] if 0; calls made at about the
 	// same time end together, up to a 32nd earlier. A write whose commit was
-	// already sent then gives [core.ErrOutcomeUnknown], any other call
+	// sent then returns [core.ErrOutcomeUnknown], any other call
 	// [core.ErrBlocked]. A write whose abort is not answered either takes two
 	// seconds more.
 	Timeout time.Duration
 }
 
-// Store is a [core.DurableStore], [core.Snapshotter], [core.Inspector] and [core.Witness] in IndexedDB, a
-// [core.Beginner] where the page offers an appender, and a [core.Watcher] and [core.Locker] across tabs. It opens its connection again when the browser has closed it, and it
-// never falls back to memory. If it then finds another, emptied database in
-// place of its own, every call gives [core.ErrStoreReset], and what is left to
-// do is to open a new Store.
+// Store is a [core.DurableStore] in IndexedDB, and a [core.Snapshotter],
+// [core.Inspector] and [core.Witness]. It is a [core.Watcher] and a
+// [core.Locker] across tabs, and a [core.Beginner] where the page offers an
+// appender.
+//
+// It opens its connection again when the browser has closed it, and never falls
+// back to memory. If it then finds an emptied database in place of its own,
+// every call returns [core.ErrStoreReset], until a new Store is opened.
 type Store struct {
 	engine  engine
 	timeout time.Duration
 	peers   peers
-	life    context.Context // ends with Close: what nobody waits for need not finish
+	life    context.Context // ends with Close, and with it what no caller waits for
 	end     context.CancelCauseFunc
 
 	connecting chan struct{} // held while the connection is looked at or opened
@@ -99,7 +102,7 @@ func (s *Store) LastError() error {
 	return s.last
 }
 
-// enter counts a call in, unless the store is closed.
+// enter counts a call, which Close then waits for, unless the store is closed.
 func (s *Store) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

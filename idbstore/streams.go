@@ -24,11 +24,11 @@ func (s *Store) Streams(ctx context.Context, prefix string) ([]core.StreamInfo, 
 }
 
 // readHeads reads the heads of the streams in r, at most most keys with one
-// request. It skips what is left of the stream in which a batch of keys ends, so
-// a stream with very many records costs no more than one with a few.
+// request. It skips what is left of the stream in which a batch of keys ends,
+// so a stream with very many records costs no more than one with a few.
 //
-// Keys that Holdfast did not write are passed over: one that is damaged must not
-// hide all streams.
+// Keys that Holdfast did not write are skipped: one damaged key must not hide
+// all streams.
 func readHeads(ctx context.Context, tx transaction, r keyRange, most int) ([]core.StreamInfo, error) {
 	var streams []core.StreamInfo // of one that was deleted the head is 0
 	note := func(key []byte) {
@@ -68,8 +68,8 @@ func readHeads(ctx context.Context, tx transaction, r keyRange, most int) ([]cor
 				r.lower = next
 			}
 		}
-		// Few streams have more records than compactDue, for then they are merged.
-		// Among those that have more, a small batch reads less in vain.
+		// Few streams have more records than compactDue, for then they are
+		// merged. Among those that have more, a small batch reads less in vain.
 		limit = min(max(len(streams)-known, 1)*compactDue, most)
 	}
 	return slices.DeleteFunc(streams, func(stream core.StreamInfo) bool { return stream.Head == 0 }), nil
@@ -89,7 +89,7 @@ func lastKey(ctx context.Context, tx transaction, stream string) ([]byte, error)
 	}
 }
 
-// lastRecord reads the head of stream off its last key.
+// lastRecord returns the head of stream, which its last key contains.
 func lastRecord(ctx context.Context, tx transaction, stream string) (head uint64, deleted bool, err error) {
 	key, err := tx.last(recordsEndingFrom(stream, 0)).wait(ctx)
 	if err != nil || key == nil {

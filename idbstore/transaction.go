@@ -8,17 +8,17 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// abortGrace bounds the wait for the event `abort`, behind the deadline of the
+// abortGrace bounds the wait for the event `abort`, after the deadline of the
 // call. An abort that was called is final; the wait is there so that the next
 // call finds it done.
 const abortGrace = 2 * time.Second
 
-// sharing is the part of the timeout for which calls share a deadline.
+// sharing is the fraction of the timeout for which calls share a deadline.
 const sharing = 32
 
-// withDeadline ends ctx after the timeout. Calls that nothing else can end share
-// their deadlines, so it may be a little early: to set a timer of its own for
-// each append, and to take it back, costs as much as to encode the event.
+// withDeadline ends ctx after the timeout. Calls whose ctx cannot end otherwise
+// share a deadline, which may be a little early for them: a timer for each
+// append costs as much as the encoding of the event.
 func (s *Store) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if ctx.Done() != nil {
 		return context.WithTimeoutCause(ctx, s.timeout, errTimeout)
@@ -32,8 +32,8 @@ func (s *Store) withDeadline(ctx context.Context) (context.Context, context.Canc
 	return s.deadline.ctx, func() {}
 }
 
-// view runs fn in a transaction that only reads, and returns what fn returns. fn
-// may run again after a failure of the connection, so it starts from nothing
+// view runs fn in a transaction that only reads, and returns what fn returns.
+// fn may run again after a failure of the connection, so it starts from nothing
 // each time.
 func view[T any](ctx context.Context, s *Store, op, stream, store string, fn func(context.Context, transaction) (T, error)) (T, error) {
 	var found, none T
@@ -47,8 +47,8 @@ func view[T any](ctx context.Context, s *Store, op, stream, store string, fn fun
 	return found, nil
 }
 
-// readRecords reads the keys and the values of the first limit records in r. A value
-// is nil where the browser has found fewer values than keys.
+// readRecords reads the keys and the values of the first limit records in r. A
+// value is nil where the browser has found fewer values than keys.
 func readRecords(ctx context.Context, tx transaction, r keyRange, limit int) (keys, values [][]byte, err error) {
 	askedKeys, askedValues := tx.keys(r, limit), tx.values(r, limit)
 	if keys, err = askedKeys.wait(ctx); err != nil {
@@ -74,7 +74,7 @@ func (s *Store) run(ctx context.Context, op, stream string, m mode, store string
 }
 
 // connected runs attempt with a connection, and again with another one as long
-// as it fails for want of a working one and nothing can have been written.
+// as the connection fails and nothing can have been written.
 func (s *Store) connected(ctx context.Context, op, stream string, attempt func(context.Context, database) error) error {
 	if ctx.Err() != nil {
 		return s.fail(op, stream, context.Cause(ctx))
@@ -102,8 +102,8 @@ func (s *Store) connected(ctx context.Context, op, stream string, attempt func(c
 	return nil
 }
 
-// retry calls fn again as long as it fails for want of a working connection
-// and nothing can have been written.
+// retry calls fn again as long as its connection fails and nothing can have
+// been written.
 func (s *Store) retry(fn func() error) error {
 	for try := 1; ; try++ {
 		err := fn()
@@ -113,7 +113,8 @@ func (s *Store) retry(fn func() error) error {
 	}
 }
 
-// attempt runs fn in one transaction and sees that one through to its end.
+// attempt runs fn in one transaction, and waits for the end of a transaction
+// that writes.
 func (s *Store) attempt(ctx context.Context, db database, m mode, store string, fn func(context.Context, transaction) error) error {
 	tx, err := db.begin(m, store)
 	if err != nil {
@@ -122,7 +123,7 @@ func (s *Store) attempt(ctx context.Context, db database, m mode, store string, 
 	if err := fn(ctx, tx); err != nil {
 		tx.abort()
 		if m == readOnly {
-			return err // nothing depends on its end
+			return err // no need to wait
 		}
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
 		defer cancel()
@@ -132,9 +133,9 @@ func (s *Store) attempt(ctx context.Context, db database, m mode, store string, 
 		return err
 	}
 	if m == readOnly {
-		return nil // its answers are all there is to wait for
+		return nil // fn has waited for its answers
 	}
-	commitErr := tx.commit() // if it is refused, the end of the transaction tells why
+	commitErr := tx.commit() // if it is refused, the transaction ends with the reason
 	err = tx.wait(ctx)
 	var failure *engineError
 	switch {

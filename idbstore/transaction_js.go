@@ -8,9 +8,9 @@ import (
 	"github.com/hack-pad/safejs"
 )
 
-// jsTransaction is a transaction. When it has ended, its
-// handlers serve another one: making a function that JavaScript can call costs
-// more than a request.
+// jsTransaction is a transaction, and after that another one, with the same
+// handlers: making a function that JavaScript can call costs more than a
+// request.
 type jsTransaction struct {
 	db       *jsDatabase
 	handlers listeners // of this struct, not of one transaction
@@ -72,10 +72,10 @@ func (d *jsDatabase) transaction() (*jsTransaction, error) {
 	}
 	t := &jsTransaction{db: d}
 	err := t.handlers.make(map[string]func(safejs.Value){
-		// In Firefox also if a request has failed behind the call of commit().
+		// In Firefox also if a request has failed after the call of commit().
 		"oncomplete": func(safejs.Value) { t.finish(t.refusal) },
 		// A request that fails makes the transaction abort with its error.
-		// WebKit leaves the error of the transaction null if that happens behind
+		// WebKit leaves the error of the transaction null if that happens after
 		// the call of commit().
 		"onerror": func(event safejs.Value) {
 			request, err := event.Get("target")
@@ -126,7 +126,7 @@ func (t *jsTransaction) finish(err error) {
 	}
 }
 
-// jsTransactionRef is one transaction in the eyes of its user. When it has
+// jsTransactionRef is what the user of one transaction has. When that has
 // ended, it no longer touches the jsTransaction, which may serve another one.
 type jsTransactionRef struct {
 	t     *jsTransaction
@@ -149,7 +149,8 @@ func (r *jsTransactionRef) over() bool { return r.t.end != r.end }
 
 var errOver = &engineError{unexpectedFailure, "the transaction is over"}
 
-// call makes a request on the object store. Without due nobody waits for it.
+// call makes a request on the object store. due gets the answer, unless it is
+// nil.
 func (r *jsTransactionRef) call(due settler, method string, args ...any) (safejs.Value, error) {
 	if r.over() {
 		return safejs.Value{}, errOver
@@ -276,7 +277,7 @@ func (a *jsAnswer[T]) wait(ctx context.Context) (T, error) {
 }
 
 // commit leaves a transaction of several changes to the browser, which commits
-// it behind the last answer. If one of them fails behind the call of commit(),
+// it after the last answer. If one of them fails after the call of commit(),
 // Firefox keeps the others (seen with 153), such as the removal of records
 // whose successor found no room.
 func (r *jsTransactionRef) commit() error {

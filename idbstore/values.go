@@ -79,9 +79,9 @@ func (s *Store) ReadValue(ctx context.Context, key string) (uint64, bool, error)
 	return value, present && err == nil, err
 }
 
-// Flush implements [core.DurableStore]. A commit with a sync takes all earlier
-// commits of the database with it, but a transaction that writes nothing is
-// not committed at all, so Flush notes when it was called.
+// Flush implements [core.DurableStore]. A commit with a sync makes all earlier
+// commits of the database durable too. A transaction that writes nothing is not
+// committed at all, so Flush writes when it was called.
 func (s *Store) Flush(ctx context.Context) error {
 	return s.run(ctx, "flush", "", readWriteStrict, metaStore, func(_ context.Context, tx transaction) error {
 		return tx.put([]byte(metaFlushed), strconv.AppendInt(nil, time.Now().UnixMilli(), 10))

@@ -4,7 +4,7 @@ var bugs = []bug{
 	{
 		name: "acknowledged when the commit is asked for",
 		file: "idbstore/transaction.go",
-		old:  "\tcommitErr := tx.commit() // if it is refused, the end of the transaction tells why\n",
+		old:  "\tcommitErr := tx.commit() // if it is refused, the transaction ends with the reason\n",
 		new:  "\tcommitErr := tx.commit()\n\tif commitErr == nil {\n\t\treturn nil\n\t}\n",
 		in:   "./idbstore", test: "TestSweepOfTheStore",
 	},
