@@ -121,7 +121,7 @@ lint: style $(PEERS) $(DRIVER) $(BIN)/govulncheck ## the same for everything, an
 build: $(DIST)/build.json $(DIST)/index.js $(DIST)/THIRD_PARTY_LICENSES.txt ## build the WebAssembly and the TypeScript into web/dist
 
 .PHONY: bench
-bench: build $(PEERS) .build/bench/empty.wasm .build/bench/unstripped.wasm ## measure Holdfast beside others in Chromium; takes BENCH_BACKEND, BENCH_DURABILITY, BENCH_ROUNDS (in percent), BENCH_ONLY
+bench: build $(PEERS) .build/bench/empty.wasm .build/bench/unstripped.wasm ## measure Holdfast beside others in Chromium; takes BENCH_BACKEND, BENCH_DURABILITY, BENCH_ROUNDS (in percent), BENCH_ONLY, BENCH_OTHER (the web/dist of another commit, to compare with)
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=bench $(BENCH_BACKEND:%=--project=%)
 
 .PHONY: size

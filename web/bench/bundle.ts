@@ -1,19 +1,23 @@
 // Bundles the page of the benchmarks, and for each peer a page of its own.
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
 import { build, type Plugin } from "vite";
+import { otherDist } from "./plan.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
+const root = join(here, "..", "..");
 
 /** Where the bundles are, and what else the page fetches. */
-export const bundles: string = join(here, "..", "..", ".build", "bench");
+export const bundles: string = join(root, ".build", "bench");
 
 /** The files in `peers` that export a peer of the same name. */
-export const modules = ["holdfast", "floor", "idb", "dexie", "rxdb", "pouchdb", "yjs", "sqlite"] as const;
+export const modules = ["holdfast", ...(otherDist === "" ? [] : (["other"] as const)), "floor", "idb", "dexie", "rxdb", "pouchdb", "yjs", "sqlite"] as const;
 
 export type Module = (typeof modules)[number];
+
+const dist = join(here, "..", "dist");
 
 export async function bundle(): Promise<void> {
   await bundleTo("page", `import { bench } from ${JSON.stringify(join(here, "page/page.ts"))}; globalThis.bench = bench;`);
@@ -35,10 +39,15 @@ async function bundleTo(name: string, code: string): Promise<void> {
     root: here,
     base: `/bench/${name}/`,
     logLevel: "error",
-    resolve: { alias: { "@holdfast-dev/holdfast": join(here, "..", "dist", "index.js") } },
+    resolve: {
+      alias: {
+        "@holdfast-dev/holdfast": join(dist, "index.js"),
+        "holdfast-other": join(otherDist === "" ? dist : resolve(root, otherDist), "index.js"),
+      },
+    },
     plugins: [virtual],
     worker: { format: "es" },
-    define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
+    define: { "process.env.NODE_ENV": '"production"', global: "globalThis", otherDist: JSON.stringify(otherDist) },
     build: {
       outDir: join(bundles, name),
       emptyOutDir: true,

@@ -1,5 +1,7 @@
 // Measures Holdfast beside others who do the same job: on a fresh profile, all in one page, in alternating rounds.
 // BENCH_ROUNDS=20 makes 20 % of the rounds, BENCH_DURABILITY=strict is one durability, BENCH_ONLY=append some workloads.
+// BENCH_OTHER=../before/web/dist lets the build of another commit take part, and prints how this one
+// compares with it.
 import type { BrowserContext } from "@playwright/test";
 import { test } from "../test/harness/test.js";
 import { drawChart } from "./chart.js";
@@ -7,9 +9,9 @@ import { competition } from "./competition.js";
 import { coldStarts, crossings, instanceStarts, memory } from "./figures.js";
 import { onFreshPage, openBench } from "./pages.js";
 import type { Durability } from "./peers/peer.js";
-import { complete, durabilities, isWanted, reading, scale, writing } from "./plan.js";
+import { complete, durabilities, isWanted, otherDist, reading, scale, writing } from "./plan.js";
 import { profiles } from "./profile.js";
-import { type Participant, participants, readme, table } from "./report.js";
+import { comparison, type Participant, participants, readme, table } from "./report.js";
 import { keep, machine, type Row } from "./results.js";
 
 for (const durability of durabilities) {
@@ -35,6 +37,7 @@ for (const durability of durabilities) {
         console.log(`\n${workload}: failed: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
+    if (otherDist !== "" && rows.length > 0) console.log(`\n${comparison(rows)}\n`);
     if (!complete || failed) return; // the results of the last whole run stay
     const date = new Date().toISOString().slice(0, 10);
     const runs = keep({ backend, durability, chromium, machine: machine(), date, scale, rows });

@@ -22,8 +22,11 @@ export const durabilities: readonly Durability[] = list("BENCH_DURABILITY", ["st
 /** Only workloads whose name contains this. */
 const wanted = process.env["BENCH_ONLY"] ?? "";
 
-/** Whether all workloads are measured: only then do the results replace those of the last run. */
-export const complete: boolean = wanted === "";
+/** The web/dist of another commit, which takes part beside this build; empty if there is none. */
+export const otherDist: string = process.env["BENCH_OTHER"] ?? "";
+
+/** Whether all is measured, of this build alone. Only then the results replace those of the last run. */
+export const complete: boolean = wanted === "" && otherDist === "";
 
 export function isWanted(workload: string): boolean {
   return workload.includes(wanted);

@@ -1,5 +1,5 @@
 // What the benchmarks print: a table for each workload, then the figures for the README.
-import type { Check } from "./peers/peer.js";
+import { type Check, otherName, ourName } from "./peers/peer.js";
 import { type Entry, floorName, type Row, type Run } from "./results.js";
 import type { Spread } from "./statistics.js";
 
@@ -52,6 +52,18 @@ export function digits(value: number): string {
   return value === 0 ? "0" : value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 
+/** How this build compares with the other one, in whatever both have measured. */
+export function comparison(rows: readonly Row[]): string {
+  const found = rows.flatMap(({ workload, entries }) =>
+    entries.flatMap(({ name, rounds, beside }) => (beside === undefined ? [] : [{ title: workload + name.slice(ourName.length), rounds, beside }])),
+  );
+  const width = Math.max(...found.map(({ title }) => title.length));
+  return [
+    `This build, x ${otherName}: the ratio of the medians, and the ratios round by round`,
+    ...found.map(({ title, rounds, beside }) => `  ${title.padEnd(width)}  ${beside.ofMedians.toFixed(2)} x  ${cell(beside.byRound, "x").padEnd(28)} n=${rounds}`),
+  ].join("\n");
+}
+
 /** The figures of the README, as it has them: Holdfast, on each backend. */
 export function readme(runs: readonly Run[]): string {
   const backends = [...new Set(runs.map(({ backend }) => backend))];
@@ -59,8 +71,8 @@ export function readme(runs: readonly Run[]): string {
   for (const { backend, durability, rows } of runs) {
     for (const { workload, unit, base, entries } of rows) {
       for (const entry of entries) {
-        if (!entry.name.startsWith("Holdfast") || entry.value === undefined) continue;
-        const title = `${workload}${entry.name.slice("Holdfast".length)}, ${durability}`;
+        if (!entry.name.startsWith(ourName) || entry.value === undefined) continue;
+        const title = `${workload}${entry.name.slice(ourName.length)}, ${durability}`;
         const columns = lines.get(title) ?? new Map<string, string>();
         columns.set(backend, figure(entry, unit, base));
         lines.set(title, columns);

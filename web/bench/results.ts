@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Backend } from "../test/harness/browser.js";
-import type { Durability } from "./peers/peer.js";
+import { type Durability, otherName, ourName } from "./peers/peer.js";
 import { ratios, type Spread, spread } from "./statistics.js";
 
 const file = fileURLToPath(new URL("results.json", import.meta.url));
@@ -17,8 +17,16 @@ export interface Entry {
   readonly value?: Spread;
   /** To the floor, or to whom the row names. */
   readonly ratio?: Spread;
+  /** Of this build, where another one takes part. */
+  readonly beside?: Comparison;
   /** Why it has fewer rounds than the others, or none; or what it has promised less. */
   readonly remark?: string;
+}
+
+/** This build in relation to the other one. */
+export interface Comparison {
+  readonly ofMedians: number;
+  readonly byRound: Spread;
 }
 
 export interface Row {
@@ -52,15 +60,23 @@ export function row(workload: string, unit: string, series: readonly Series[], b
   const entries = series.map(({ name, values, remark }): Entry => {
     const value = spread(values);
     const ratio = spread(ratios(values, floor));
+    const other = name.startsWith(ourName) ? series.find((one) => one.name === name.replace(ourName, otherName)) : undefined;
+    const beside = compare(values, other?.values ?? []);
     return {
       name,
       rounds: values.length,
       ...(value === undefined ? {} : { value: round(value) }),
       ...(ratio === undefined ? {} : { ratio: round(ratio) }),
+      ...(beside === undefined ? {} : { beside }),
       ...(remark === undefined ? {} : { remark }),
     };
   });
   return { workload, unit, base, entries };
+}
+
+function compare(values: readonly number[], others: readonly number[]): Comparison | undefined {
+  const [median, other, byRound] = [spread(values)?.median, spread(others)?.median, spread(ratios(values, others))];
+  return median === undefined || byRound === undefined || !other ? undefined : { ofMedians: median / other, byRound };
 }
 
 /** To four digits, which is more than the measurement has. */

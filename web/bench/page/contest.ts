@@ -42,17 +42,17 @@ export interface Result {
 /** For a round, or to open or close. */
 const secondsForOne = 120;
 
-export async function hold(contest: Contest, contestants: readonly Contestant[], durability: Durability): Promise<Result[]> {
-  const entered: Entrant[] = [];
-  for (const contestant of contestants) {
-    const entrant = new Entrant(contestant);
-    await entrant.enter(contest, durability);
-    entered.push(entrant);
-  }
+/** Contestants of one group are neighbours. */
+export async function hold(contest: Contest, groups: readonly (readonly Contestant[])[], durability: Durability): Promise<Result[]> {
+  const entrants = groups.map((group) => group.map((contestant) => new Entrant(contestant)));
+  const entered = entrants.flat();
+  for (const entrant of entered) await entrant.enter(contest, durability);
   for (let round = -contest.warmUp; round < contest.rounds; round++) {
-    // Each is first as often as last, and follows each of its two neighbours as often.
-    const from = (round + contest.warmUp) % entered.length;
-    const turn = [...entered.slice(from), ...entered.slice(0, from)];
+    // Each is first as often as last, and follows each of its two neighbours as often. After every
+    // two rounds a group is in the opposite order: its members follow the same neighbours.
+    const placed = (round & 2) === 0 ? entered : entrants.flatMap((group) => group.toReversed());
+    const from = (round + contest.warmUp) % placed.length;
+    const turn = [...placed.slice(from), ...placed.slice(0, from)];
     for (const entrant of round % 2 === 0 ? turn : turn.toReversed()) await entrant.play(contest, durability, round);
   }
   for (const entrant of entered) await entrant.leave();

@@ -1,5 +1,5 @@
 // What runs in the page of the benchmarks. Node calls it by `globalThis.bench`.
-import { peers } from "../peers/all.js";
+import { builds, peers } from "../peers/all.js";
 import type { Durability, Peer } from "../peers/peer.js";
 import { agentMessage } from "../workloads/agent.js";
 import { appendOnly, atSequence, batch, burst, burstOnly, oneByOne } from "../workloads/append.js";
@@ -16,10 +16,10 @@ export type Task = { [Name in keyof typeof contests]: { readonly contest: Name; 
 
 export const bench = {
   peers: peers.map(({ name, check, strict, note }) => ({ name, check, strict, note })),
-  /** Holds a contest of all those peers that are named. With `each`, Holdfast enters once for each way of writing logs. */
+  /** Holds a contest of the peers named. With `each`, a build enters once for each way of writing logs. */
   contest(task: Task, names: readonly string[], each: boolean, durability: Durability): Promise<Result[]> {
     const make = contests[task.contest] as (...given: readonly unknown[]) => ReturnType<typeof oneByOne>;
-    return hold(make(...task.given), peers.filter(({ name }) => names.includes(name)).flatMap((peer) => contestants(peer, each)), durability);
+    return hold(make(...task.given), contestants(peers.filter(({ name }) => names.includes(name)), each), durability);
   },
   appendOnly,
   burstOnly,
@@ -33,9 +33,11 @@ export const bench = {
 /** The ways in which a log of Holdfast can have been written, which matters to who reads it. */
 const variants = ["one by one", "in bursts", "with a snapshot"] as const;
 
-function contestants(peer: Peer, each: boolean): readonly Contestant[] {
-  if (!each || peer.name !== "Holdfast") return [{ name: peer.name, peer }];
-  return variants.map((written) => ({ name: `Holdfast, ${written}`, peer, written }));
+/** Two builds form a group, so that they run one right after the other. */
+function contestants(entered: readonly Peer[], each: boolean): readonly (readonly Contestant[])[] {
+  const others = entered.filter((peer) => !builds.includes(peer)).map((peer) => [{ name: peer.name, peer }]);
+  if (!each) return [builds.map((peer) => ({ name: peer.name, peer })), ...others];
+  return [...variants.map((written) => builds.map((peer) => ({ name: `${peer.name}, ${written}`, peer, written }))), ...others];
 }
 
 export type Bench = typeof bench;

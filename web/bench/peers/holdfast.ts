@@ -1,14 +1,20 @@
 // Holdfast, through its public API.
-import { type Conversation, type Holdfast, open } from "@holdfast-dev/holdfast";
-import type { AgentEvent, Log, Peer } from "./peer.js";
+import * as thisBuild from "@holdfast-dev/holdfast";
+import type { Conversation, Holdfast } from "@holdfast-dev/holdfast";
+import { type AgentEvent, type Log, ourName, type Peer } from "./peer.js";
 
-export const holdfast: Peer = {
-  name: "Holdfast",
-  check: "expected sequence",
-  strict: true,
-  note: "",
-  open: async (database, durability) => new HoldfastLog(await open({ database, durability }), database),
-};
+export const holdfast: Peer = peerOf(thisBuild, ourName, "");
+
+/** A peer of one build: of the module that its dist/index.js is. */
+export function peerOf({ open }: Pick<typeof thisBuild, "open">, name: string, note: string): Peer {
+  return {
+    name,
+    check: "expected sequence",
+    strict: true,
+    note,
+    open: async (database, durability) => new HoldfastLog(await open({ database, durability }), database),
+  };
+}
 
 class HoldfastLog implements Log {
   readonly #holdfast: Holdfast;

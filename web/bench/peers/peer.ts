@@ -1,5 +1,9 @@
 // What every contestant offers, in terms of the job: append an event if the log is as long as expected, and read a log back.
 
+/** What this build of Holdfast is called, and one that is compared with it. */
+export const ourName = "Holdfast";
+export const otherName = "Holdfast, other build";
+
 /** How far a commit is pushed before it is acknowledged. */
 export type Durability = "strict" | "default";
 
