@@ -45,6 +45,7 @@ export const burstCalls = 10_000;
 export const recovered: number = rounds(10);
 export const started: number = rounds(50);
 
+const libraries = ["idb", "Dexie", "RxDB", "PouchDB", "y-indexeddb", "SQLite on OPFS"];
 const slow = "its log takes too long to fill";
 
 /** Writing. */
@@ -57,7 +58,7 @@ export const writing: readonly Discipline[] = [
     workload: "burst of 10,000 calls",
     unit: "ms",
     task: { contest: "burst", given: [rounds(2), 10_000] },
-    without: Object.fromEntries(["idb", "Dexie", "RxDB", "PouchDB", "y-indexeddb", "SQLite on OPFS"].map((name) => [name, "see the burst of 1,000"])),
+    without: Object.fromEntries(libraries.map((name) => [name, "see the burst of 1,000"])),
   },
   { workload: "batch of 10,000 events", unit: "ms", task: { contest: "batch", given: [rounds(3), 10_000] } },
 ];
@@ -73,6 +74,12 @@ export const reading: readonly Discipline[] = [
   recovery(1_000, 10),
   recovery(10_000, 7),
   recovery(50_000, 3),
+  {
+    workload: "list 10,000 conversations",
+    unit: "ms",
+    task: { contest: "list", given: [rounds(10), 10_000] },
+    without: Object.fromEntries(libraries.map((name) => [name, "compared by hand only"])),
+  },
 ];
 
 function recovery(length: number, normally: number): Discipline {

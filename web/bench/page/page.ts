@@ -5,11 +5,12 @@ import { agentMessage } from "../workloads/agent.js";
 import { appendOnly, atSequence, batch, burst, burstOnly, oneByOne } from "../workloads/append.js";
 import { crossings } from "../workloads/crossings.js";
 import { instanceStarts } from "../workloads/instance.js";
+import { list } from "../workloads/list.js";
 import { memory } from "../workloads/memory.js";
 import { prepareRecovery, recover, recoverOnly } from "../workloads/recover.js";
 import { type Contestant, hold, type Result } from "./contest.js";
 
-const contests = { agentMessage, atSequence, batch, burst, oneByOne, recover };
+const contests = { agentMessage, atSequence, batch, burst, list, oneByOne, recover };
 
 /** One workload: its function, and what that is given. */
 export type Task = { [Name in keyof typeof contests]: { readonly contest: Name; readonly given: Parameters<(typeof contests)[Name]> } }[keyof typeof contests];

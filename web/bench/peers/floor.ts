@@ -52,6 +52,15 @@ class Floor implements Log {
     });
   }
 
+  list(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const request = this.#database.transaction("events").objectStore("events").getAllKeys();
+      request.onerror = () => reject(request.error ?? new Error("no list"));
+      // Of the keys of one log the last stays, which has its length.
+      request.onsuccess = () => resolve(new Map(request.result as [string, number][]).size);
+    });
+  }
+
   close(): Promise<void> {
     this.#database.close();
     return Promise.resolve();

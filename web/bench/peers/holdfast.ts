@@ -50,6 +50,10 @@ class HoldfastLog implements Log {
     return (await this.#holdfast.recover(stream)).expectedSeq;
   }
 
+  async list(): Promise<number> {
+    return (await this.#holdfast.conversations()).length;
+  }
+
   answer(stream: string, message: string): Promise<void> {
     let agent = this.#agents.get(stream);
     if (agent === undefined) this.#agents.set(stream, (agent = new Agent(this.#conversation(stream))));

@@ -32,6 +32,8 @@ export interface Log {
   batch(stream: string, expected: number, events: readonly AgentEvent[]): Promise<void>;
   /** Reads a log and builds what an agent needs of it, by message. Resolves with the number of events found. */
   recover(stream: string): Promise<number>;
+  /** Lists the logs, with the length of each. Resolves with how many there are. */
+  list?(): Promise<number>;
   /** Answers a message in six steps, if the peer has a way of its own for that. */
   answer?(stream: string, message: string): Promise<void>;
   /** Sees to it that a log has a snapshot up to its end, or none; if the peer has snapshots. */
