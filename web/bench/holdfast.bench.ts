@@ -15,7 +15,7 @@ import { comparison, type Participant, participants, readme, table } from "./rep
 import { keep, machine, type Row } from "./results.js";
 
 for (const durability of durabilities) {
-  test(durability, async ({ backend, launch }) => {
+  test(durability, { tag: "@launch" }, async ({ backend, launch }) => {
     const running = await launch();
     const chromium = running.browser.version();
     const all = await onFreshPage(running.context, async (page, server) => {
