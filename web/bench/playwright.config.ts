@@ -7,6 +7,7 @@ export default defineConfig(base, {
   testMatch: "*.bench.ts",
   outputDir: "../test-results",
   globalSetup: "./setup.ts",
+  reporter: "line",
   workers: 1,
   timeout: 1_800_000,
   globalTimeout: 0,
