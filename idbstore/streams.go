@@ -23,9 +23,9 @@ func (s *Store) Streams(ctx context.Context, prefix string) ([]core.StreamInfo, 
 	})
 }
 
-// readHeads reads the heads of the streams in r, at most most keys with one
-// request. It skips what is left of the stream in which a batch of keys ends,
-// so a stream with very many records costs no more than one with a few.
+// readHeads reads the heads of the streams in r, with requests for up to most
+// keys. It skips what is left of the stream in which a batch of keys ends, so a
+// stream with very many records costs no more than one with a few.
 //
 // Keys that Holdfast did not write are skipped: one damaged key must not hide
 // all streams.

@@ -47,7 +47,7 @@ var bugs = []bug{
 		name: "what may have been written is written again",
 		file: "idbstore/transaction.go",
 		old:  "!connectionFailed(err) || errors.Is(err, core.ErrOutcomeUnknown) || try == maxTries",
-		new:  "!connectionFailed(err) || try == maxTries",
+		new:  "!connectionFailed(err) || errors.Is(err, core.ErrClosed) || try == maxTries",
 		in:   "./idbstore", test: "TestSweepOfTheStore",
 	},
 	{
