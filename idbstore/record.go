@@ -138,12 +138,12 @@ func decodeRecord(stream string, b []byte) (record, error) {
 		return record{}, &core.Error{Code: core.ErrCorrupt, Op: "read", Stream: stream,
 			Detail: "a stored record is damaged: " + detail}
 	}
+	if len(b) < 2+wire.SealBytes {
+		return corrupt("it is too short")
+	}
 	body, whole := wire.Unseal(stream, b)
 	if !whole {
 		return corrupt("its checksum is wrong")
-	}
-	if len(body) < 2 {
-		return corrupt("it is too short")
 	}
 	if body[0] != recordVersion || body[1] > kindTombstone {
 		return record{}, &core.Error{Code: core.ErrUnsupportedVersion, Op: "read", Stream: stream,
