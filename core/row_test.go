@@ -14,6 +14,7 @@ import (
 
 // row is what a page reads of a row.
 type row struct {
+	//lint:ignore U1000 msgpack reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
 
 	ID         string
@@ -29,6 +30,7 @@ type row struct {
 }
 
 type openRow struct {
+	//lint:ignore U1000 msgpack reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
 
 	Index  uint32
