@@ -78,7 +78,7 @@ func (s *Store) added(ctx context.Context, a addition, err error) error {
 		return s.conflict(ctx, a.stream, a.from)
 	}
 	if err == nil {
-		s.announce(a.stream, a.key)
+		s.announce(a.stream, a.end, a.key)
 		s.appended(a.stream, a.from, a.end, len(a.value))
 	}
 	return err

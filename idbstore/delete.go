@@ -14,9 +14,9 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 	if err := core.CheckName(op, stream); err != nil {
 		return err
 	}
-	var tombstone []byte // its key; nil if there was nothing to delete
+	var end uint64 // of the tombstone; 0 if there was nothing to delete
 	err := s.update(ctx, op, stream, recordsAndSnapshots, func(ctx context.Context, tx transaction) error {
-		tombstone = nil
+		end = 0
 		head, deleted, err := lastRecord(ctx, tx, stream)
 		if err != nil || head == 0 || deleted {
 			return err
@@ -34,11 +34,11 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 		if err := removeKey(snapshots, stream); err != nil {
 			return err
 		}
-		tombstone = tombstoneKey(stream, head+1)
-		return tx.add(tombstone, encodeTombstone(stream, head, time.Now().UnixMilli()))
+		end = head + 1
+		return tx.add(tombstoneKey(stream, end), encodeTombstone(stream, head, time.Now().UnixMilli()))
 	})
-	if err == nil && tombstone != nil {
-		s.announce(stream, tombstone)
+	if err == nil && end > 0 {
+		s.announce(stream, end, tombstoneKey(stream, end))
 	}
 	return err
 }

@@ -29,14 +29,12 @@ func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
 const postDelay = 16 * time.Millisecond
 
 // announce notifies the watchers of this tab and the other tabs of a new
-// record. The post goes out at once if none went out for postDelay, or if the
-// page is hidden, where timers are slow. A page is hidden before it ends, and
-// then posts what is left.
-func (s *Store) announce(stream string, key []byte) {
-	if _, head, _, ok := parseKey(key); ok {
-		s.moved(stream, head)
-		s.notify(core.StreamInfo{Name: stream, Head: head})
-	}
+// record, with which stream has reached head. The post goes out at once if none
+// went out for postDelay, or if the page is hidden, where timers are slow. A
+// page is hidden before it ends, and then posts what is left.
+func (s *Store) announce(stream string, head uint64, key []byte) {
+	s.moved(stream, head)
+	s.notify(core.StreamInfo{Name: stream, Head: head})
 	s.mu.Lock()
 	wait := postDelay - time.Since(s.posted)
 	if s.peers.slow() {

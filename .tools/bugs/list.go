@@ -88,8 +88,8 @@ var bugs = []bug{
 	{
 		name: "a snapshot outlives its deleted stream",
 		file: "idbstore/delete.go",
-		old:  "\t\tif err := removeKey(snapshots, stream); err != nil {\n\t\t\treturn err\n\t\t}\n\t\ttombstone",
-		new:  "\t\t_ = snapshots\n\t\ttombstone",
+		old:  "\t\tif err := removeKey(snapshots, stream); err != nil {\n\t\t\treturn err\n\t\t}\n\t\tend",
+		new:  "\t\t_ = snapshots\n\t\tend",
 		in:   "./idbstore", test: "TestModel",
 	},
 	{
