@@ -94,14 +94,17 @@ func (s *Store) abandon(ctx context.Context, db database) {
 		return // another call is opening it
 	}
 	if s.db == db {
-		s.drop(db)
+		s.db = nil
+		db.close()
 	}
 }
 
-// drop closes db and forgets it. The caller holds connecting.
-func (s *Store) drop(db database) {
-	s.db = nil
-	if db != nil {
-		db.close()
+// disconnect closes the connection, if there is one.
+func (s *Store) disconnect() {
+	s.connecting <- struct{}{}
+	defer func() { <-s.connecting }()
+	if s.db != nil {
+		s.db.close()
+		s.db = nil
 	}
 }

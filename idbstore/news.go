@@ -72,9 +72,7 @@ func (s *Store) received(key []byte) {
 // dead, and any stream may have moved.
 func (s *Store) missed() {
 	go func() { // the browser's callback must not wait for the connection
-		s.connecting <- struct{}{}
-		s.drop(s.db)
-		<-s.connecting
+		s.disconnect()
 		s.notify(core.StreamInfo{})
 		s.compaction.timer.In(s.compaction.quiet) // one may have come due while it was frozen
 	}()

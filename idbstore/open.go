@@ -64,9 +64,7 @@ func (s *Store) Close() error {
 		s.remember()
 		s.post()
 		s.peers.close()
-		s.connecting <- struct{}{}
-		s.drop(s.db)
-		<-s.connecting
+		s.disconnect()
 	}
 	return nil
 }
