@@ -66,7 +66,7 @@ func New(id string, store DurableStore) (*Conversation, error) {
 
 func conversation(id string, store DurableStore, state *State) *Conversation {
 	c := &Conversation{id: id, store: store, state: state, turn: make(chan struct{}, 1)}
-	c.snapshots.timer = later.New(snapshotWaits, func() { _ = c.SaveSnapshot(context.Background()) })
+	c.snapshots.timer = later.New(func() { _ = c.SaveSnapshot(context.Background()) })
 	return c
 }
 

@@ -18,10 +18,9 @@ const (
 	// after n/snapshotShare bytes of events. All snapshots ever written of a
 	// log are thus no more than three times as large as the log.
 	snapshotShare = 2
-	// snapshotQuiet is how long there is no append before one is written;
-	// appends put it off no more than snapshotWaits times.
+	// snapshotQuiet is how long there is no append before one is written.
+	// Appends put it off no more than [later.MostPutOff] times.
 	snapshotQuiet = time.Second
-	snapshotWaits = 10
 )
 
 // snapshots counts what was applied to the state since the last snapshot.

@@ -17,8 +17,7 @@ import (
 // check, stays the same.
 const (
 	compactDue   = 64                     // small records of a stream that are worth a compaction
-	compactQuiet = 200 * time.Millisecond // without an append, then it begins
-	compactWaits = 10                     // times that it waits for quiet, then it begins in any case
+	compactQuiet = 200 * time.Millisecond // without an append, then it begins; see later.MostPutOff
 	compactPage  = 128                    // records that one transaction takes at most
 	compactBytes = 2 << 20                // that it takes, if they are as large as those before
 	smallRecord  = 32 << 10               // and smaller ones are merged, so once more what a page of tiny ones has made

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
 // When a compaction begins. Inside of synctest, time passes at once.
@@ -69,7 +70,7 @@ func TestCompactionWaitsForQuiet(t *testing.T) {
 func TestCompactionDoesNotWaitForEver(t *testing.T) {
 	idleStory(t, func(t *testing.T, _ *disk, s *Store) {
 		head := uint64(0)
-		const whileItWaits = 2 * compactWaits
+		const whileItWaits = 2 * later.MostPutOff
 		for head < 2*(compactDue+whileItWaits) {
 			head = appendOnes(t, s, head, 1)
 			<-time.After(compactQuiet / 2)

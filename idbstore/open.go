@@ -24,9 +24,9 @@ func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error)
 		changes:     map[string]remembered{},
 		compaction:  compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
 	}
-	s.rememberTimer = later.New(0, s.remember)
-	s.postTimer = later.New(0, s.post)
-	s.compaction.timer = later.New(compactWaits, s.compactTails)
+	s.rememberTimer = later.New(s.remember)
+	s.postTimer = later.New(s.post)
+	s.compaction.timer = later.New(s.compactTails)
 	s.life, s.end = context.WithCancelCause(context.Background())
 	ctx, cancel := s.withDeadline(ctx)
 	defer cancel()

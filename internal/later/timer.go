@@ -9,8 +9,7 @@ import (
 // Timer calls a function some time after it was asked to, once for all that
 // asked until then, and never twice at a time. It is safe for concurrent use.
 type Timer struct {
-	run  func()
-	most int
+	run func()
 
 	mu      sync.Mutex
 	state   state
@@ -30,9 +29,11 @@ const (
 	stopped
 )
 
-// New returns a timer that calls run, on a goroutine of its own, and lets Busy
-// put off each call no more often than most times.
-func New(most int, run func()) *Timer { return &Timer{run: run, most: most} }
+// MostPutOff is how often Busy can put off a call.
+const MostPutOff = 10
+
+// New returns a timer that calls run, on a goroutine of its own.
+func New(run func()) *Timer { return &Timer{run: run} }
 
 // In asks for a call after delay. If one is due already, that is the call; if
 // one is under way, the next follows delay after it.
@@ -54,7 +55,8 @@ func (t *Timer) set(delay time.Duration) {
 }
 
 // Busy puts off a call that is due: while it is called again and again, the
-// call waits for a delay in which it is not.
+// call waits for a delay in which it is not, but no more than [MostPutOff]
+// times.
 func (t *Timer) Busy() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,7 +96,7 @@ func (t *Timer) begin() bool {
 	if t.state != due {
 		return false
 	}
-	if t.busy && t.putOff < t.most {
+	if t.busy && t.putOff < MostPutOff {
 		t.busy = false
 		t.putOff++
 		t.waiting.Reset(t.delay)

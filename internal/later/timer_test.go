@@ -40,18 +40,18 @@ func (c *calls) want(t *testing.T, at ...int64) {
 	}
 }
 
-func story(t *testing.T, most int, tell func(timer *later.Timer, after func(ms int64), c *calls)) {
+func story(t *testing.T, tell func(timer *later.Timer, after func(ms int64), c *calls)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &calls{begun: time.Now()}
-		tell(later.New(most, c.note), func(ms int64) { <-time.After(time.Duration(ms) * time.Millisecond) }, c)
+		tell(later.New(c.note), func(ms int64) { <-time.After(time.Duration(ms) * time.Millisecond) }, c)
 	})
 }
 
 const delay = 100 * time.Millisecond
 
 func TestCallsOnceForAllThatAsked(t *testing.T) {
-	story(t, 0, func(timer *later.Timer, after func(int64), c *calls) {
+	story(t, func(timer *later.Timer, after func(int64), c *calls) {
 		timer.In(delay)
 		after(60)
 		timer.In(delay)
@@ -61,7 +61,7 @@ func TestCallsOnceForAllThatAsked(t *testing.T) {
 }
 
 func TestCallsAgainWhenAskedAgain(t *testing.T) {
-	story(t, 0, func(timer *later.Timer, after func(int64), c *calls) {
+	story(t, func(timer *later.Timer, after func(int64), c *calls) {
 		timer.In(delay)
 		after(150)
 		timer.In(delay)
@@ -70,7 +70,7 @@ func TestCallsAgainWhenAskedAgain(t *testing.T) {
 }
 
 func TestBusyPutsOff(t *testing.T) {
-	story(t, 10, func(timer *later.Timer, after func(int64), c *calls) {
+	story(t, func(timer *later.Timer, after func(int64), c *calls) {
 		timer.Busy() // before it is asked for, that says nothing
 		timer.In(delay)
 		for range 3 {
@@ -82,18 +82,18 @@ func TestBusyPutsOff(t *testing.T) {
 }
 
 func TestBusyPutsOffNoMoreThanMost(t *testing.T) {
-	story(t, 2, func(timer *later.Timer, after func(int64), c *calls) {
+	story(t, func(timer *later.Timer, after func(int64), c *calls) {
 		timer.In(delay)
-		for range 20 {
+		for range 4 * later.MostPutOff {
 			after(50)
 			timer.Busy()
 		}
-		c.want(t, 300)
+		c.want(t, 100*(later.MostPutOff+1))
 	})
 }
 
 func TestStopCancels(t *testing.T) {
-	story(t, 0, func(timer *later.Timer, _ func(int64), c *calls) {
+	story(t, func(timer *later.Timer, _ func(int64), c *calls) {
 		timer.In(delay)
 		timer.Stop()
 		timer.In(delay)
@@ -107,7 +107,7 @@ func TestOneCallAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &calls{begun: time.Now()}
 		running := 0
-		timer := later.New(0, func() {
+		timer := later.New(func() {
 			if running++; running > 1 {
 				t.Error("two calls at a time")
 			}
@@ -127,7 +127,7 @@ func TestStopDuringACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &calls{begun: time.Now()}
 		var timer *later.Timer
-		timer = later.New(0, func() {
+		timer = later.New(func() {
 			c.note()
 			timer.In(delay)
 			timer.Stop()
