@@ -34,7 +34,7 @@ type remembered struct {
 	stream string
 	head   uint64
 	// due is where a reader expects it to end, at least. It is less than head
-	// once a reader was told that what is after due has been lost.
+	// once the loss of what is after due was reported.
 	due uint64
 }
 
@@ -116,8 +116,8 @@ func (m memory) with(changes []remembered) memory {
 // then returns r after a change, which may be older than r if another tab has
 // written that.
 func (r remembered) then(change remembered) remembered {
-	told := change.due < change.head && change.head >= r.head
-	if !told {
+	reported := change.due < change.head && change.head >= r.head
+	if !reported {
 		change.due = max(change.due, r.due)
 	}
 	change.head = max(change.head, r.head)

@@ -65,7 +65,7 @@ var bugs = []bug{
 		in:   "./idbstore", test: "TestModel",
 	},
 	{
-		name: "a connection lost behind the commit counts as not written",
+		name: "a connection lost after the call of commit counts as not written",
 		file: "idbstore/failure.go",
 		old:  "\tcase quotaExceeded, constraintError, dataError, dataCloneError:\n\t\treturn true",
 		new:  "\tcase quotaExceeded, constraintError, dataError, dataCloneError, \"AbortError\":\n\t\treturn true",
@@ -191,14 +191,14 @@ var bugs = []bug{
 		in:   "awaited", test: "the program is told behind its caller",
 	},
 	{
-		name: "an append that was told of before the one it is behind makes a hole in the state",
+		name: "an append that is reported before the one it follows makes a hole in the state",
 		file: "core/begin.go",
 		old:  "\t\t\tif err == nil && c.ExpectedSeq() != expected {",
 		new:  "\t\t\tif err == nil && e == nil {",
 		in:   "./core", test: "TestBeginRecordBehindUnknown",
 	},
 	{
-		name: "an append does not wait for the one before it to be told of",
+		name: "an append does not wait for the report of the one before it",
 		file: "core/begin.go",
 		old:  "\t\tif before == nil || before.isDone() {",
 		new:  "\t\tif true || before.isDone() {",
@@ -212,14 +212,14 @@ var bugs = []bug{
 		in:   "awaited", test: "of appends that follow each other closely",
 	},
 	{
-		name: "an end that the browser has lost is not told of",
+		name: "an end that the browser has lost is not reported",
 		file: "core/recover.go",
 		old:  "\tif reached <= head {",
 		new:  "\tif reached <= head || true {",
 		in:   "./idbstore", test: "TestLostEnd",
 	},
 	{
-		name: "an end that the browser has lost is told of for ever",
+		name: "an end that the browser has lost is reported for ever",
 		file: "idbstore/heads.go",
 		old:  "\tr.due = head\n",
 		new:  "",

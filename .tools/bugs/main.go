@@ -6,7 +6,9 @@
 //	bugs [-run part of a name] [-changed [-seed N]]
 //
 // With -changed these are the bugs in files that differ from the main branch; a
-// tenth of all, drawn by the seed, where there are none. A bug whose place is no longer there, a test that passes, and a failure of
+// tenth of all, drawn by the seed, where there are none.
+//
+// A bug whose place is no longer there, a test that passes, and a failure of
 // anything but the named test end with exit status 1.
 package main
 
