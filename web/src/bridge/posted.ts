@@ -52,11 +52,11 @@ export function writePosted({ kind, id, number, data }: Posted, bytes: Uint8Arra
 function writeText(text: string, bytes: Uint8Array<ArrayBuffer>, at: number): number {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
-    if (unit > 0x7f || i === most) return at + encoder.encodeInto(text, bytes.subarray(at)).written;
+    if (unit > 0x7f || i === mostByLoop) return at + encoder.encodeInto(text, bytes.subarray(at)).written;
     bytes[at + i] = unit;
   }
   return at + text.length;
 }
 
 /** Up to this length a loop is faster than a call of `TextEncoder`. */
-const most = 64;
+const mostByLoop = 64;

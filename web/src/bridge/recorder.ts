@@ -123,7 +123,7 @@ export class Recorder {
   /** Whether the report can wait for more appends. A hidden page has slow timers, and may end. */
   #mayWait(): boolean {
     const hidden = "document" in globalThis && document.hidden;
-    return !hidden && this.#owner.waiting() === 1 && this.#unreported.length < most && performance.now() - this.#reportedAt < frame;
+    return !hidden && this.#owner.waiting() === 1 && this.#unreported.length < mostUnreported && performance.now() - this.#reportedAt < frame;
   }
 
   /** Flushes after this many microtasks, and so after the caller of an append in this task. */
@@ -174,7 +174,7 @@ export class Recorder {
 const frame = 16;
 
 /** How many appends are reported together at most: they take memory until then. */
-const most = 64;
+const mostUnreported = 64;
 
 /** More microtasks than are between the end of an append and the code after an `await` of it. */
 const hops = 30;
