@@ -44,7 +44,8 @@ func TestModel(t *testing.T) {
 	set(t, "rapid.nofailfile", true)
 	histories, ops := 0, 0
 	for ops < *modelOps {
-		set(t, "rapid.checks", min((*modelOps-ops)/modelSteps+1, 1000))
+		checks := min((*modelOps-ops)/modelSteps+1, 1000)
+		set(t, "rapid.checks", max(checks, 5)) // of which -short leaves a fifth
 		set(t, "rapid.seed", seed)
 		seed += 1 << 32 // rapid counts on from it
 		rapid.Check(t, func(r *rapid.T) {
