@@ -136,6 +136,9 @@ func (b bug) plantInDist(root, dir string, changed []byte) error {
 	if err := os.CopyFS(dist, os.DirFS(filepath.Join(root, "web/dist"))); err != nil {
 		return err
 	}
+	if err := os.Symlink(filepath.Join(root, "web/node_modules"), filepath.Join(dir, "web/node_modules")); err != nil {
+		return err
+	}
 	if err := os.WriteFile(filepath.Join(dir, b.file), changed, 0o600); err != nil {
 		return err
 	}

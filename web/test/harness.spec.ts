@@ -46,7 +46,7 @@ test("what was committed outlives SIGKILL, in the backend that was asked for", {
 
 test("the package can be imported by name, and bundled under a strict policy", async ({ page, server }) => {
   server.answer("/plain", { headers: strictPolicy });
-  await page.goto(server.origin);
+  await page.goto(`${server.origin}/unbundled`);
   const unbundled = await page.evaluate(async () => Object.keys(await import("@holdfast-dev/holdfast")));
   await page.goto(`${server.origin}/plain`);
   const bundled = await page.evaluate(async (path) => Object.keys((await import(path)) as object), "/bundle/package.js");

@@ -12,6 +12,8 @@ import type { Answer } from "./pages/worker.js";
 const path = "/dist/holdfast.wasm";
 const wasm = readFileSync(join(dist, "holdfast.wasm"));
 
+test.beforeEach(({ home, server }) => home.goto(`${server.origin}/unbundled`));
+
 /** Opens a store by name, appends, closes; tells how that has failed. */
 async function visit(home: Page): Promise<Failure | undefined> {
   return await home.evaluate(async () => {

@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
-import { bundles } from "./server.js";
+import { bundles, dist } from "./server.js";
 
 const web = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -17,6 +17,7 @@ export default async function setup(): Promise<void> {
     root: pages,
     base: "/bundle/",
     logLevel: "warn",
+    resolve: { alias: { "@holdfast-dev/holdfast/react": join(dist, "react.js"), "@holdfast-dev/holdfast": join(dist, "index.js") } },
     // React tells what is wrong with its use only so.
     define: { "process.env.NODE_ENV": '"development"' },
     build: {
