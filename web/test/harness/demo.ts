@@ -52,6 +52,7 @@ export const test = base.extend<{ complaints: string[] }, { site: string }>({
 
 export async function visit(page: Page, server: Server): Promise<void> {
   await page.setViewportSize({ width: 1300, height: 800 }); // so that nothing is in a drawer
+  await page.emulateMedia({ reducedMotion: "reduce" }); // else each frame of a wheel that turns is drawn
   await page.goto(`${server.origin}/demo/`);
   await expect(page.getByLabel("Message", { exact: true })).toBeEnabled();
 }
