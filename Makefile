@@ -35,7 +35,7 @@ PARTS := cd .tools && go run ./parts
 
 .PHONY: check
 check: export RACE :=
-check: export SPECS := --project=once --project=leveldb --grep-invert=@launch
+check: export SPECS := --project=once --project=leveldb --grep-invert=@launch|@long
 check: ## run what takes less than three minutes, for each commit: format, vet, types, rules, and the quick tests
 	$(PARTS) $@ style test-go test-web
 
@@ -63,7 +63,7 @@ test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, those of the 
 
 .PHONY: test-web
 test-web: build ## run the TypeScript tests in Chromium, those of the storage on both IndexedDB backends; takes SPECS, arguments for Playwright
-	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test $${SPECS---project=once --project=leveldb --project=sqlite}
+	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test $${SPECS---project=once --project=demo --project=leveldb --project=sqlite}
 
 .PHONY: model
 model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many random operations, natively and in Chromium, and make each call fail at each of its steps; takes MODEL_OPS, MODEL_BROWSER_OPS, MODEL_SEED (0 for a random one)

@@ -17,7 +17,8 @@ export default defineConfig<object, WorkerFixtures>({
   globalTimeout: 2_400_000,
   expect: { timeout: 20_000 },
   projects: [
-    { name: "once", testDir: "test/once" },
+    { name: "once", testMatch: "once/**", testIgnore: "once/demo*" },
+    { name: "demo", testMatch: "once/demo*" },
     { name: "leveldb", testIgnore: "once/**", use: { backend: "leveldb" } },
     { name: "sqlite", testIgnore: ["once/**", ...alike], grepInvert: inMemory, use: { backend: "sqlite" } },
     { name: "sqlite-alike", testMatch: alike, grepInvert: inMemory, use: { backend: "sqlite" } },
