@@ -37,13 +37,53 @@ type Event struct {
 	// has it.
 	Offset uint64
 	// Output is opaque: what a step returned or streamed, or the result of a
-	// finished message. Nil and empty are stored alike, but for
-	// KindProcessingFinished, where nil is no result. KindStepCompleted,
-	// KindStepStreamed and KindProcessingFinished have it.
+	// finished message, or the prompt of a wait. Nil and empty are stored alike,
+	// but for KindProcessingFinished and KindStepWaiting, where nil is none.
+	// KindStepCompleted, KindStepStreamed, KindStepWaiting and
+	// KindProcessingFinished have it.
 	Output []byte
+
+	// Place is where the step was called. The first event of a step has it, unless
+	// the step was recorded by its index alone; later ones need not.
+	Place Place
+
+	// Failure is what the step failed with. KindStepFailed and KindAttemptFailed
+	// have it.
+	Failure Failure
+	// Attempt is the number of the call of the step's function that has failed,
+	// from 1. KindAttemptFailed has it, and KindStepFailed as that of the last
+	// one.
+	Attempt uint32
+	// Terminal says that the step has certainly done nothing. Only KindStepFailed
+	// has it.
+	Terminal bool
+	// Due is when something happens by itself, in milliseconds since the Unix
+	// epoch, at most [MaxSequence]; 0 for never. KindAttemptFailed: the next call.
+	// KindStepWaiting: the end of the wait. KindProcessingStopped: processing goes
+	// on.
+	Due uint64
+	// Sleep says that a wait completes when it is due; otherwise it then fails.
+	// Only KindStepWaiting has it.
+	Sleep bool
+	// Pass says that later messages may be processed while this one waits.
+	// KindStepWaiting and, of a parked message, KindProcessingStopped have it.
+	Pass bool
+	// Parked says that processing stopped because all that is under way waits. Only
+	// KindProcessingStopped has it.
+	Parked bool
 
 	// Error is what went wrong, in valid UTF-8. Only KindErrorOccurred has it.
 	Error string
+	// Steps are indexes of steps, in ascending order. KindErrorOccurred: those
+	// whose failures the error is made of. KindMessageRetried: those that are
+	// forgotten.
+	Steps []uint32
+	// Doubted are those of Steps whose outcome alone is forgotten: they are
+	// uncertain from then on. Only KindMessageRetried has it.
+	Doubted []uint32
+	// Reseed says that a completed step was forgotten, so that idempotency keys
+	// change. Only KindMessageRetried has it.
+	Reseed bool
 }
 
 // LoggedEvent is an event and its place in the log.
@@ -56,6 +96,8 @@ type LoggedEvent struct {
 	// gone, and Event is zero.
 	Tombstone bool
 	Event     Event
+
+	details []byte // of the step that it ended, if it has done so to a state
 }
 
 // Kind says what an event states about its message. The numbers are stored and
@@ -84,6 +126,15 @@ const (
 	KindMessageRetried Kind = 9
 	// KindProcessingStopped: the runner has let go of the message on purpose.
 	KindProcessingStopped Kind = 10
+	// KindStepFailed: a step has failed for good.
+	KindStepFailed Kind = 11
+	// KindAttemptFailed: a call of a step's function has failed, and the step has
+	// not.
+	KindAttemptFailed Kind = 12
+	// KindStepWaiting: a step waits for an answer or for a time.
+	KindStepWaiting Kind = 13
+	// KindStepResolved: an uncertain step is to run again.
+	KindStepResolved Kind = 14
 )
 
 // String returns the name of the kind, such as "message_received".
@@ -109,6 +160,14 @@ func (k Kind) String() string {
 		return "message_retried"
 	case KindProcessingStopped:
 		return "processing_stopped"
+	case KindStepFailed:
+		return "step_failed"
+	case KindAttemptFailed:
+		return "attempt_failed"
+	case KindStepWaiting:
+		return "step_waiting"
+	case KindStepResolved:
+		return "step_resolved"
 	default:
 		return "kind(" + strconv.Itoa(int(k)) + ")"
 	}

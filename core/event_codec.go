@@ -1,82 +1,136 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
 	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
-// This file is the only one that knows the bytes of an event, a msgpack array:
+// This file is the only one that knows the bytes of an event, a msgpack array
+// that begins with [kind, id, message id]. Then follow:
 //
-//	[1, id, message id, received at]        message received, without a body
-//	[1, id, message id, received at, body]  message received
-//	[2, id, message id]                     processing started, without a runner
-//	[2, id, message id, runner]             processing started
-//	[3, id, message id, step, output]       step completed, without a name
-//	[3, id, message id, step, output, name] step completed
-//	[4, id, message id]                     processing finished, without a result
-//	[4, id, message id, output]             processing finished
-//	[5, id, message id, error]              error occurred
-//	[6, id, message id, step, name]         step started
-//	[7, id, message id, step, name, offset, output]  step streamed
-//	[8, id, message id]                     message cancelled
-//	[9, id, message id]                     message retried
-//	[10, id, message id]                    processing stopped
+//	1  message received    received at, body?
+//	2  processing started  runner?
+//	3  step completed      step, output, name?, place?
+//	4  processing finished result?
+//	5  error occurred      error, steps?
+//	6  step started        step, name, place?
+//	7  step streamed       step, name, offset, output, place?
+//	8  message cancelled
+//	9  message retried     (steps, doubted, reseed)?
+//	10 processing stopped  (due, pass)?
+//	11 step failed         step, name, failure, attempt, terminal, place?
+//	12 attempt failed      step, name, failure, attempt, due, place?
+//	13 step waiting        step, name, flags, due, prompt, place?
+//	14 step resolved       step
 //
-// id, body, runner and output are of type bin, message id, name and error of
-// type str, the rest are unsigned integers. Every length and integer takes its
-// shortest form, so an event has exactly one encoding, which can be compared
-// byte by byte. A new optional field goes at the end of an array.
+// A question mark is on what may be left out, from the end. A place is scope,
+// key, count, after, called; a failure is an array of the name and the message
+// of each cause in turn; steps and doubted are arrays.
+//
+// id, body, runner, output, result, prompt and key are of type bin, message id,
+// name, scope, error and the texts of a failure of type str, the rest are
+// unsigned integers. Every length and integer takes its shortest form, so an
+// event has exactly one encoding, which can be compared byte by byte. A new
+// optional field goes at the end of an array.
 
-// fields returns how many elements an event of this kind has at least and at
-// most; 0 for a kind that this release does not know.
-func (k Kind) fields() (least, most int) {
+const placeFields = 5
+
+// The flags of a wait.
+const (
+	waitSleep = 1 << iota
+	waitPass
+	waitPrompt
+	waitFlags = 1<<iota - 1
+)
+
+// forms returns how many elements an event of this kind may have, in ascending
+// order; none for a kind that this release does not know.
+func (k Kind) forms() []int {
 	switch k {
 	case KindMessageReceived:
-		return 4, 5
+		return formsReceived
 	case KindProcessingStarted, KindProcessingFinished:
-		return 3, 4
+		return formsOneMore
 	case KindStepCompleted:
-		return 5, 6
+		return formsCompleted
 	case KindErrorOccurred:
-		return 4, 4
+		return formsError
 	case KindStepStarted:
-		return 5, 5
+		return formsStarted
 	case KindStepStreamed:
-		return 7, 7
-	case KindMessageCancelled, KindMessageRetried, KindProcessingStopped:
-		return 3, 3
+		return formsStreamed
+	case KindMessageCancelled:
+		return formsBare
+	case KindMessageRetried:
+		return formsRetried
+	case KindProcessingStopped:
+		return formsStopped
+	case KindStepFailed, KindAttemptFailed, KindStepWaiting:
+		return formsWaiting
+	case KindStepResolved:
+		return formsResolved
 	default:
-		return 0, 0
+		return nil
 	}
 }
 
-// optional reports whether e has the field that its kind may have or not.
-func (e *Event) optional() bool {
+var (
+	formsBare      = []int{3}
+	formsOneMore   = []int{3, 4}
+	formsReceived  = []int{4, 5}
+	formsError     = []int{4, 5}
+	formsCompleted = []int{5, 6, 6 + placeFields}
+	formsStarted   = []int{5, 5 + placeFields}
+	formsStreamed  = []int{7, 7 + placeFields}
+	formsWaiting   = []int{8, 8 + placeFields}
+	formsRetried   = []int{3, 6}
+	formsStopped   = []int{3, 5}
+	formsResolved  = []int{4}
+)
+
+// form returns which of its forms e takes.
+func (e *Event) form() int {
+	more := false
 	switch e.Kind {
 	case KindMessageReceived:
-		return e.Body != nil
+		more = e.Body != nil
 	case KindProcessingStarted:
-		return e.Runner != RunnerID{}
-	case KindStepCompleted:
-		return e.Name != ""
+		more = e.Runner != RunnerID{}
 	case KindProcessingFinished:
-		return e.Output != nil
-	default:
-		return false
+		more = e.Output != nil
+	case KindErrorOccurred:
+		more = len(e.Steps) > 0
+	case KindMessageRetried:
+		more = len(e.Steps) > 0
+	case KindProcessingStopped:
+		more = e.Parked
+	case KindStepCompleted:
+		if e.Place.placed() {
+			return 2
+		}
+		more = e.Name != ""
+	case KindStepStarted, KindStepStreamed, KindStepFailed, KindAttemptFailed, KindStepWaiting:
+		more = e.Place.placed()
 	}
+	if more {
+		return 1
+	}
+	return 0
 }
 
 // EncodeEvent returns the bytes of e, which share no memory with it. Fields
 // that the kind does not have are ignored.
 //
 // Errors: [ErrInvalidArgument] for an unknown kind, a message id or a step's
-// name that [CheckName] refuses, and an error text that is not valid UTF-8;
-// [ErrOutOfRange] for a ReceivedAt or an Offset over [MaxSequence];
-// [ErrTooLarge] if the result would be over [MaxPayloadBytes].
+// name that [CheckName] refuses, and texts that are not valid UTF-8;
+// [ErrOutOfRange] for a time or an Offset over [MaxSequence]; [ErrTooLarge] if
+// the result would be over [MaxPayloadBytes].
 func EncodeEvent(e Event) ([]byte, error) {
 	payload, _, err := encodeEvent(e)
 	return payload, err
@@ -85,50 +139,22 @@ func EncodeEvent(e Event) ([]byte, error) {
 // encodeEvent also returns what [DecodeEvent] would make of the result.
 func encodeEvent(e Event) (payload []byte, stored Event, err error) {
 	const op = "encode event"
-	count, _ := e.Kind.fields()
-	if e.optional() {
-		count++
-	}
-	size := 64 // all headers and integers, rounded up
-	switch e.Kind {
-	case KindMessageReceived:
-		if e.ReceivedAt > MaxSequence {
-			return nil, Event{}, &Error{Code: ErrOutOfRange, Op: op,
-				Detail: fmt.Sprintf("a message cannot be received at %d ms, the limit is 2^53-1", e.ReceivedAt)}
-		}
-		size += len(e.Body)
-	case KindStepCompleted, KindStepStarted, KindStepStreamed:
-		if e.Name != "" || e.Kind != KindStepCompleted {
-			if err := CheckName(op, e.Name); err != nil {
-				return nil, Event{}, err
-			}
-		}
-		if e.Offset > MaxSequence {
-			return nil, Event{}, &Error{Code: ErrOutOfRange, Op: op,
-				Detail: fmt.Sprintf("a step cannot stream beyond %d bytes, the limit is 2^53-1", e.Offset)}
-		}
-		size += len(e.Name) + len(e.Output)
-	case KindErrorOccurred:
-		if !utf8.ValidString(e.Error) {
-			return nil, Event{}, &Error{Code: ErrInvalidArgument, Op: op, Detail: "the error text must be valid UTF-8"}
-		}
-		size += len(e.Error)
-	case KindProcessingFinished:
-		size += len(e.Output)
-	case KindProcessingStarted, KindMessageCancelled, KindMessageRetried, KindProcessingStopped:
-	default:
+	forms := e.Kind.forms()
+	if forms == nil {
 		return nil, Event{}, &Error{Code: ErrInvalidArgument, Op: op, Detail: "there are no events of " + e.Kind.String()}
 	}
-	if err := CheckName(op, e.MessageID); err != nil {
+	if err := e.check(op); err != nil {
 		return nil, Event{}, err
 	}
-	size += len(e.MessageID)
-	if size-64 > MaxPayloadBytes { // do not copy first what is refused anyway
+	const heads = 128 // all heads and integers, rounded up
+	size := heads + len(e.MessageID) + len(e.Body) + len(e.Name) + len(e.Output) + len(e.Error) +
+		len(e.Place.Scope) + e.Failure.size() + 5*len(e.Steps) + 5*len(e.Doubted)
+	if size-heads > MaxPayloadBytes { // do not copy first what is refused anyway
 		return nil, Event{}, errEventTooLarge(op, size)
 	}
-
 	w := wire.NewWriter(make([]byte, 0, size))
-	stored = writeEvent(w, count, e)
+	w.Array(forms[e.form()])
+	stored = writeEvent(w, e)
 	payload = w.End()
 	if len(payload) > MaxPayloadBytes {
 		return nil, Event{}, errEventTooLarge(op, len(payload))
@@ -136,57 +162,196 @@ func encodeEvent(e Event) (payload []byte, stored Event, err error) {
 	return payload, stored, nil
 }
 
+// check refuses what no event can hold.
+func (e *Event) check(op string) error {
+	if err := CheckName(op, e.MessageID); err != nil {
+		return err
+	}
+	for _, limited := range []struct {
+		n    uint64
+		what string
+	}{
+		{e.ReceivedAt, "a message cannot be received at %d ms"},
+		{e.Offset, "a step cannot stream beyond %d bytes"},
+		{e.Due, "nothing can be due at %d ms"},
+	} {
+		if limited.n > MaxSequence {
+			return &Error{Code: ErrOutOfRange, Op: op, Detail: fmt.Sprintf(limited.what+", the limit is 2^53-1", limited.n)}
+		}
+	}
+	switch e.Kind {
+	case KindStepCompleted:
+		if e.Name == "" && !e.Place.placed() {
+			return nil
+		}
+	case KindStepFailed, KindAttemptFailed:
+		if err := checkFailure(op, e.Failure); err != nil {
+			return err
+		}
+	case KindStepStarted, KindStepStreamed, KindStepWaiting:
+	case KindErrorOccurred:
+		if !utf8.ValidString(e.Error) {
+			return &Error{Code: ErrInvalidArgument, Op: op, Detail: "the error text must be valid UTF-8"}
+		}
+		return checkIndexes(op, e.Steps)
+	case KindMessageRetried:
+		return cmp.Or(checkIndexes(op, e.Steps), checkIndexes(op, e.Doubted))
+	default:
+		return nil
+	}
+	if err := CheckName(op, e.Name); err != nil {
+		return err
+	}
+	return checkPlace(op, &e.Place)
+}
+
+func checkIndexes(op string, indexes []uint32) error {
+	for i := 1; i < len(indexes); i++ {
+		if indexes[i] <= indexes[i-1] {
+			return &Error{Code: ErrInvalidArgument, Op: op, Detail: "the indexes of steps must ascend"}
+		}
+	}
+	return nil
+}
+
 func errEventTooLarge(op string, size int) error {
 	return &Error{Code: ErrTooLarge, Op: op,
 		Detail: fmt.Sprintf("the event takes %d bytes, the limit is %d; store large data elsewhere and record a reference", size, MaxPayloadBytes)}
 }
 
-// writeEvent writes e, and returns it with only the fields that are stored.
-// Body and Output are parts of w, which must have room for the whole event.
-func writeEvent(w *wire.Writer, count int, e Event) (stored Event) {
+// writeEvent writes the elements of e, and returns what it has written as an
+// event: the fields that are stored. Body and Output are parts of the output,
+// which must have room for all of it.
+func writeEvent(w *wire.Writer, e Event) (stored Event) {
+	more := e.form() > 0
 	stored = Event{Kind: e.Kind, ID: e.ID, MessageID: e.MessageID}
-	w.Array(count)
 	w.Uint(uint64(e.Kind))
 	w.Bytes(e.ID[:])
 	w.Text(e.MessageID)
+	step := func() {
+		stored.Step = e.Step
+		w.Uint(uint64(e.Step))
+	}
+	named := func() {
+		stored.Name = e.Name
+		step()
+		w.Text(e.Name)
+	}
 	switch e.Kind {
 	case KindMessageReceived:
 		stored.ReceivedAt = e.ReceivedAt
 		w.Uint(e.ReceivedAt)
-		if e.optional() {
+		if more {
 			stored.Body = w.Bytes(e.Body)
 		}
 	case KindProcessingStarted:
-		if e.optional() {
+		if more {
 			stored.Runner = e.Runner
 			w.Bytes(e.Runner[:])
 		}
 	case KindStepCompleted:
-		stored.Step, stored.Name = e.Step, e.Name
-		w.Uint(uint64(e.Step))
+		step()
 		stored.Output = w.Bytes(e.Output)
-		if e.optional() {
+		if more {
+			stored.Name = e.Name
 			w.Text(e.Name)
 		}
 	case KindProcessingFinished:
-		if e.optional() {
+		if more {
 			stored.Output = w.Bytes(e.Output)
 		}
 	case KindErrorOccurred:
 		stored.Error = e.Error
 		w.Text(e.Error)
+		if more {
+			stored.Steps = e.Steps
+			writeIndexes(w, e.Steps)
+		}
 	case KindStepStarted:
-		stored.Step, stored.Name = e.Step, e.Name
-		w.Uint(uint64(e.Step))
-		w.Text(e.Name)
+		named()
 	case KindStepStreamed:
-		stored.Step, stored.Name, stored.Offset = e.Step, e.Name, e.Offset
-		w.Uint(uint64(e.Step))
-		w.Text(e.Name)
+		named()
+		stored.Offset = e.Offset
 		w.Uint(e.Offset)
 		stored.Output = w.Bytes(e.Output)
+	case KindMessageRetried:
+		if more {
+			stored.Steps, stored.Doubted, stored.Reseed = e.Steps, e.Doubted, e.Reseed
+			writeIndexes(w, e.Steps)
+			writeIndexes(w, e.Doubted)
+			w.Uint(flagsOf(e.Reseed))
+		}
+	case KindProcessingStopped:
+		if more {
+			stored.Parked, stored.Due, stored.Pass = true, e.Due, e.Pass
+			w.Uint(e.Due)
+			w.Uint(flagsOf(e.Pass))
+		}
+	case KindStepFailed, KindAttemptFailed:
+		named()
+		stored.Failure, stored.Attempt = e.Failure, e.Attempt
+		writeFailure(w, e.Failure)
+		w.Uint(uint64(e.Attempt))
+		if e.Kind == KindAttemptFailed {
+			stored.Due = e.Due
+			w.Uint(e.Due)
+		} else {
+			stored.Terminal = e.Terminal
+			w.Uint(flagsOf(e.Terminal))
+		}
+	case KindStepWaiting:
+		named()
+		stored.Sleep, stored.Pass, stored.Due = e.Sleep, e.Pass, e.Due
+		w.Uint(flagsOf(e.Sleep, e.Pass, e.Output != nil))
+		w.Uint(e.Due)
+		if prompt := w.Bytes(e.Output); e.Output != nil {
+			stored.Output = prompt
+		}
+	case KindStepResolved:
+		step()
+	}
+	if e.Kind.ofStep() && e.Place.placed() {
+		stored.Place = e.Place
+		writePlace(w, &e.Place)
 	}
 	return stored
+}
+
+// ofStep reports whether an event of this kind can be the first of a step.
+func (k Kind) ofStep() bool {
+	switch k {
+	case KindStepCompleted, KindStepStarted, KindStepStreamed, KindStepFailed, KindAttemptFailed, KindStepWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+func writePlace(w *wire.Writer, p *Place) {
+	w.Text(p.Scope)
+	if (p.Key == Key{}) {
+		w.Bytes(nil)
+	} else {
+		w.Bytes(p.Key[:])
+	}
+	w.Uint(uint64(p.Count))
+	w.Uint(uint64(p.After))
+	w.Uint(p.Called)
+}
+
+func writeFailure(w *wire.Writer, f Failure) {
+	w.Array(2 * len(f))
+	for _, c := range f {
+		w.Text(c.Name)
+		w.Text(c.Message)
+	}
+}
+
+func writeIndexes(w *wire.Writer, indexes []uint32) {
+	w.Array(len(indexes))
+	for _, index := range indexes {
+		w.Uint(uint64(index))
+	}
 }
 
 // DecodeEvent returns the event whose bytes are b. It accepts exactly what
@@ -194,7 +359,7 @@ func writeEvent(w *wire.Writer, count int, e Event) (stored Event) {
 // are parts of b, not copies: b must not change afterwards.
 //
 // b may come from anywhere: decoding takes time and memory in proportion to its
-// length. A kind that this release does not know, or a field more than it
+// length. A kind which this release does not know, or a field more than it
 // knows, is [ErrUnsupportedVersion]; everything else that is wrong is
 // [ErrCorrupt].
 func DecodeEvent(b []byte) (Event, error) {
@@ -220,10 +385,11 @@ func errNewer(detail string) error {
 	return &Error{Code: ErrUnsupportedVersion, Op: "decode event", Detail: detail + "; update the program"}
 }
 
-// eventReader reads events. A pool keeps readers, to save allocations.
+// eventReader reads events. It is used again, because its decoder is an
+// allocation.
 type eventReader struct {
 	wire.Reader
-	message string // the message id of the event read before
+	message string // the message id of an event before
 }
 
 var eventReaders = sync.Pool{New: func() any { return new(eventReader) }}
@@ -241,50 +407,24 @@ func (r *eventReader) read() (Event, error) {
 		return Event{}, errNewer(fmt.Sprintf("kind %d is unknown", number))
 	}
 	e := Event{Kind: Kind(number)}
-	least, most := e.Kind.fields()
-	if most == 0 {
+	forms := e.Kind.forms()
+	form := slices.Index(forms, count)
+	switch {
+	case forms == nil:
 		return Event{}, errNewer(fmt.Sprintf("kind %d is unknown", number))
-	}
-	if count > most {
-		return Event{}, errNewer(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, most))
-	}
-	if count < least {
-		return Event{}, errMalformed(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, least))
+	case count > forms[len(forms)-1]:
+		return Event{}, errNewer(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, forms[len(forms)-1]))
+	case form < 0:
+		return Event{}, errMalformed(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, forms[0]))
 	}
 
 	r.ID("the event id", e.ID[:])
 	e.MessageID = r.messageID()
-	switch e.Kind {
-	case KindMessageReceived:
-		e.ReceivedAt = r.Uint("the time of receipt", MaxSequence)
-		if count == most {
-			e.Body = r.Bytes("the body")
-		}
-	case KindProcessingStarted:
-		if count == most {
-			r.ID("the runner's id", e.Runner[:])
-			if (e.Runner == RunnerID{}) {
-				r.Refuse("the runner's id", " is zero")
-			}
-		}
-	case KindStepCompleted:
-		e.Step = uint32(r.Uint("the step index", math.MaxUint32))
-		e.Output = r.Bytes("the output")
-		if count == most {
-			e.Name = r.name()
-		}
-	case KindProcessingFinished:
-		if count == most {
-			e.Output = r.Bytes("the result")
-		}
-	case KindErrorOccurred:
-		e.Error = string(r.Text("the error text"))
-	case KindStepStarted, KindStepStreamed:
-		e.Step = uint32(r.Uint("the step index", math.MaxUint32))
-		e.Name = r.name()
-		if e.Kind == KindStepStreamed {
-			e.Offset = r.Uint("the offset", MaxSequence)
-			e.Output = r.Bytes("the partial output")
+	r.rest(&e, form > 0)
+	if e.Kind.ofStep() && form == len(forms)-1 {
+		e.Place = readPlace(&r.Reader)
+		if !e.Place.placed() {
+			r.Refuse("the time of the call", " is zero")
 		}
 	}
 	if len(r.Rest()) > 0 {
@@ -296,8 +436,150 @@ func (r *eventReader) read() (Event, error) {
 	return e, nil
 }
 
-// messageID reads the message id. Usually it is that of the event before, and
-// needs no string of its own.
+// rest reads what an event of a kind has, but for the place of a step.
+func (r *eventReader) rest(e *Event, more bool) {
+	step := func() { e.Step = uint32(r.Uint("the step index", math.MaxUint32)) }
+	named := func() {
+		step()
+		e.Name = r.name()
+	}
+	switch e.Kind {
+	case KindMessageReceived:
+		e.ReceivedAt = r.Uint("the time of receipt", MaxSequence)
+		if more {
+			e.Body = r.Bytes("the body")
+		}
+	case KindProcessingStarted:
+		if more {
+			r.ID("the runner's id", e.Runner[:])
+			if (e.Runner == RunnerID{}) {
+				r.Refuse("the runner's id", " is zero")
+			}
+		}
+	case KindStepCompleted:
+		step()
+		e.Output = r.Bytes("the output")
+		if more {
+			e.Name = r.name()
+		}
+	case KindProcessingFinished:
+		if more {
+			e.Output = r.Bytes("the result")
+		}
+	case KindErrorOccurred:
+		e.Error = string(r.Text("the error text"))
+		if more {
+			e.Steps = r.indexes("the steps", 1)
+		}
+	case KindStepStarted:
+		named()
+	case KindStepStreamed:
+		named()
+		e.Offset = r.Uint("the offset", MaxSequence)
+		e.Output = r.Bytes("the partial output")
+	case KindMessageRetried:
+		if more {
+			e.Steps, e.Doubted = r.indexes("the steps", 1), r.indexes("the steps in doubt", 0)
+			e.Reseed = r.Uint("the new seed", 1) > 0
+		}
+	case KindProcessingStopped:
+		if more {
+			e.Parked, e.Due = true, r.Uint("the time", MaxSequence)
+			e.Pass = r.Uint("the pass", 1) > 0
+		}
+	case KindStepFailed, KindAttemptFailed:
+		named()
+		e.Failure = readFailure(&r.Reader)
+		e.Attempt = uint32(r.Uint("the attempt", math.MaxUint32))
+		if e.Kind == KindAttemptFailed {
+			e.Due = r.Uint("the time", MaxSequence)
+		} else {
+			e.Terminal = r.Uint("the end", 1) > 0
+		}
+	case KindStepWaiting:
+		named()
+		flags := r.Uint("the flags", waitFlags)
+		e.Sleep, e.Pass = flags&waitSleep != 0, flags&waitPass != 0
+		e.Due = r.Uint("the time", MaxSequence)
+		e.Output = optionalBytes(&r.Reader, "the prompt", flags&waitPrompt != 0)
+	case KindStepResolved:
+		step()
+	}
+}
+
+// optionalBytes reads bytes that are nil unless they are present.
+func optionalBytes(r *wire.Reader, what string, present bool) []byte {
+	b := r.Bytes(what)
+	if present {
+		return b
+	}
+	if len(b) > 0 {
+		r.Refuse(what, " is there, and is said to be absent")
+	}
+	return nil
+}
+
+func readPlace(r *wire.Reader) (p Place) {
+	p.Scope = string(r.Text("the scope"))
+	if key := r.Bytes("the key"); len(key) > 0 {
+		if copy(p.Key[:], key); len(key) != len(p.Key) || p.Key == (Key{}) {
+			r.Refuse("the key", " is none")
+		}
+	}
+	p.Count = uint32(r.Uint("the count", math.MaxUint32))
+	p.After = uint32(r.Uint("the step before", math.MaxUint32))
+	p.Called = r.Uint("the time of the call", MaxSequence)
+	if err := checkPlace("decode event", &p); err != nil {
+		r.Refuse("the place: ", detailOf(err))
+	}
+	return p
+}
+
+func readFailure(r *wire.Reader) Failure {
+	count := r.ArrayLen("the failure")
+	if count%2 != 0 || count > 2*MaxCauses || count == 0 {
+		r.Refuse("the failure", " has a wrong number of texts")
+		return nil
+	}
+	f := make(Failure, count/2)
+	for i := range f {
+		f[i] = Cause{string(r.Text("the name of an error")), string(r.Text("the message of an error"))}
+	}
+	return f
+}
+
+// indexes reads ascending indexes of steps, at least as many as least says.
+func (r *eventReader) indexes(what string, least int) []uint32 {
+	count := r.ArrayLen(what)
+	if count < least {
+		r.Refuse(what, " are none")
+	}
+	if r.Defect() != "" || count == 0 {
+		return nil
+	}
+	// Walked through first: what a head claims must not be allocated.
+	start := r.Rest()
+	for i, next := 0, uint64(0); i < count; i++ {
+		index := r.Uint("the step index", math.MaxUint32)
+		if index < next {
+			r.Refuse(what, " are not in order")
+		}
+		next = index + 1
+	}
+	if r.Defect() != "" {
+		return nil
+	}
+	var again wire.Reader
+	again.Reset(start)
+	indexes := make([]uint32, count)
+	for i := range indexes {
+		indexes[i] = uint32(again.Uint("the step index", math.MaxUint32))
+	}
+	return indexes
+}
+
+// messageID reads that. Mostly it is the one of the event before, and needs no
+// string of its own.
 func (r *eventReader) messageID() string {
 	b := r.Text("the message id")
 	if len(b) > 0 && string(b) == r.message {

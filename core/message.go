@@ -2,7 +2,9 @@ package core
 
 import (
 	"cmp"
+	"math"
 	"slices"
+	"strings"
 )
 
 // Message is what a log says about one message. It is a copy: later events do
@@ -20,19 +22,34 @@ type Message struct {
 	Error      string // the text of the last failure
 	Failed     bool   // processing failed, and neither started again nor was retried since
 	Cancelled  bool   // cancelled, and not retried since
-	Steps      []Step // the completed steps, by ascending index
+	Steps      []Step // those with an outcome, completed or failed, by ascending index
 
-	// Open are the steps that have left traces and are not completed, by
-	// ascending index.
+	// Open are the steps that have left traces and have no outcome, by ascending
+	// index.
 	Open []OpenStep
 	// Result is that of the last processing_finished event; nil if it had none.
 	Result []byte
 	// Runner is that of the last processing_started event.
 	Runner RunnerID
-	// Starts are the ids of the processing_started events since the last step
-	// completed, or the message was retried, without those that ended with
+	// Starts are the ids of the processing_started events since the last outcome of
+	// a step, or since the message was retried, without those that ended with
 	// processing_stopped. No more than [MaxStarts] are kept.
 	Starts []EventID
+
+	// Parked says that processing stopped because all that is under way waits: for
+	// an answer or, if Due is not 0, until that time, in milliseconds since the
+	// Unix epoch. Pass says that later messages may be processed until then.
+	Parked bool
+	Due    uint64
+	Pass   bool
+	// Fatal are the indexes of the failed steps that the last failure of the
+	// message was made of.
+	Fatal []uint32
+	// Seed is what idempotency keys are made of: the id of the event that received
+	// the message, or of the retry that has last forgotten a completed step.
+	Seed EventID
+	// Next is the index that the next new step gets.
+	Next uint32
 }
 
 // MaxStarts bounds [Message.Starts].
@@ -53,86 +70,231 @@ func (m *Message) OpenStep(index uint32) (OpenStep, bool) {
 	return m.Open[at], true
 }
 
-// Step is a completed step.
-type Step struct {
-	Index  uint32
-	Name   string // empty if it was recorded without one
-	Output []byte // of the last event that completed the step
-}
-
-// OpenStep is a step that streams, or has side effects, and is not completed.
+// OpenStep is a step that has left traces and has no outcome: it streams, has
+// side effects, waits, or has failed and is to be tried again.
 type OpenStep struct {
-	Index   uint32
-	Name    string
-	Started bool // a step_started event follows the last processing_started
-	// Uncertain reports that processing started again after a step_started: the
-	// side effects may have happened.
+	Index uint32
+	Name  string
+	Place Place
+
+	Started bool // its function may be running: a step_started event was last
+	// Uncertain says that the side effects may have happened: since the step
+	// started, what ran its function has ended, or the function has failed.
 	Uncertain bool
-	Output    []byte // what was streamed
+	// Output is what was streamed or, of a waiting step, the prompt; nil if there
+	// is none.
+	Output []byte
+
+	Attempts uint32  // calls of the function that have failed
+	Failure  Failure // of the last of them
+	// Due is when the next call is due, or the wait ends, in milliseconds since the
+	// Unix epoch; 0 for never.
+	Due uint64
+
+	Waiting bool // it waits for an answer or for Due
+	Sleep   bool // it waits, and completes when it is due; otherwise it then fails
+	Pass    bool // it waits, and later messages may be processed until then
 }
 
 // kept is a message of a [State].
 type kept struct {
 	Message
-	packed *packedSteps // in place of Steps, unless nil
-	row    []byte       // from a snapshot; nil once an event has changed it
+	packed   *packedSteps // in place of Steps, unless it is nil
+	outcomes uint32       // how many there were, with those that were forgotten
+	row      []byte       // as a snapshot has it; nil once an event has changed it
+	paths    map[string]uint32
 }
 
-// apply applies an event to the message. Snapshots store the result, so raise
+// apply applies an event to the message, and returns the details of the step
+// that it has ended, if it has. Snapshots store the result, so raise
 // snapshotVersion with any change here.
-func (m *kept) apply(e *Event) {
+func (m *kept) apply(e *Event) (details []byte) {
 	m.row = nil
 	switch e.Kind {
 	case KindMessageReceived:
 		if !m.Received {
-			m.Received, m.ReceivedAt, m.Body = true, e.ReceivedAt, copied(e.Body)
+			m.Received, m.ReceivedAt, m.Body, m.Seed = true, e.ReceivedAt, copied(e.Body), e.ID
 		}
 	case KindProcessingStarted:
 		m.InProgress, m.Failed, m.Runner = true, false, e.Runner
+		m.unpark()
 		if len(m.Starts) < MaxStarts && !slices.Contains(m.Starts, e.ID) {
 			m.Starts = append(m.Starts, e.ID)
 		}
-		m.doubt()
-	case KindStepCompleted:
-		m.Starts = nil
-		m.close(e.Step)
-		m.complete(Step{Index: e.Step, Name: e.Name, Output: e.Output})
+		m.doubt("")
+	case KindStepCompleted, KindStepFailed:
+		return m.end(e)
 	case KindProcessingFinished:
 		m.Finished, m.InProgress, m.Result = true, false, copied(e.Output)
 		m.Open = nil
 	case KindErrorOccurred:
 		m.Errored, m.Failed, m.Error, m.InProgress = true, true, e.Error, false
+		m.Fatal = e.Steps
 	case KindStepStarted:
-		m.open(e, func(step *OpenStep) { step.Started, step.Uncertain = true, false })
+		m.open(e, func(step *OpenStep) { step.Started = true })
 	case KindStepStreamed:
 		m.open(e, func(step *OpenStep) { step.stream(e.Offset, e.Output) })
+	case KindAttemptFailed:
+		m.open(e, func(step *OpenStep) {
+			step.Uncertain = step.Uncertain || step.Started
+			step.Started = false
+			step.Attempts, step.Failure, step.Due = e.Attempt, e.Failure, e.Due
+		})
+		m.doubtWithin(e.Step)
+	case KindStepWaiting:
+		m.open(e, func(step *OpenStep) {
+			step.Waiting, step.Sleep, step.Pass, step.Due, step.Output = true, e.Sleep, e.Pass, e.Due, e.Output
+		})
+	case KindStepResolved:
+		m.unpark()
+		m.change(e.Step, func(step *OpenStep) { step.Started, step.Uncertain = false, false })
 	case KindMessageCancelled:
 		m.Cancelled, m.InProgress = true, false
+		m.unpark()
 	case KindMessageRetried:
-		m.Cancelled, m.Failed, m.Starts = false, false, nil
+		m.Cancelled, m.Failed, m.Starts, m.Fatal = false, false, nil, nil
+		m.unpark()
+		m.forget(e)
 	case KindProcessingStopped:
 		if n := len(m.Starts); n > 0 && m.InProgress {
 			m.Starts = slices.Clip(m.Starts[:n-1])
 		}
 		m.InProgress = false
+		m.Parked, m.Due, m.Pass = e.Parked, e.Due, e.Pass
+	}
+	return nil
+}
+
+func (m *Message) unpark() { m.Parked, m.Due, m.Pass = false, 0, false }
+
+// stale reports whether the step of e, which is not known, was forgotten: an
+// index is never used again, and a step that is recorded by its index alone has
+// no name.
+func (m *kept) stale(e *Event) bool { return e.Name != "" && e.Step < m.Next }
+
+func (m *kept) use(index uint32) {
+	if index >= m.Next {
+		m.Next = index + min(1, math.MaxUint32-index)
 	}
 }
 
-// open changes the open step of e, and opens it first if it is not open. A
-// completed step does not open again. The list is copied, because copies of m
-// share it.
-func (m *kept) open(e *Event, change func(*OpenStep)) {
-	if _, completed := m.step(e.Step); completed || m.Finished {
+// end applies an outcome. Of a step with a place the first one counts, of any
+// other the last.
+func (m *kept) end(e *Event) (details []byte) {
+	m.Starts = nil
+	m.unpark()
+	open, isOpen := m.OpenStep(e.Step)
+	switch at, ended := m.step(e.Step); {
+	case ended:
+		before := m.steps()[at]
+		if d := before.Details(); !d.Place.placed() && d.Failure == nil && e.Failure == nil {
+			m.complete(Step{Index: e.Step, Name: e.Name, Output: e.Output, details: before.details})
+			return before.details
+		}
+		return nil
+	case isOpen:
+		m.close(e.Step)
+	case m.stale(e):
+		return nil
+	default:
+		open.Place = e.Place
+		m.use(e.Step)
+		m.note(e.Step, &open.Place, e.Name)
+	}
+	d := Details{
+		Order: m.outcomes, Place: open.Place, Effects: (open.Started || open.Uncertain) && !e.Terminal,
+		Failure: e.Failure, Attempts: e.Attempt,
+	}
+	m.outcomes++
+	details = d.encode()
+	m.complete(Step{Index: e.Step, Name: e.Name, Output: e.Output, details: details})
+	if e.Failure != nil && open.Place.placed() {
+		m.doubt(FunctionPath(open.Place.Path(e.Name)))
+	}
+	return details
+}
+
+// note keeps the index of a path, if paths are kept.
+func (m *kept) note(index uint32, p *Place, name string) {
+	if m.paths != nil && p.placed() {
+		m.paths[p.Path(name)] = index
+	}
+}
+
+// indexOf returns the index of the step with a path. The first call looks at all
+// steps.
+func (m *kept) indexOf(path string) (uint32, bool) {
+	if m.paths == nil {
+		m.paths = map[string]uint32{}
+		for i := range m.Open {
+			m.note(m.Open[i].Index, &m.Open[i].Place, m.Open[i].Name)
+		}
+		for _, step := range m.steps() {
+			d := step.Details()
+			m.note(step.Index, &d.Place, step.Name)
+		}
+	}
+	index, found := m.paths[path]
+	return index, found
+}
+
+// forget takes back what a retry has found to be forgotten.
+func (m *kept) forget(e *Event) {
+	if len(e.Steps) == 0 {
 		return
 	}
-	at, found := slices.BinarySearchFunc(m.Open, e.Step, byIndex)
-	if found {
-		m.Open = slices.Clone(m.Open)
-	} else {
-		m.Open = slices.Insert(slices.Clip(m.Open), at, OpenStep{Index: e.Step})
+	if e.Reseed {
+		m.Seed = e.ID
 	}
-	m.Open[at].Name = e.Name
-	change(&m.Open[at])
+	gone := func(index uint32) bool { _, found := slices.BinarySearch(e.Steps, index); return found }
+	open := slices.DeleteFunc(slices.Clone(m.Open), func(s OpenStep) bool { return gone(s.Index) })
+	var steps []Step
+	for _, step := range m.steps() {
+		if !gone(step.Index) {
+			steps = append(steps, step)
+		}
+	}
+	for _, index := range e.Doubted {
+		doubted, isOpen := m.OpenStep(index)
+		if at, ended := m.step(index); ended {
+			step := m.steps()[at]
+			d := step.Details()
+			doubted = OpenStep{Index: index, Name: step.Name, Place: d.Place}
+		} else if !isOpen {
+			continue
+		}
+		doubted.Started, doubted.Uncertain = false, true
+		at, _ := slices.BinarySearchFunc(open, index, byIndex)
+		open = slices.Insert(open, at, doubted)
+	}
+	m.Open, m.Steps, m.packed, m.paths = open, steps, nil, nil
+}
+
+// open changes the open step of e, and opens it first if it is not open. A step
+// with an outcome does not open again.
+func (m *kept) open(e *Event, change func(*OpenStep)) {
+	if _, ended := m.step(e.Step); ended || m.Finished {
+		return
+	}
+	if _, isOpen := m.OpenStep(e.Step); !isOpen {
+		if m.stale(e) {
+			return
+		}
+		at, _ := slices.BinarySearchFunc(m.Open, e.Step, byIndex)
+		m.Open = slices.Insert(slices.Clip(m.Open), at, OpenStep{Index: e.Step, Name: e.Name, Place: e.Place})
+		m.use(e.Step)
+		m.note(e.Step, &e.Place, e.Name)
+	}
+	m.change(e.Step, change)
+}
+
+// change changes an open step, if it is open. The list is copied, because copies
+// of m share it.
+func (m *Message) change(index uint32, change func(*OpenStep)) {
+	if at, found := slices.BinarySearchFunc(m.Open, index, byIndex); found {
+		m.Open = slices.Clone(m.Open)
+		change(&m.Open[at])
+	}
 }
 
 func (m *Message) close(index uint32) {
@@ -143,14 +305,20 @@ func (m *Message) close(index uint32) {
 
 func byIndex(s OpenStep, index uint32) int { return cmp.Compare(s.Index, index) }
 
-// doubt makes the started steps uncertain: the runner that had started them no
-// longer works on them.
-func (m *Message) doubt() {
-	m.Open = slices.Clone(m.Open)
-	for i := range m.Open {
-		step := &m.Open[i]
-		step.Uncertain = step.Uncertain || step.Started
-		step.Started = false
+// doubt makes the started steps within a scope uncertain: what had called their
+// functions no longer works on them.
+func (m *Message) doubt(scope string) {
+	for _, step := range m.Open {
+		if step.Started && strings.HasPrefix(step.Place.Scope, scope) {
+			m.change(step.Index, func(s *OpenStep) { s.Started, s.Uncertain = false, true })
+		}
+	}
+}
+
+// doubtWithin does that to the steps within the function of an open step.
+func (m *Message) doubtWithin(index uint32) {
+	if step, isOpen := m.OpenStep(index); isOpen && step.Place.placed() {
+		m.doubt(FunctionPath(step.Place.Path(step.Name)))
 	}
 }
 
@@ -181,7 +349,7 @@ func (m *kept) copyWithoutSteps() Message {
 
 // clone returns an independent message with the same content.
 func (m *kept) clone() *kept {
-	c := &kept{Message: m.copyWithoutSteps(), packed: m.packed.clone(), row: m.row}
+	c := &kept{Message: m.copyWithoutSteps(), packed: m.packed.clone(), outcomes: m.outcomes, row: m.row}
 	c.Steps = slices.Clip(m.Steps)
 	return c
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"slices"
@@ -12,20 +13,27 @@ import (
 // A row is a message as bytes: in snapshots, and for the page, which reads it
 // in web/src/state/row.ts. It is a msgpack array:
 //
-//	[id, flags, received at, body, error, runner, result, starts, steps, open steps]
+//	[id, flags, received at, body, error, runner, result, starts, steps, open steps,
+//	 fatal, seed, next, outcomes, due]
 //
 // id and error are of type str. runner has 16 bytes or none, starts are the ids
-// of all starts in one bin, and steps are one bin in which index, name and
-// output of each completed step follow one another, see appendSteps. An open
-// step is [index, name, flags, output].
+// of all starts in one bin, and steps are one bin in which those with an outcome
+// follow one another, see appendSteps. fatal is an array of indexes, seed has 16
+// bytes or none. An open step is
+//
+//	[index, name, flags, output, attempts, due]
+//	[index, name, flags, output, attempts, due, place, failure]
+//
+// where the place is five elements, and there as the flags say, like the failure.
 //
 // A message's position is not in its row. Rows of received messages stand in
 // the order of arrival; those of messages that were never received come after
 // them, ordered by id.
 //
-// A row of a change has only the steps that completed with it, perhaps in
-// another order and more than once. It has a body or a result only if that came
-// with it; otherwise a flag says that it is omitted.
+// A row of a change is a part: it has only the steps that ended with the change,
+// perhaps in another order and more than once, and a body or a result only if
+// that came with it, otherwise a flag says that it is omitted. Where steps were
+// forgotten it is the whole.
 
 // The flags of a message. A body and a result may be absent or empty.
 const (
@@ -37,8 +45,11 @@ const (
 	flagCancelled
 	flagBody
 	flagResult
+	flagParked
+	flagPass
 	storedFlags       = 1<<iota - 1
-	flagBodyOmitted   = 1 << (iota - 1) // only in changes
+	flagPart          = 1 << (iota - 1) // these only in changes
+	flagBodyOmitted   = 1 << (iota - 1)
 	flagResultOmitted = 1 << (iota - 1)
 )
 
@@ -47,6 +58,11 @@ const (
 	flagStarted = 1 << iota
 	flagUncertain
 	flagOutput
+	flagWaiting
+	flagSleep
+	flagWaitPass
+	flagPlaced
+	flagTried
 	openFlags = 1<<iota - 1
 )
 
@@ -64,14 +80,15 @@ func flagsOf(on ...bool) uint64 {
 // part is what a change has brought of a message.
 type part struct {
 	received, finished bool
+	whole              bool // steps were forgotten, so that all of it is new
 	steps              []Step
 }
 
-// partsOf returns what events bring, by message.
-func partsOf(events []LoggedEvent) map[string]*part {
+// partsOf returns what a change has brought, by message.
+func partsOf(change Change) map[string]*part {
 	parts := make(map[string]*part, 1)
-	for i := range events {
-		e := &events[i].Event
+	for i := range change.Events {
+		e := &change.Events[i].Event
 		p := parts[e.MessageID]
 		if p == nil {
 			p = new(part)
@@ -82,8 +99,12 @@ func partsOf(events []LoggedEvent) map[string]*part {
 			p.received = true
 		case KindProcessingFinished:
 			p.finished = true
-		case KindStepCompleted:
-			p.steps = append(p.steps, Step{Index: e.Step, Name: e.Name, Output: e.Output})
+		case KindStepCompleted, KindStepFailed:
+			if details := change.Events[i].details; details != nil {
+				p.steps = append(p.steps, Step{Index: e.Step, Name: e.Name, Output: e.Output, details: details})
+			}
+		case KindMessageRetried:
+			p.whole = p.whole || len(e.Steps) > 0
 		}
 	}
 	return parts
@@ -111,7 +132,7 @@ func (s *State) Rows(from, size int) (rows []byte, next int) {
 // what it has brought. Call it while the state is that of the change, as a
 // subscriber does.
 func (s *State) ChangedRows(change Change) []byte {
-	parts := partsOf(change.Events)
+	parts := partsOf(change)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	messages := make([]*kept, len(change.Messages))
@@ -122,7 +143,11 @@ func (s *State) ChangedRows(change Change) []byte {
 	slices.SortFunc(messages, func(a, b *kept) int { return cmp.Compare(uint(a.Position), uint(b.Position)) })
 	w := wire.NewWriter(make([]byte, 0, 128*len(messages)))
 	for _, m := range messages {
-		writeRow(w, m, parts[m.ID])
+		if part := parts[m.ID]; part.whole {
+			writeRow(w, m, nil)
+		} else {
+			writeRow(w, m, part)
+		}
 	}
 	return w.End()
 }
@@ -142,17 +167,14 @@ func writeRow(w *wire.Writer, m *kept, change *part) {
 	if noResult {
 		result = nil
 	}
-	w.Array(10)
+	w.Array(15)
 	w.Text(m.ID)
-	w.Uint(flagsOf(m.Received, m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled, m.Body != nil, m.Result != nil, noBody, noResult))
+	w.Uint(flagsOf(m.Received, m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled, m.Body != nil, m.Result != nil,
+		m.Parked, m.Pass, change != nil, noBody, noResult))
 	w.Uint(m.ReceivedAt)
 	w.Bytes(body)
 	w.Text(m.Error)
-	if (m.Runner == RunnerID{}) {
-		w.Bytes(nil)
-	} else {
-		w.Bytes(m.Runner[:])
-	}
+	writeID(w, m.Runner)
 	w.Bytes(result)
 	w.BytesLen(len(m.Starts) * len(EventID{}))
 	for _, start := range m.Starts {
@@ -164,12 +186,46 @@ func writeRow(w *wire.Writer, m *kept, change *part) {
 		w.Bytes(m.packedBytes())
 	}
 	w.Array(len(m.Open))
-	for _, step := range m.Open {
-		w.Array(4)
-		w.Uint(uint64(step.Index))
-		w.Text(step.Name)
-		w.Uint(flagsOf(step.Started, step.Uncertain, step.Output != nil))
-		w.Bytes(step.Output)
+	for i := range m.Open {
+		writeOpenStep(w, &m.Open[i])
+	}
+	writeIndexes(w, m.Fatal)
+	writeID(w, m.Seed)
+	w.Uint(uint64(m.Next))
+	w.Uint(uint64(m.outcomes))
+	w.Uint(m.Due)
+}
+
+// writeID writes nothing for the zero value.
+func writeID[ID ~[16]byte](w *wire.Writer, id ID) {
+	if id == (ID{}) {
+		w.Bytes(nil)
+	} else {
+		w.Bytes(id[:])
+	}
+}
+
+func writeOpenStep(w *wire.Writer, s *OpenStep) {
+	placed, tried := s.Place.placed(), s.Failure != nil
+	count := 6
+	if placed {
+		count += placeFields
+	}
+	if tried {
+		count++
+	}
+	w.Array(count)
+	w.Uint(uint64(s.Index))
+	w.Text(s.Name)
+	w.Uint(flagsOf(s.Started, s.Uncertain, s.Output != nil, s.Waiting, s.Sleep, s.Pass, placed, tried))
+	w.Bytes(s.Output)
+	w.Uint(uint64(s.Attempts))
+	w.Uint(s.Due)
+	if placed {
+		writePlace(w, &s.Place)
+	}
+	if tried {
+		writeFailure(w, s.Failure)
 	}
 }
 
@@ -177,8 +233,9 @@ func writeRow(w *wire.Writer, m *kept, change *part) {
 // it shares: a message with its place in the map and in the order, and an open
 // step. A text and an id take twice their length at most.
 const (
-	messageCost = 320
-	openCost    = 80
+	messageCost = 480
+	openCost    = 240
+	causeCost   = 32
 )
 
 // rowSize returns how many bytes the row of m has at most, and what it costs to
@@ -186,16 +243,23 @@ const (
 func (m *kept) rowSize() (size, cost int) {
 	texts := len(m.ID) + len(m.Error) + len(m.Starts)*len(EventID{})
 	cost = messageCost + openCost*len(m.Open)
-	size = 64 + len(m.Body) + len(m.Result)
+	size = 128 + len(m.Body) + len(m.Result) + 5*len(m.Fatal)
+	cost += 4 * len(m.Fatal)
 	if m.packed != nil {
 		size, cost = size+len(m.packed.bytes), cost+m.packed.cost
 	}
 	for _, step := range m.Steps {
 		size, cost = size+step.size(), cost+step.cost()
 	}
-	for _, step := range m.Open {
-		texts += len(step.Name)
-		size += 16 + len(step.Output)
+	for i := range m.Open {
+		step := &m.Open[i]
+		texts += len(step.Name) + len(step.Place.Scope)
+		for _, cause := range step.Failure {
+			texts += len(cause.Name) + len(cause.Message)
+			size += 10
+			cost += causeCost
+		}
+		size += 96 + len(step.Output)
 	}
 	return size + texts, cost + 2*texts
 }
@@ -206,10 +270,12 @@ type rowReader struct {
 	wire.Reader
 	in    []byte
 	steps wire.Reader // of the steps within a row
-	left  int
-	cost  int
-	read  int       // messages and steps
-	begun time.Time // or when the last pause ended
+
+	details wire.Reader // of a step
+	left    int
+	cost    int
+	read    int       // messages and steps
+	begun   time.Time // or when the last pause ended
 }
 
 const (
@@ -249,39 +315,52 @@ func (r *rowReader) spend(cost int) bool {
 func (r *rowReader) row() *kept {
 	r.pause()
 	start := len(r.in) - len(r.Rest())
-	r.Array("a message", 10)
+	r.Array("a message", 15)
 	m := &kept{Message: Message{ID: r.name("a message id"), Position: -1}}
 	flags := r.Uint("the flags", storedFlags)
 	on := func(flag uint64) bool { return flags&flag != 0 }
 	m.Received, m.InProgress, m.Finished = on(flagReceived), on(flagInProgress), on(flagFinished)
 	m.Errored, m.Failed, m.Cancelled = on(flagErrored), on(flagFailed), on(flagCancelled)
+	m.Parked, m.Pass = on(flagParked), on(flagPass)
 	m.ReceivedAt = r.Uint("the time of receipt", MaxSequence)
-	m.Body = r.optional("the body", on(flagBody))
+	m.Body = optionalBytes(&r.Reader, "the body", on(flagBody))
 	m.Error = r.text("the error text")
-	if runner := r.Bytes("the runner's id"); len(runner) > 0 {
-		if copy(m.Runner[:], runner); len(runner) != len(m.Runner) || m.Runner == (RunnerID{}) {
-			r.Refuse("the runner's id", " is none")
-		}
-	}
-	m.Result = r.optional("the result", on(flagResult))
+	r.id("the runner's id", m.Runner[:])
+	m.Result = optionalBytes(&r.Reader, "the result", on(flagResult))
 	m.Starts = r.starts()
 	m.packed = r.packedSteps()
 	m.Open = r.open()
+	m.Fatal = r.fatal()
+	r.id("the seed", m.Seed[:])
+	m.Next = uint32(r.Uint("the next index", math.MaxUint32))
+	m.outcomes = uint32(r.Uint("the outcomes", math.MaxUint32))
+	m.Due = r.Uint("the time", MaxSequence)
 	end := len(r.in) - len(r.Rest())
 	m.row = r.in[start:end:end]
 	return m
 }
 
-// optional reads bytes that are nil unless they are present.
-func (r *rowReader) optional(what string, present bool) []byte {
-	b := r.Bytes(what)
-	if present {
-		return b
+// id reads an id, and leaves it as it is if there is none.
+func (r *rowReader) id(what string, id []byte) {
+	if b := r.Bytes(what); len(b) > 0 {
+		if copy(id, b); len(b) != len(id) || bytes.Count(b, []byte{0}) == len(b) {
+			r.Refuse(what, " is none")
+		}
 	}
-	if len(b) > 0 {
-		r.Refuse(what, " is there, and is said to be absent")
+}
+
+func (r *rowReader) fatal() []uint32 {
+	count := r.ArrayLen("the steps")
+	if count == 0 || !r.spend(4*count) {
+		return nil
 	}
-	return nil
+	indexes := make([]uint32, count)
+	for i := range indexes {
+		if indexes[i] = uint32(r.Uint("the step index", math.MaxUint32)); i > 0 && indexes[i] <= indexes[i-1] {
+			r.Refuse("the steps", " are not in order")
+		}
+	}
+	return indexes
 }
 
 // text reads a text, and pays for it.
@@ -327,15 +406,23 @@ func (r *rowReader) packedSteps() *packedSteps {
 	r.steps.Reset(b)
 	for next := uint64(0); r.steps.More() && r.Defect() == ""; p.count++ {
 		r.pause()
-		index, name, _ := nextStep(&r.steps)
-		if len(name) > 0 && CheckName("decode snapshot", string(name)) != nil {
+		step := nextStep(&r.steps)
+		if step.Name != "" && CheckName("decode snapshot", step.Name) != nil {
 			r.steps.Refuse("the step's name", " is none")
 		}
-		if uint64(index) < next {
+		if uint64(step.Index) < next {
 			r.steps.Refuse("a step", " stands in the wrong place")
 		}
-		next, p.last = uint64(index)+1, index
-		cost := stepCost + 2*len(name)
+		r.details.Reset(step.details)
+		p.failed = readDetails(&r.details).Failure != nil || p.failed
+		if r.details.More() {
+			r.details.Refuse("the details", " are followed by other bytes")
+		}
+		if defect := r.details.Defect(); defect != "" {
+			r.steps.Refuse("the details: ", defect)
+		}
+		next, p.last = uint64(step.Index)+1, step.Index
+		cost := step.cost()
 		p.cost += cost
 		r.spend(cost)
 	}
@@ -353,12 +440,32 @@ func (r *rowReader) open() []OpenStep {
 	steps := make([]OpenStep, count)
 	for i := range steps {
 		step := &steps[i]
-		r.Array("an open step", 4)
+		count := r.ArrayLen("an open step")
 		step.Index = uint32(r.Uint("the step index", math.MaxUint32))
 		step.Name = r.name("the step's name")
 		flags := r.Uint("the flags", openFlags)
-		step.Started, step.Uncertain = flags&flagStarted != 0, flags&flagUncertain != 0
-		step.Output = r.optional("the partial output", flags&flagOutput != 0)
+		on := func(flag uint64) bool { return flags&flag != 0 }
+		step.Started, step.Uncertain = on(flagStarted), on(flagUncertain)
+		step.Waiting, step.Sleep, step.Pass = on(flagWaiting), on(flagSleep), on(flagWaitPass)
+		step.Output = optionalBytes(&r.Reader, "the partial output", on(flagOutput))
+		step.Attempts = uint32(r.Uint("the attempts", math.MaxUint32))
+		step.Due = r.Uint("the time", MaxSequence)
+		want := 6
+		if on(flagPlaced) {
+			want += placeFields
+			step.Place = readPlace(&r.Reader)
+			r.spend(2 * len(step.Place.Scope))
+		}
+		if on(flagTried) {
+			want++
+			step.Failure = readFailure(&r.Reader)
+			for _, cause := range step.Failure {
+				r.spend(causeCost + 2*(len(cause.Name)+len(cause.Message)))
+			}
+		}
+		if count != want || on(flagPlaced) != step.Place.placed() {
+			r.Refuse("an open step", " has a wrong number of elements")
+		}
 		if i > 0 && step.Index <= steps[i-1].Index {
 			r.Refuse("an open step", " stands in the wrong place")
 		}

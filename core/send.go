@@ -23,28 +23,14 @@ func (c *Conversation) Send(ctx context.Context, messageID string, receivedAt ui
 // whether it is cancelled: one that has finished or failed is not. Conflicts
 // are retried. [ErrInvalidArgument] if the message was never received.
 func (c *Conversation) Cancel(ctx context.Context, messageID string) (cancelled bool, err error) {
-	err = c.updateMessage(ctx, "cancel", messageID, func(m *Message) []Event {
+	err = c.updateMessage(ctx, "cancel", messageID, func(m *Message) ([]Event, error) {
 		cancelled = m.Cancelled || m.Pending()
 		if !m.Pending() {
-			return nil
+			return nil, nil
 		}
-		return []Event{{Kind: KindMessageCancelled, MessageID: messageID}}
+		return []Event{{Kind: KindMessageCancelled, MessageID: messageID}}, nil
 	})
 	return cancelled && err == nil, err
-}
-
-// Retry appends that a failed or cancelled message is to be processed again,
-// and reports whether it was one. Conflicts are retried. [ErrInvalidArgument]
-// if the message was never received.
-func (c *Conversation) Retry(ctx context.Context, messageID string) (retried bool, err error) {
-	err = c.updateMessage(ctx, "retry", messageID, func(m *Message) []Event {
-		retried = !m.Finished && (m.Failed || m.Cancelled)
-		if !retried {
-			return nil
-		}
-		return []Event{{Kind: KindMessageRetried, MessageID: messageID}}
-	})
-	return retried && err == nil, err
 }
 
 // ResolveStep decides whether an uncertain step is to run again or counts as
@@ -52,29 +38,44 @@ func (c *Conversation) Retry(ctx context.Context, messageID string) (retried boo
 // Conflicts are retried. [ErrInvalidArgument] if the message was never
 // received.
 func (c *Conversation) ResolveStep(ctx context.Context, messageID string, index uint32, rerun bool) (resolved bool, err error) {
-	err = c.updateMessage(ctx, "resolve step", messageID, func(m *Message) []Event {
+	err = c.updateMessage(ctx, "resolve step", messageID, func(m *Message) ([]Event, error) {
 		step, _ := m.OpenStep(index)
 		resolved = step.Uncertain
-		if !resolved {
-			return nil
+		switch {
+		case !resolved:
+			return nil, nil
+		case rerun:
+			return []Event{{Kind: KindStepResolved, MessageID: messageID, Step: index}}, nil
+		default:
+			return []Event{{Kind: KindStepCompleted, MessageID: messageID, Step: index, Name: step.Name}}, nil
 		}
-		event := Event{Kind: KindStepCompleted, MessageID: messageID, Step: index, Name: step.Name}
-		if rerun {
-			event.Kind = KindStepStarted
-		}
-		return []Event{event}
 	})
 	return resolved && err == nil, err
 }
 
+// Answer completes a step that waits for an answer, and reports whether it did:
+// a step that does not wait, or no longer does, is not changed. Conflicts are
+// retried. The answer is copied. [ErrInvalidArgument] if the message was never
+// received.
+func (c *Conversation) Answer(ctx context.Context, messageID string, index uint32, answer []byte) (answered bool, err error) {
+	err = c.updateMessage(ctx, "answer", messageID, func(m *Message) ([]Event, error) {
+		step, _ := m.OpenStep(index)
+		if answered = step.Waiting && !step.Sleep; !answered {
+			return nil, nil
+		}
+		return []Event{{Kind: KindStepCompleted, MessageID: messageID, Step: index, Name: step.Name, Output: answer}}, nil
+	})
+	return answered && err == nil, err
+}
+
 // updateMessage appends what decide returns for a received message.
-func (c *Conversation) updateMessage(ctx context.Context, op, messageID string, decide func(*Message) []Event) error {
+func (c *Conversation) updateMessage(ctx context.Context, op, messageID string, decide func(*Message) ([]Event, error)) error {
 	return c.update(ctx, op, func(s *State) ([]Event, error) {
 		m, _ := s.Message(messageID)
 		if !m.Received {
 			return nil, &Error{Code: ErrInvalidArgument, Op: op, Stream: c.id,
 				Detail: fmt.Sprintf("no message %q was received; refresh, or send it", messageID)}
 		}
-		return decide(&m), nil
+		return decide(&m)
 	})
 }

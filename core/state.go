@@ -35,17 +35,19 @@ func (s *State) Apply(e Event) {
 	s.apply(&e)
 }
 
-func (s *State) apply(e *Event) {
+// apply returns the details of the step that e has ended, if it has.
+func (s *State) apply(e *Event) (details []byte) {
 	m := s.messages[e.MessageID]
 	if m == nil {
 		m = &kept{Message: Message{ID: e.MessageID, Position: -1}}
 		s.messages[e.MessageID] = m
 	}
-	m.apply(e)
+	details = m.apply(e)
 	if m.Received && m.Position < 0 {
 		m.Position = len(s.order)
 		s.order = append(s.order, m)
 	}
+	return details
 }
 
 // advance applies events in one go, so that no query sees a part of them.
@@ -53,7 +55,7 @@ func (s *State) advance(events []LoggedEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range events {
-		s.apply(&events[i].Event)
+		events[i].details = s.apply(&events[i].Event)
 	}
 }
 
@@ -131,7 +133,8 @@ func (s *State) CompletedStep(id string, index uint32) ([]byte, bool) {
 	if !found {
 		return nil, false
 	}
-	return m.steps()[at].Output, true
+	step := m.steps()[at]
+	return step.Output, !step.Failed()
 }
 
 // ErrorText returns the text of the last failure of the message, and whether
@@ -212,15 +215,57 @@ func (s *State) Messages() iter.Seq[Message] {
 	}
 }
 
-// NextPending returns the message that is to be processed next: the oldest of
-// those that are [Message.Pending]. It reports whether there is one.
-func (s *State) NextPending() (Message, bool) {
+// NextPending returns the message that is to be processed next, at a time in
+// milliseconds since the Unix epoch: the oldest of those that are
+// [Message.Pending]. It reports whether there is one. A parked message is passed
+// over until it is due, and holds up those after it unless it lets them pass;
+// due is when the first of those passed over is, 0 for never.
+func (s *State) NextPending(now uint64) (m Message, found bool, due uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, m := range s.order {
-		if m.Pending() {
-			return m.copy(), true
+		if !m.Pending() {
+			continue
+		}
+		if !m.Parked || m.Due > 0 && m.Due <= now {
+			return m.copy(), true, due
+		}
+		if m.Due > 0 && (due == 0 || m.Due < due) {
+			due = m.Due
+		}
+		if !m.Pass {
+			break
 		}
 	}
-	return Message{}, false
+	return Message{}, false, due
+}
+
+// StepAt returns what is known of the step of a message with a path, see
+// [Place.Path]: the step if it has an outcome, or what is open, or neither.
+func (s *State) StepAt(id, path string) (*Step, *OpenStep) {
+	s.mu.Lock() // the first look keeps what it has found
+	defer s.mu.Unlock()
+	m := s.messages[id]
+	if m == nil {
+		return nil, nil
+	}
+	index, known := m.indexOf(path)
+	if !known {
+		return nil, nil
+	}
+	if at, ended := m.step(index); ended {
+		step := m.steps()[at]
+		return &step, nil
+	}
+	open, _ := m.OpenStep(index)
+	return nil, &open
+}
+
+// HasOutcome reports whether the outcome of a message with an order, see
+// [Details], of one less than after is known and was not forgotten; true for 0.
+func (s *State) HasOutcome(id string, after uint32) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	return after == 0 || m != nil && slices.ContainsFunc(m.steps(), func(step Step) bool { return step.Details().Order+1 == after })
 }

@@ -10,7 +10,73 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/wire"
 )
 
-// packedSteps are the completed steps of a message as bytes, at least one,
+// Step is a step with an outcome: it has completed, or has failed for good.
+type Step struct {
+	Index   uint32
+	Name    string // empty if it was recorded without one
+	Output  []byte // of the event that completed the step
+	details []byte
+}
+
+// Details are what else is known of a [Step].
+type Details struct {
+	// Order is the place of its outcome among all of the message, from 0. An
+	// order is never used again.
+	Order uint32
+	Place Place
+	// Effects says that it may have had side effects.
+	Effects  bool
+	Failure  Failure // nil if it has completed
+	Attempts uint32  // calls of the function of a step that has failed
+}
+
+// Details returns what else is known of s.
+func (s *Step) Details() Details {
+	var r wire.Reader
+	r.Reset(s.details)
+	return readDetails(&r)
+}
+
+// Failed reports whether the step has failed.
+func (s *Step) Failed() bool { return s.Details().Failure != nil }
+
+// The flags of details.
+const (
+	detailsPlaced = 1 << iota
+	detailsFailed
+	detailsEffects
+	detailsFlags = 1<<iota - 1
+)
+
+func (d *Details) encode() []byte {
+	w := wire.NewWriter(make([]byte, 0, 48+len(d.Place.Scope)+d.Failure.size()))
+	w.Uint(uint64(d.Order))
+	w.Uint(flagsOf(d.Place.placed(), d.Failure != nil, d.Effects))
+	if d.Place.placed() {
+		writePlace(w, &d.Place)
+	}
+	if d.Failure != nil {
+		writeFailure(w, d.Failure)
+		w.Uint(uint64(d.Attempts))
+	}
+	return w.End()
+}
+
+func readDetails(r *wire.Reader) (d Details) {
+	d.Order = uint32(r.Uint("the order", math.MaxUint32))
+	flags := r.Uint("the flags", detailsFlags)
+	d.Effects = flags&detailsEffects != 0
+	if flags&detailsPlaced != 0 {
+		d.Place = readPlace(r)
+	}
+	if flags&detailsFailed != 0 {
+		d.Failure = readFailure(r)
+		d.Attempts = uint32(r.Uint("the attempts", math.MaxUint32))
+	}
+	return d
+}
+
+// packedSteps are the steps with an outcome of a message as bytes, at least one,
 // until a caller looks at them. Most messages of a long log are never looked at
 // again, and bytes are less work for the garbage collector than steps.
 type packedSteps struct {
@@ -18,6 +84,7 @@ type packedSteps struct {
 	count  int
 	last   uint32 // the index of the last one
 	cost   int    // see Step.cost
+	failed bool   // some of them have failed
 	unpack sync.Once
 	steps  []Step
 }
@@ -40,7 +107,7 @@ func (p *packedSteps) append(step Step) bool {
 		return false
 	}
 	p.bytes = appendSteps(p.bytes, []Step{step})
-	p.count, p.last, p.cost = p.count+1, step.Index, p.cost+step.cost()
+	p.count, p.last, p.cost, p.failed = p.count+1, step.Index, p.cost+step.cost(), p.failed || step.Failed()
 	return true
 }
 
@@ -49,10 +116,10 @@ func (p *packedSteps) clone() *packedSteps {
 	if p == nil {
 		return nil
 	}
-	return &packedSteps{bytes: slices.Clip(p.bytes), count: p.count, last: p.last, cost: p.cost}
+	return &packedSteps{bytes: slices.Clip(p.bytes), count: p.count, last: p.last, cost: p.cost, failed: p.failed}
 }
 
-// steps returns the completed steps.
+// steps returns the steps with an outcome.
 func (m *kept) steps() []Step {
 	p := m.packed
 	if p == nil {
@@ -62,7 +129,7 @@ func (m *kept) steps() []Step {
 	return p.steps
 }
 
-// packedBytes returns the completed steps as bytes.
+// packedBytes returns the steps with an outcome as bytes.
 func (m *kept) packedBytes() []byte {
 	if m.packed != nil {
 		return m.packed.bytes
@@ -114,26 +181,30 @@ func (m *kept) step(index uint32) (int, bool) {
 // lastStep returns the index of the last completed step, and whether there is
 // one.
 func (m *kept) lastStep() (uint32, bool) {
-	if m.packed != nil {
+	if m.packed != nil && !m.packed.failed {
 		return m.packed.last, true
 	}
-	if n := len(m.Steps); n > 0 {
-		return m.Steps[n-1].Index, true
+	for _, step := range slices.Backward(m.steps()) {
+		if !step.Failed() {
+			return step.Index, true
+		}
 	}
 	return 0, false
 }
 
 // stepCost is what a step takes in memory at most, apart from its bytes. Its
 // name takes twice its length at most.
-const stepCost = 64
+const stepCost = 96
 
 // cost returns how much memory it takes to unpack s, at most.
 func (s *Step) cost() int { return stepCost + 2*len(s.Name) }
 
 // size returns how many bytes s takes when it is packed, at most.
-func (s *Step) size() int { return 16 + len(s.Name) + len(s.Output) }
+func (s *Step) size() int { return 24 + len(s.Name) + len(s.Output) + len(s.details) }
 
-// appendSteps appends index, name and output of each step, one after the other.
+// appendSteps appends index, name, output and details of each step, one after
+// the other. Details are order and flags and, as the flags say, place, failure
+// and attempts.
 func appendSteps(b []byte, steps []Step) []byte {
 	size := 0
 	for i := range steps {
@@ -144,6 +215,7 @@ func appendSteps(b []byte, steps []Step) []byte {
 		w.Uint(uint64(steps[i].Index))
 		w.Text(steps[i].Name)
 		w.Bytes(steps[i].Output)
+		w.Bytes(steps[i].details)
 	}
 	return w.End()
 }
@@ -154,13 +226,16 @@ func decodeSteps(b []byte, count int) []Step {
 	r.Reset(b)
 	steps := make([]Step, count)
 	for i := range steps {
-		index, name, output := nextStep(&r)
-		steps[i] = Step{Index: index, Name: string(name), Output: output}
+		steps[i] = nextStep(&r)
 	}
 	return steps
 }
 
-func nextStep(r *wire.Reader) (index uint32, name, output []byte) {
-	index = uint32(r.Uint("the step index", math.MaxUint32))
-	return index, r.Text("the step's name"), r.Bytes("the output")
+func nextStep(r *wire.Reader) Step {
+	return Step{
+		Index:   uint32(r.Uint("the step index", math.MaxUint32)),
+		Name:    string(r.Text("the step's name")),
+		Output:  r.Bytes("the output"),
+		details: r.Bytes("the details"),
+	}
 }

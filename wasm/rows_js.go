@@ -11,11 +11,14 @@ import (
 
 // encodeEvents writes for each event
 //
-//	[sequence, timestamp, kind, id, messageId, number, bytes, text, offset]
+//	[sequence, timestamp, kind, id, messageId, number, bytes, text, offset, more]
 //
 // and for a tombstone only the first three, with an empty kind. The number is
-// the time of receipt or the step; the bytes are the body, the output or the
-// runner, nil if there is none; the text is the error or the name of the step.
+// the time of receipt or the step; the bytes are the body, the output, the
+// prompt or the runner, nil if there is none; the text is the error or the name
+// of the step. More is an array: of a failure attempt, due, and the name and the
+// message of each cause; of a wait due, sleep, pass; of a parked message due,
+// pass; otherwise indexes of steps.
 func encodeEvents(events []core.LoggedEvent) []byte {
 	w := wire.NewWriter(nil)
 	w.Array(len(events))
@@ -45,7 +48,7 @@ func encodeEvent(w *wire.Writer, logged *core.LoggedEvent) {
 	case core.KindErrorOccurred:
 		text = event.Error
 	}
-	w.Array(9)
+	w.Array(10)
 	w.Uint(logged.Sequence)
 	w.Int(logged.Timestamp)
 	w.Text(event.Kind.String())
@@ -59,4 +62,42 @@ func encodeEvent(w *wire.Writer, logged *core.LoggedEvent) {
 	}
 	w.Text(text)
 	w.Uint(event.Offset)
+	encodeMore(w, event)
+}
+
+func encodeMore(w *wire.Writer, event *core.Event) {
+	flag := func(on bool) uint64 {
+		if on {
+			return 1
+		}
+		return 0
+	}
+	switch event.Kind {
+	case core.KindStepFailed, core.KindAttemptFailed:
+		w.Array(2 + 2*len(event.Failure))
+		w.Uint(uint64(event.Attempt))
+		w.Uint(event.Due)
+		for _, cause := range event.Failure {
+			w.Text(cause.Name)
+			w.Text(cause.Message)
+		}
+	case core.KindStepWaiting:
+		w.Array(3)
+		w.Uint(event.Due)
+		w.Uint(flag(event.Sleep))
+		w.Uint(flag(event.Pass))
+	case core.KindProcessingStopped:
+		if !event.Parked {
+			w.Array(0)
+			return
+		}
+		w.Array(2)
+		w.Uint(event.Due)
+		w.Uint(flag(event.Pass))
+	default:
+		w.Array(len(event.Steps))
+		for _, index := range event.Steps {
+			w.Uint(uint64(index))
+		}
+	}
 }

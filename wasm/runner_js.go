@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/hack-pad/safejs"
@@ -34,8 +35,9 @@ type attempt struct {
 
 // call is a function of a step at work.
 type call struct {
-	emit   func([]byte) error // nil unless the step streams
-	answer chan answer
+	*runner.Steps                    // those within it
+	emit          func([]byte) error // nil unless the step streams
+	answer        chan answer
 }
 
 type answer struct {
@@ -43,11 +45,16 @@ type answer struct {
 	err  error
 }
 
-// thrown stands for what a function of JavaScript has thrown. The value itself
-// stays there.
-type thrown string
+// thrown stands for what JavaScript has thrown. The value itself stays there.
+type thrown struct {
+	failure core.Failure
+	steps   []uint32 // those whose failures it is made of
+}
 
-func (t thrown) Error() string { return string(t) }
+func (t *thrown) Error() string           { return t.failure.Error() }
+func (t *thrown) Failure() core.Failure   { return t.failure }
+func (t *thrown) FailedSteps() []uint32   { return t.steps }
+func (t *thrown) step() *runner.StepError { return &runner.StepError{Failure: t.failure} }
 
 // process runs until stop, or an error that cannot pass.
 func (b *bridge) process(ctx context.Context, args arguments) (any, error) {
@@ -82,12 +89,12 @@ func (b *bridge) process(ctx context.Context, args arguments) (any, error) {
 
 func (b *bridge) stop(args arguments) (any, error) {
 	if stop, ok := b.runners[args.number(0)]; ok {
-		stop(&core.Error{Code: core.ErrClosed, Op: "process", Detail: "the runner was stopped; whoever processes the conversation next goes on"})
+		stop(&core.Error{Code: core.ErrClosed, Op: "process", Detail: "the runner was stopped; the next one of the conversation goes on"})
 	}
 	return nil, nil
 }
 
-// handled ends an attempt, with the result or with the text of an error.
+// handled ends an attempt, with the result or with a failure.
 func (b *bridge) handled(args arguments) (any, error) {
 	if at, ok := b.attempts.waiting[args.number(0)]; ok {
 		at.answer <- args.answer()
@@ -95,61 +102,140 @@ func (b *bridge) handled(args arguments) (any, error) {
 	return nil, nil
 }
 
-// step takes the place of a step at once, in the order of the calls, and then
-// runs it. The value is its output, or false if its function has failed.
-func (b *bridge) step(this safejs.Value, args []safejs.Value) any {
-	a := arguments(args)
-	at, ok := b.attempts.waiting[a.number(0)]
-	var place *runner.Place
-	if ok {
-		place = at.Begin(a.text(1), runner.StepOptions{Retry: a.retry(2), SideEffect: runner.Policy(a.number(6))})
+// steps returns where a step is called: by the handler of the attempt that the
+// first argument is the number of, or within the function of the call that the
+// second is, and within the scopes that the third names, separated by zeros.
+func (b *bridge) steps(a arguments) (*runner.Steps, bool) {
+	var steps *runner.Steps
+	if at, ok := b.attempts.waiting[a.number(0)]; ok {
+		steps = at.Steps
 	}
-	streams, run, abort := a.flag(7), a.value(8), a.value(9)
-	return b.background(func(context.Context, arguments) (any, error) {
-		if !ok {
-			return nil, &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the handler is no longer at work on this message"}
+	if within := a.number(1); within > 0 {
+		steps = nil
+		if c, ok := b.calls.waiting[within]; ok {
+			steps = c.Steps
 		}
-		work := func(ctx context.Context, told runner.Call, emit func([]byte) error) ([]byte, error) {
-			c := &call{emit, make(chan answer, 1)}
-			id := b.calls.add(c)
-			defer delete(b.calls.waiting, id)
-			_, _ = run.Invoke(id, told.Attempt, told.IdempotencyKey, told.Uncertain)
-			select {
-			case end := <-c.answer:
-				return end.data, end.err
-			case <-ctx.Done():
-				if cause := context.Cause(ctx); errors.Is(cause, context.DeadlineExceeded) {
-					_, _ = abort.Invoke(id)
-				} else {
-					_, _ = abort.Invoke(id, failure(cause))
-				}
-				return nil, context.Cause(ctx)
-			}
+	}
+	if steps == nil {
+		return nil, false
+	}
+	if scopes := a.text(2); scopes != "" {
+		for name := range strings.SplitSeq(scopes, "\x00") {
+			steps = steps.Scope(name)
 		}
-		var output []byte
-		var err error
-		if streams {
-			output, err = place.Stream(work)
-		} else {
-			output, err = place.Run(func(ctx context.Context, told runner.Call) ([]byte, error) { return work(ctx, told, nil) })
-		}
-		var t thrown
-		if errors.As(err, &t) || errors.Is(err, context.DeadlineExceeded) {
-			return false, nil
-		}
+	}
+	return steps, true
+}
+
+var errNotAtWork = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the handler is no longer at work on this message"}
+
+// begin calls a step at once, in the order of the calls. It returns what run is
+// to find out the outcome with, and returns its path to JavaScript.
+func (b *bridge) begin(a arguments, o runner.StepOptions) (*runner.Called, error) {
+	steps, ok := b.steps(a)
+	if !ok {
+		return nil, errNotAtWork
+	}
+	return steps.BeginAfter(a.text(3), o, uint32(a.number(5)))
+}
+
+// called runs a step that was called, and returns its path: empty if it could not
+// be called.
+func (b *bridge) called(a arguments, c *runner.Called, err error, outcome func(*runner.Called) (core.Step, error)) any {
+	b.start(a.number(len(a)-1), func() (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return bytesToJS(output)
-	})(this, args)
+		step, err := outcome(c)
+		if err != nil {
+			return nil, err
+		}
+		return outcomeToJS(step)
+	})
+	if err != nil {
+		return ""
+	}
+	return c.Path()
 }
 
-// reply ends the call of a step's function.
+// outcomeToJS returns order, index and output, or order, index, attempts and the
+// texts of the failure.
+func outcomeToJS(step core.Step) (any, error) {
+	d := step.Details()
+	if d.Failure == nil {
+		output, err := bytesToJS(step.Output)
+		return []any{d.Order, step.Index, output}, err
+	}
+	flat := []any{d.Order, step.Index, d.Attempts}
+	for _, cause := range d.Failure {
+		flat = append(flat, cause.Name, cause.Message)
+	}
+	return flat, nil
+}
+
+// step calls a step, and then runs it.
+func (b *bridge) step(_ safejs.Value, args []safejs.Value) any {
+	a := arguments(args)
+	c, err := b.begin(a, runner.StepOptions{
+		Key: a.text(4), Retry: a.retry(6), SideEffect: runner.Policy(a.number(10)), Resume: a.flag(12),
+	})
+	streams, run, abort := a.flag(11), a.value(13), a.value(14)
+	work := func(ctx context.Context, told runner.Call, emit func([]byte) error) ([]byte, error) {
+		c := &call{told.Steps, emit, make(chan answer, 1)}
+		id := b.calls.add(c)
+		defer delete(b.calls.waiting, id)
+		stored, err := bytesToJS(told.Stored)
+		if err != nil {
+			return nil, err
+		}
+		_, _ = run.Invoke(id, told.Attempt, told.IdempotencyKey, told.Uncertain, stored)
+		select {
+		case end := <-c.answer:
+			return end.data, end.err
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				_, _ = abort.Invoke(id)
+			} else {
+				_, _ = abort.Invoke(id, failure(context.Cause(ctx)))
+			}
+			return nil, context.Cause(ctx)
+		}
+	}
+	return b.called(a, c, err, func(c *runner.Called) (core.Step, error) {
+		if streams {
+			return c.StreamOutcome(work)
+		}
+		return c.Outcome(func(ctx context.Context, told runner.Call) ([]byte, error) { return work(ctx, told, nil) })
+	})
+}
+
+// wait calls a step that waits, and then waits.
+func (b *bridge) wait(_ safejs.Value, args []safejs.Value) any {
+	a := arguments(args)
+	c, err := b.begin(a, runner.StepOptions{Key: a.text(4)})
+	o := runner.WaitOptions{Sleep: a.flag(7), Pass: a.flag(8)}
+	if due := a.number(6); due > 0 {
+		o.Until = time.UnixMilli(int64(due))
+	}
+	if err == nil {
+		o.Prompt, err = a.bytes(9)
+	}
+	return b.called(a, c, err, func(c *runner.Called) (core.Step, error) { return c.WaitOutcome(o) })
+}
+
+// reply ends the call of a step's function. The fourth argument says whether it
+// is of no use to call it again, and the fifth that a step within it has failed.
 func (b *bridge) reply(args arguments) (any, error) {
 	if c, ok := b.calls.waiting[args.number(0)]; ok {
 		end := args.answer()
-		if end.err != nil && args.flag(3) {
-			end.err = &runner.TerminalError{Err: end.err}
+		var t *thrown
+		if errors.As(end.err, &t) {
+			switch {
+			case args.flag(4):
+				end.err = t.step()
+			case args.flag(3):
+				end.err = &runner.TerminalError{Err: t}
+			}
 		}
 		c.answer <- end
 	}
@@ -169,13 +255,41 @@ func (b *bridge) emit(_ context.Context, args arguments) (any, error) {
 	return nil, c.emit(part)
 }
 
-// answer reads data, or the text of an error, from the second argument on.
+// answer reads data, or a failure, from the second argument on. A failure is an
+// array of the name and the message of each cause in turn, and then of the
+// indexes of the steps that it is made of.
 func (a arguments) answer() answer {
-	if text := a.value(2); text.Type() == safejs.TypeString {
-		return answer{nil, thrown(a.text(2))}
+	list := a.value(2)
+	if list.Type() != safejs.TypeObject {
+		data, err := a.bytes(1)
+		return answer{data, err}
 	}
-	data, err := a.bytes(1)
-	return answer{data, err}
+	parts := a.list(2)
+	t := &thrown{}
+	for len(parts) > 1 && parts.value(0).Type() == safejs.TypeString {
+		t.failure = append(t.failure, core.Cause{Name: parts.text(0), Message: parts.text(1)})
+		parts = parts[2:]
+	}
+	for i := range parts {
+		t.steps = append(t.steps, uint32(parts.number(i)))
+	}
+	return answer{nil, t}
+}
+
+// list reads an array.
+func (a arguments) list(i int) arguments {
+	v := a.value(i)
+	n, err := v.Length()
+	if err != nil {
+		return nil
+	}
+	items := make(arguments, n)
+	for i := range items {
+		if items[i], err = v.Index(i); err != nil {
+			return nil
+		}
+	}
+	return items
 }
 
 // retry reads four numbers: attempts, and three times in milliseconds.
@@ -184,7 +298,8 @@ func (a arguments) retry(i int) runner.Retry {
 	return runner.Retry{MaxAttempts: a.number(i), Initial: milliseconds(i + 1), Max: milliseconds(i + 2), Timeout: milliseconds(i + 3)}
 }
 
-// send, cancel, retry and resolve return whether they have changed something.
+// send, cancel, retry, resolve and answer return whether they have changed
+// something.
 
 func (b *bridge) send(ctx context.Context, args arguments) (any, error) {
 	h, err := b.conversation(args)
@@ -206,10 +321,14 @@ func (b *bridge) cancel(ctx context.Context, args arguments) (any, error) {
 	return changed(h.Cancel(ctx, args.text(1)))
 }
 
+// retry takes the index to retry from as its third argument, or -1.
 func (b *bridge) retry(ctx context.Context, args arguments) (any, error) {
 	h, err := b.conversation(args)
 	if err != nil {
 		return nil, err
+	}
+	if from := args.number(2); from >= 0 {
+		return changed(h.RetryFrom(ctx, args.text(1), uint32(from)))
 	}
 	return changed(h.Retry(ctx, args.text(1)))
 }
@@ -220,6 +339,18 @@ func (b *bridge) resolve(ctx context.Context, args arguments) (any, error) {
 		return nil, err
 	}
 	return changed(h.ResolveStep(ctx, args.text(1), uint32(args.number(2)), args.flag(3)))
+}
+
+func (b *bridge) giveAnswer(ctx context.Context, args arguments) (any, error) {
+	h, err := b.conversation(args)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := args.bytes(3)
+	if err != nil {
+		return nil, err
+	}
+	return changed(h.Answer(ctx, args.text(1), uint32(args.number(2)), answer))
 }
 
 func changed(did bool, err error) (any, error) { return did, err }

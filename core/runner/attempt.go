@@ -2,8 +2,9 @@ package runner
 
 import (
 	"context"
-	"strings"
-	"sync/atomic"
+	"errors"
+	"sync"
+	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -11,11 +12,36 @@ import (
 // Attempt is one run of the handler on one message. It is safe for concurrent
 // use.
 type Attempt struct {
+	*Steps // those of the handler itself
+
 	runner *runner
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	id     string
-	steps  atomic.Uint32
+	ended  chan outcome  // gets once how the handler has ended
+	rests  chan struct{} // gets once each time that it was parked
+
+	mu      sync.Mutex
+	parked  bool
+	resumed chan struct{} // closed when it is no longer parked
+	wants   bool          // it is parked, and has something to append
+	running int           // functions of steps that are being called
+	waiting map[*wait]struct{}
+	idle    *time.Timer // until it parks
+
+	uncalled map[uint32]struct{} // steps that have started, and whose functions were not called
+}
+
+// outcome is how a handler has ended.
+type outcome struct {
+	result []byte
+	err    error
+}
+
+// wait is a step that waits for an answer, a time, or a decision.
+type wait struct {
+	due  time.Time // zero for never
+	pass bool
 }
 
 // Message returns the message as the log has it now.
@@ -27,7 +53,7 @@ func (a *Attempt) Message() core.Message {
 // begin appends the start of the attempt, and reports whether there is anything
 // to attempt.
 func (a *Attempt) begin() (begun bool, err error) {
-	err = a.append(func(s *core.State) ([]core.Event, error) {
+	err = a.write(func(s *core.State) ([]core.Event, error) {
 		m, _ := s.Message(a.id)
 		begun = m.Pending() && len(m.Starts) < a.runner.options.MaxStarts
 		switch {
@@ -43,21 +69,50 @@ func (a *Attempt) begin() (begun bool, err error) {
 }
 
 // end appends how the handler ended.
-func (a *Attempt) end(result []byte, err error) error {
+func (a *Attempt) end(o outcome) error {
+	err := o.err
 	if err == nil {
-		finished := core.Event{Kind: core.KindProcessingFinished, MessageID: a.id, Output: result}
+		finished := core.Event{Kind: core.KindProcessingFinished, MessageID: a.id, Output: o.result}
 		err = a.record(finished)
 		if err == nil || !refused(err) {
 			return err
 		}
 	}
-	return a.record(core.Event{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(err)})
+	return a.record(core.Event{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(err), Steps: stepsOf(err)})
 }
 
-// stop appends that the message was let go, as well as that goes.
+// fail ends the attempt with an error that counts whatever the handler makes of
+// it: the message fails.
+func (a *Attempt) fail(err error) {
+	a.cancel(&fatalError{err})
+}
+
+// fatalError is the cause of an attempt's end that fails the message.
+type fatalError struct{ error }
+
+func (e *fatalError) Unwrap() error { return e.error }
+
+// stop appends that the message was let go, as well as that goes. Steps with side
+// effects whose functions were not called are in no doubt.
 func (a *Attempt) stop() {
-	stopped := core.Event{Kind: core.KindProcessingStopped, MessageID: a.id}
-	_ = a.runner.Update(context.WithoutCancel(a.ctx), a.decide(stopped))
+	_ = a.runner.Update(context.WithoutCancel(a.ctx), func(s *core.State) ([]core.Event, error) {
+		if err := a.owned(s); err != nil {
+			return nil, err
+		}
+		m, _ := s.Message(a.id)
+		var events []core.Event
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for index := range a.uncalled {
+			if step, _ := m.OpenStep(index); step.Started {
+				events = append(events, core.Event{Kind: core.KindStepResolved, MessageID: a.id, Step: index})
+			}
+		}
+		if m.InProgress {
+			events = append(events, core.Event{Kind: core.KindProcessingStopped, MessageID: a.id})
+		}
+		return events, nil
+	})
 }
 
 // owned returns nil while the message is this attempt's, or why it is not.
@@ -68,66 +123,83 @@ func (a *Attempt) owned(s *core.State) error {
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the conversation was deleted"}
 	case m.Cancelled:
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the message was cancelled"}
-	case m.Pending() && !m.InProgress: // it was cancelled and retried, or deleted and sent again, and that is heard of at once
-		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the message waits to be processed again"}
 	case m.Runner != a.runner.id:
 		return errLost("the message was started by another runner")
+	case m.Pending() && !m.InProgress && !a.isParked(): // it was cancelled and retried, or deleted and sent again, and both are known at once
+		return errAgain
 	default:
 		return nil
 	}
 }
 
-// record appends an event of this attempt.
-func (a *Attempt) record(event core.Event) error { return a.append(a.decide(event)) }
+var errAgain = &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the message waits to be processed again"}
 
-// decide makes event part of the log, unless the message is no longer this
+// watch ends the attempt when a change says that the message is no longer its.
+func (a *Attempt) watch(change core.Change) {
+	for i := range change.Events {
+		if e := &change.Events[i].Event; e.Kind == core.KindMessageRetried && e.MessageID == a.id {
+			a.cancel(errAgain)
+		}
+	}
+	if err := a.owned(a.runner.State()); err != nil {
+		a.cancel(err)
+	}
+}
+
+// record appends an event of this attempt.
+func (a *Attempt) record(event core.Event) error {
+	return a.append(a.owning(func(m *core.Message) []core.Event {
+		if ended(m, event.Kind) {
+			return nil
+		}
+		return []core.Event{event}
+	}))
+}
+
+// owning makes decide part of the log, unless the message is no longer this
 // attempt's.
-func (a *Attempt) decide(event core.Event) func(*core.State) ([]core.Event, error) {
+func (a *Attempt) owning(decide func(*core.Message) []core.Event) func(*core.State) ([]core.Event, error) {
 	return func(s *core.State) ([]core.Event, error) {
 		if err := a.owned(s); err != nil {
 			return nil, err
 		}
-		if m, _ := s.Message(a.id); has(&m, event) {
-			return nil, nil
-		}
-		return []core.Event{event}, nil
+		m, _ := s.Message(a.id)
+		return decide(&m), nil
 	}
 }
 
-// has reports whether the message is as event makes it, or beyond that: it was
-// appended before and nobody could tell, or somebody else was faster.
-func has(m *core.Message, event core.Event) bool {
-	step, open := m.OpenStep(event.Step)
-	_, completed := completedStep(m, event.Step)
-	switch event.Kind {
-	case core.KindStepStarted:
-		return completed || open && step.Started
-	case core.KindStepStreamed:
-		return completed || open && event.Offset > 0 && uint64(len(step.Output)) > event.Offset
-	case core.KindStepCompleted:
-		return completed
+// ended reports whether the message is as an event of this kind makes it: the
+// event was appended before and nobody could tell.
+func ended(m *core.Message, kind core.Kind) bool {
+	switch kind {
 	case core.KindProcessingFinished:
 		return m.Finished
 	case core.KindErrorOccurred:
 		return m.Failed
-	case core.KindProcessingStopped:
-		return !m.InProgress
 	default:
 		return false
 	}
 }
 
-// append updates the log, and tries again while the trouble may pass: what an
-// attempt has to say has been paid for. If that does not help, the attempt is
-// over, and a runner whose store works may go on. Where there is no room, there
-// is none for any of them, so it goes on trying and says so.
+// append is write, once the attempt is not parked.
 func (a *Attempt) append(decide func(*core.State) ([]core.Event, error)) error {
+	if err := a.active(); err != nil {
+		return err
+	}
+	return a.write(decide)
+}
+
+// write updates the log, and tries again while the trouble may pass: what an
+// attempt has to append has been paid for. If that does not help, the attempt is
+// over, and a runner whose store works may go on. Where there is no room, there
+// is none for any of them, so it goes on trying and reports it.
+func (a *Attempt) write(decide func(*core.State) ([]core.Event, error)) error {
 	const tries = 5
 	// An end of the attempt while the commit is on its way must not lose it.
 	ctx := context.WithoutCancel(a.ctx)
 	for n := 1; ; n++ {
 		if a.ctx.Err() != nil {
-			return context.Cause(a.ctx)
+			return a.over()
 		}
 		err := a.runner.Update(ctx, decide)
 		if err == nil || refused(err) {
@@ -154,6 +226,16 @@ func (a *Attempt) append(decide func(*core.State) ([]core.Event, error)) error {
 	}
 }
 
+// over returns why the attempt has ended.
+func (a *Attempt) over() error {
+	err := context.Cause(a.ctx)
+	var fatal *fatalError
+	if errors.As(err, &fatal) {
+		return fatal.error
+	}
+	return err
+}
+
 // refused reports whether an error is about what was to be appended, not about
 // the store.
 func refused(err error) bool {
@@ -164,11 +246,3 @@ func refused(err error) bool {
 		return false
 	}
 }
-
-// key returns the idempotency key of a step: conversation/message/step.
-func (a *Attempt) key(index string) string {
-	return escape.Replace(a.runner.ID()) + "/" + escape.Replace(a.id) + "/" + index
-}
-
-// escape keeps two pairs of ids from giving one key.
-var escape = strings.NewReplacer("%", "%25", "/", "%2F")

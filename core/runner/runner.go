@@ -88,7 +88,8 @@ func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) 
 		o.OnError = func(error) {}
 	}
 	o.Retry = o.Retry.over(standard)
-	r := &runner{Conversation: c, handler: handler, options: o, id: core.NewRunnerID(), run: ctx}
+	r := &runner{Conversation: c, handler: handler, options: o, id: core.NewRunnerID(), run: ctx,
+		resting: map[string]*Attempt{}, nudged: make(chan struct{}, 1)}
 	defer c.Follow()()
 	for failures := 0; ; {
 		worked, err := r.own()
@@ -133,7 +134,9 @@ type runner struct {
 	handler Handler
 	options Options
 	id      core.RunnerID
-	run     context.Context // of Run: its end means to stop
+	run     context.Context     // of Run: its end means to stop
+	resting map[string]*Attempt // those that are parked, by message
+	nudged  chan struct{}       // holds a token when one of them wants to go on
 }
 
 // own processes messages for as long as this runner has the conversation's
@@ -185,14 +188,40 @@ const lookInterval = 10 * time.Second
 func (r *runner) next(ctx context.Context) (id string, found bool) {
 	ctx, cancel := context.WithTimeout(ctx, lookInterval)
 	defer cancel()
-	_ = r.until(ctx, func(s *core.State) bool {
-		var m core.Message
-		m, found = s.NextPending()
-		id = m.ID
-		return found
-	})
-	return id, found
+	changed := make(chan struct{}, 1)
+	defer r.Subscribe(func(core.Change) { token(changed) })()
+	for ctx.Err() == nil {
+		for id, a := range r.resting {
+			switch a.mu.Lock(); {
+			case a.ctx.Err() != nil:
+				delete(r.resting, id)
+			case a.wants:
+				found = true
+			}
+			if a.mu.Unlock(); found {
+				return id, true
+			}
+		}
+		m, found, due := r.State().NextPending(millis(time.Now()))
+		if found {
+			return m.ID, true
+		}
+		var wake <-chan time.Time
+		if due > 0 {
+			wake = time.After(time.Until(at(due)))
+		}
+		select {
+		case <-changed:
+		case <-r.nudged:
+		case <-wake:
+		case <-ctx.Done():
+		}
+	}
+	return "", false
 }
+
+// nudge has the runner look at the parked attempts.
+func (r *runner) nudge() { token(r.nudged) }
 
 func (r *runner) lock() (core.Lock, error) {
 	if l, ok := r.Store().(core.Locker); ok {
@@ -220,44 +249,47 @@ func (r *runner) until(ctx context.Context, wanted func(*core.State) bool) error
 	return nil
 }
 
-// attempt calls the handler for a message, and appends how that ends. Its error
-// is one after which the runner cannot just go on.
+// attempt calls the handler for a message, or goes on with a parked attempt,
+// until that ends or is parked, and appends how it ends. Its error is one after
+// which the runner cannot just go on.
 func (r *runner) attempt(ctx context.Context, messageID string) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	a := &Attempt{runner: r, ctx: ctx, cancel: cancel, id: messageID}
-	begun, err := a.begin()
-	if err != nil || !begun {
+	a := r.resting[messageID]
+	delete(r.resting, messageID)
+	begun := a != nil
+	if a == nil {
+		a = r.newAttempt(messageID)
+	}
+	if ok, err := a.begin(); err != nil || !ok {
+		a.cancel(err)
 		return err
 	}
-	watch := func(core.Change) {
-		if err := a.owned(r.State()); err != nil {
-			cancel(err)
-		}
+	if begun {
+		a.resume()
+	} else {
+		a.start()
 	}
-	defer r.Subscribe(watch)()
-	watch(core.Change{}) // what came before
-
-	type outcome struct {
-		result []byte
-		err    error
-	}
-	ended := make(chan outcome, 1)
-	go func() {
-		result, err := r.handler(ctx, a)
-		ended <- outcome{result, err}
-	}()
+	var err error
 	select {
-	case end := <-ended:
-		// It may have ended because ctx did: then that is no outcome.
-		if ctx.Err() == nil {
-			err = a.end(end.result, end.err)
+	case end := <-a.ended:
+		// It may have ended because its context did: then that is no outcome.
+		if a.ctx.Err() == nil {
+			err = a.end(end)
 		}
+		defer a.cancel(nil)
+	case <-a.rests:
+		r.resting[messageID] = a
+		return nil
+	case <-a.ctx.Done():
 	case <-ctx.Done():
+		a.cancel(context.Cause(ctx))
 	}
-	switch cause := context.Cause(ctx); {
+	var fatal *fatalError
+	switch cause := context.Cause(a.ctx); {
 	case cause == nil:
 		return err
+	case errors.As(cause, &fatal):
+		r.options.OnError(fatal.error)
+		return r.giveUp(a, fatal.error)
 	case r.run.Err() != nil:
 		a.stop()
 		return cause
@@ -266,6 +298,35 @@ func (r *runner) attempt(ctx context.Context, messageID string) error {
 	default:
 		return cause
 	}
+}
+
+func (r *runner) newAttempt(messageID string) *Attempt {
+	ctx, cancel := context.WithCancelCause(r.run)
+	a := &Attempt{runner: r, ctx: ctx, cancel: cancel, id: messageID, ended: make(chan outcome, 1), rests: make(chan struct{}, 1)}
+	a.Steps = &Steps{attempt: a, fn: newFunction(ctx)}
+	return a
+}
+
+// start calls the handler.
+func (a *Attempt) start() {
+	unsubscribe := a.runner.Subscribe(a.watch)
+	context.AfterFunc(a.ctx, unsubscribe)
+	a.watch(core.Change{}) // what came before
+	go func() {
+		result, err := a.runner.handler(a.ctx, a)
+		a.ended <- outcome{result, err}
+		if a.isParked() {
+			_ = a.active() // it has something to append
+		}
+	}()
+}
+
+// giveUp appends that the message has failed with an error that ended the
+// attempt.
+func (r *runner) giveUp(a *Attempt, cause error) error {
+	return r.Update(context.WithoutCancel(a.ctx), a.owning(func(m *core.Message) []core.Event {
+		return []core.Event{{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(cause)}}
+	}))
 }
 
 func errLost(detail string) error {

@@ -20,15 +20,21 @@ const (
 // each to emit, which keeps no reference to it, and returns all of the output.
 type StreamFunc func(ctx context.Context, call Call, emit func(part []byte) error) (output []byte, err error)
 
-// Stream is [Place.Run] for a function that has its output in parts. The parts
+// Stream is [Called.Run] for a function that has its output in parts. The parts
 // are appended as they come, at most ten times a second, and show as
-// [core.OpenStep.Output] until the step has completed. A run after another one
-// replaces what that has left. Emit waits while much is on its way, and returns
-// [core.ErrTooLarge] for a part that no event can hold, or why the attempt is
-// over.
-func (s *Place) Stream(fn StreamFunc) ([]byte, error) {
-	return s.Run(func(ctx context.Context, call Call) ([]byte, error) {
-		p := &parts{step: s, wake: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
+// [core.OpenStep.Output] until the step has an outcome. A run after another one
+// replaces what that has left, unless [StepOptions.Resume] is set. Emit waits
+// while much is on its way, and returns [core.ErrTooLarge] for a part that no
+// event can hold, or why the attempt is over.
+func (c *Called) Stream(fn StreamFunc) ([]byte, error) { return c.deliver(c.StreamOutcome(fn)) }
+
+// StreamOutcome is [Called.Outcome] for a function that has its output in parts.
+func (c *Called) StreamOutcome(fn StreamFunc) (core.Step, error) {
+	return c.Outcome(func(ctx context.Context, call Call) ([]byte, error) {
+		p := &parts{called: c, wake: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
+		if c.options.Resume {
+			p.offset = uint64(len(call.Stored))
+		}
 		ctx, cancel := context.WithCancel(ctx)
 		var pump sync.WaitGroup
 		pump.Go(func() { p.pump(ctx) })
@@ -41,7 +47,7 @@ func (s *Place) Stream(fn StreamFunc) ([]byte, error) {
 
 // parts are on their way from the function of a step into the log.
 type parts struct {
-	step   *Place
+	called *Called
 	offset uint64        // of what is committed
 	wake   chan struct{} // holds a token while there are parts
 	taken  chan struct{} // holds a token when parts have been taken
@@ -113,16 +119,11 @@ func (p *parts) pump(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if ctx.Err() != nil {
+			return // another run may begin
+		}
 		batch := p.take()
-		event := p.step.event(core.KindStepStreamed)
-		event.Offset, event.Output = p.offset, batch
-		decide := p.step.attempt.decide(event)
-		err := p.step.attempt.append(func(s *core.State) ([]core.Event, error) {
-			if ctx.Err() != nil {
-				return nil, nil // another run may have begun
-			}
-			return decide(s)
-		})
+		err := p.called.record(core.Event{Kind: core.KindStepStreamed, Offset: p.offset, Output: batch})
 		if err != nil {
 			return // the attempt is over
 		}

@@ -2,19 +2,23 @@ package runner
 
 import (
 	"context"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// Step runs fn as the next step of a, with an output of type T, which is stored as
-// msgpack: what JavaScript stores and reads, too. See [Place.Run]; an output
-// which cannot be encoded, or is stored and cannot be decoded as T, is
+// Step runs fn as a step, see [Called.Run], with an output of type T, which is
+// stored as msgpack: what JavaScript stores and reads, too. An output that cannot
+// be encoded, or is stored and cannot be decoded as T, is
 // [core.ErrInvalidArgument].
-func Step[T any](a *Attempt, name string, fn func(ctx context.Context, call Call) (T, error), o StepOptions) (T, error) {
-	var value T
-	stored, err := a.Begin(name, o).Run(func(ctx context.Context, call Call) ([]byte, error) {
+func Step[T any](c Caller, name string, fn func(ctx context.Context, call Call) (T, error), o StepOptions) (value T, err error) {
+	called, err := c.steps().Begin(name, o)
+	if err != nil {
+		return value, err
+	}
+	stored, err := called.Run(func(ctx context.Context, call Call) ([]byte, error) {
 		output, err := fn(ctx, call)
 		if err != nil {
 			return nil, err
@@ -25,7 +29,30 @@ func Step[T any](a *Attempt, name string, fn func(ctx context.Context, call Call
 		}
 		return encoded, nil
 	})
-	if err != nil || len(stored) == 0 { // a skipped step has no output
+	return decoded[T](name, stored, err)
+}
+
+// Wait waits for an answer of type T, see [Called.Wait] and
+// [core.Conversation.Answer], whose answers are msgpack.
+func Wait[T any](c Caller, name string, o WaitOptions) (value T, err error) {
+	called, err := c.steps().Begin(name, StepOptions{Key: o.Key})
+	if err != nil {
+		return value, err
+	}
+	stored, err := called.Wait(o)
+	return decoded[T](name, stored, err)
+}
+
+// Sleep waits until a time, also over the end of the program.
+func Sleep(c Caller, name string, until time.Time) error {
+	_, err := Wait[any](c, name, WaitOptions{Until: until, Sleep: true})
+	return err
+}
+
+// decoded decodes what is stored. A step that was skipped, or has slept, has no
+// output.
+func decoded[T any](name string, stored []byte, err error) (value T, _ error) {
+	if err != nil || len(stored) == 0 {
 		return value, err
 	}
 	if err := msgpack.Unmarshal(stored, &value); err != nil {

@@ -176,9 +176,18 @@ class LiveConversation implements Conversation {
     return this.#call((bridge, call) => bridge.cancel(this.#handle, id, call));
   }
 
-  async retry(messageId: string): Promise<boolean> {
+  async retry(messageId: string, options: { readonly from?: number } = {}): Promise<boolean> {
     const id = check.name("retry", "messageId", messageId);
-    return this.#call((bridge, call) => bridge.retry(this.#handle, id, call));
+    const { from } = check.fields("retry", "options", options, ["from"]);
+    const step = from === undefined ? -1 : check.integer("retry", "from", from, 0, maxStep);
+    return this.#call((bridge, call) => bridge.retry(this.#handle, id, step, call));
+  }
+
+  async answer(messageId: string, step: number, answer?: Storable): Promise<boolean> {
+    const id = check.name("answer", "messageId", messageId);
+    const index = check.integer("answer", "step", step, 0, maxStep);
+    const value = encodeValue("answer", "the answer", answer);
+    return this.#call((bridge, call) => bridge.answer(this.#handle, id, index, value, call));
   }
 
   async resolveStep(messageId: string, step: number, choice: "rerun" | "skip"): Promise<boolean> {

@@ -1,3 +1,5 @@
+import { mark } from "./brand.js";
+
 /** The closed list of failures; the same strings as the codes of package `core` in Go. */
 export const errorCodes = [
   "sequence_conflict",
@@ -72,7 +74,46 @@ export class SequenceConflictError extends HoldfastError {
   }
 }
 
-/** Thrown by a step's function: the step fails at once, without another attempt. */
+/**
+ * Thrown by a step's function: the step fails at once, without another attempt. Of a step with side
+ * effects it says that certainly nothing was done.
+ */
 export class TerminalError extends Error {
   override readonly name = "TerminalError";
+
+  constructor(message?: string, options?: ErrorOptions) {
+    super(message, options);
+    mark(this, "TerminalError");
+  }
+}
+
+/**
+ * What a step rejects with that has failed: what is stored of the error that its function threw last,
+ * so that the first run and every replay see the same. `name`, `message` and the chain of `cause` are
+ * those of that error.
+ */
+export class StepError extends Error {
+  override readonly name: string;
+  /** Name and index of the step. */
+  readonly step: string;
+  readonly index: number;
+  /** How often its function was called. */
+  readonly attempts: number;
+
+  /** `texts` are the name and the message of the error and then of each cause. */
+  constructor(step: string, index: number, attempts: number, texts: readonly string[]) {
+    const [name = "Error", message = "", ...causes] = texts;
+    super(message, causes.length === 0 ? undefined : { cause: causeOf(causes) });
+    this.name = name;
+    this.step = step;
+    this.index = index;
+    this.attempts = attempts;
+    mark(this, "StepError");
+  }
+}
+
+function causeOf([name = "Error", message = "", ...causes]: readonly string[]): Error {
+  const error = new Error(message, causes.length === 0 ? undefined : { cause: causeOf(causes) });
+  error.name = name;
+  return error;
 }

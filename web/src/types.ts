@@ -1,4 +1,4 @@
-import type { ErrorCode, HoldfastError } from "./errors.js";
+import type { ErrorCode, StepError } from "./errors.js";
 
 /**
  * The public contract of `@holdfast-dev/holdfast`, written by hand.
@@ -65,27 +65,44 @@ export type Decision =
   /** Never seen: it is now in the log. */
   | { readonly kind: "start" };
 
-/** A completed step of a message. */
+/** A step of a message that has ended: it has completed, or has failed for good. */
 export interface Step {
-  /** Index of the step, from 0. */
+  /** Index of the step, from 0. It is never used again within the message. */
   readonly index: number;
   /** The name it was given in {@link RunStep}; `undefined` for a step that was recorded without one. */
   readonly name: string | undefined;
-  /** What was recorded as its output. */
+  /** What was recorded as its output; `undefined` if it has failed. */
   readonly output: unknown;
+  /** What it has failed with; `undefined` if it has completed. */
+  readonly error: StepError | undefined;
+  /** When it was called first, in milliseconds since the Unix epoch; `undefined` for a step that was recorded by its index. */
+  readonly calledAt: number | undefined;
 }
 
-/** A step that has left traces in the log and is not completed: it streams, or has side effects. */
+/** A step that has left traces in the log and has not ended: it streams, has side effects, waits, or is to be tried again. */
 export interface OpenStep {
   readonly index: number;
   readonly name: string;
-  /** What a streaming step has stored so far, in order; a run after a crash replaces it. */
+  /** What a streaming step has stored so far, in order; a run after a crash replaces it, unless the step resumes. */
   readonly chunks: readonly unknown[];
   /**
-   * Whether an attempt ended after the step with side effects had started: it is unknown
-   * whether they have happened. With the policy `"ask"` it waits for {@link Conversation.resolveStep}.
+   * Whether nobody knows if the side effects have happened: the function may have been running when an
+   * attempt ended, or has failed. With the policy `"ask"` the step waits for {@link Conversation.resolveStep}.
    */
   readonly uncertain: boolean;
+  /** How many calls of its function have failed, and the last of their errors. */
+  readonly attempts: number;
+  readonly error: StepError | undefined;
+  /** When the next call is due, or the wait ends, in milliseconds since the Unix epoch; `undefined` for never. */
+  readonly due: number | undefined;
+  /** What it waits for, if it is a `step.wait` or a `step.sleep`. */
+  readonly waiting: Waiting | undefined;
+}
+
+/** What a step waits for: an answer (see {@link Conversation.answer}) or a time. */
+export interface Waiting {
+  readonly for: "answer" | "time";
+  readonly prompt: unknown;
 }
 
 /** One message, as it is in the log. Immutable: a change makes a new object. */
@@ -97,17 +114,20 @@ export interface Message {
   readonly body: unknown;
   /**
    * `"received"`, also after `retry` and after `stop()`; `"processing"` after a start; `"failed"` after an
-   * error (a redelivery and `retry` resume it); `"cancelled"` (`retry` resumes it); `"finished"` at the end.
+   * error (a redelivery and `retry` resume it); `"cancelled"` (`retry` resumes it); `"finished"` at the end;
+   * `"waiting"` while all that is under way waits for an answer, a time or a decision.
    */
-  readonly status: "received" | "processing" | "failed" | "cancelled" | "finished";
-  /** Completed steps, ordered by index. */
+  readonly status: "received" | "processing" | "waiting" | "failed" | "cancelled" | "finished";
+  /** Steps that have completed or failed, ordered by index. */
   readonly steps: readonly Step[];
-  /** Steps that have left traces and are not completed, ordered by index. */
+  /** Steps that have left traces and have not ended, ordered by index. */
   readonly openSteps: readonly OpenStep[];
   /** What the handler returned, once it is finished. */
   readonly result: unknown;
-  /** How often processing has started since the last completed step. */
+  /** How often processing has started since a step has ended last. */
   readonly starts: number;
+  /** When a message that is `"waiting"` goes on by itself, in milliseconds since the Unix epoch; `undefined` for never. */
+  readonly due: number | undefined;
   /** Text of the last recorded error; it stays when the message is resumed. */
   readonly error: string | undefined;
 }
@@ -147,15 +167,24 @@ export type ConversationEvent = {
       | { readonly kind: "processing_started"; readonly runner: string | undefined }
       | { readonly kind: "step_completed"; readonly step: number; readonly name: string | undefined; readonly output: unknown }
       | { readonly kind: "processing_finished"; readonly result: unknown }
-      | { readonly kind: "error_occurred"; readonly error: string }
+      /** `steps` are the indexes of the steps whose failures the error is made of. */
+      | { readonly kind: "error_occurred"; readonly error: string; readonly steps: readonly number[] }
       /** A step with side effects is about to run. */
       | { readonly kind: "step_started"; readonly step: number; readonly name: string }
       /** Partial output of a streaming step. `offset` counts bytes; at 0 a run of the step begins. */
       | { readonly kind: "step_streamed"; readonly step: number; readonly name: string; readonly offset: number; readonly chunks: readonly unknown[] }
       | { readonly kind: "message_cancelled" }
-      | { readonly kind: "message_retried" }
-      /** The runner was stopped and has let go of the message. */
-      | { readonly kind: "processing_stopped" }
+      /** A step has failed for good. */
+      | { readonly kind: "step_failed"; readonly step: number; readonly name: string; readonly error: string; readonly attempts: number }
+      /** A call of a step's function has failed. `due` is when the next one is. */
+      | { readonly kind: "attempt_failed"; readonly step: number; readonly name: string; readonly error: string; readonly attempt: number; readonly due: number | undefined }
+      | { readonly kind: "step_waiting"; readonly step: number; readonly name: string; readonly for: "answer" | "time"; readonly due: number | undefined; readonly prompt: unknown }
+      /** An uncertain step is to run again. */
+      | { readonly kind: "step_resolved"; readonly step: number }
+      /** `steps` are the indexes of the steps that are forgotten. */
+      | { readonly kind: "message_retried"; readonly steps: readonly number[] }
+      /** The runner was stopped and has let go of the message, or the message waits. */
+      | { readonly kind: "processing_stopped"; readonly waiting: boolean; readonly due: number | undefined }
     ))
 );
 
@@ -163,9 +192,9 @@ export type ConversationEvent = {
  * Works on one message. What it returns is stored as the message's `result`, and the message is finished. What it
  * throws fails the message: the error is recorded, and later messages go on.
  *
- * After a crash it is called again, in whichever tab or worker runs the conversation then. Steps that had completed
- * return what was stored, so it must call the same steps in the same order, and do whatever
- * costs, fails or varies (requests, random numbers, the clock) within a step.
+ * After a crash it is called again, in whichever tab or worker runs the conversation then. Steps that had ended
+ * return or throw what was stored, one at a time and in the order in which they ended, so a handler goes the way it
+ * went before, if it does whatever costs, fails or varies (requests, random numbers, the clock) within a step.
  */
 export type Handler = (work: Work) => unknown;
 
@@ -184,14 +213,16 @@ export interface Work {
 }
 
 /**
- * Runs `fn` as the next step of the message, and resolves with its output once that is stored; if the
- * step has completed before, resolves with the stored output and does not call `fn`.
+ * Runs `fn` as a step of the message, and resolves with its output once that is stored; if the step has ended before,
+ * with what is stored, and does not call `fn`. The output must be a {@link Storable}.
  *
- * Steps count from 0 in the order of the calls, and may run at the same time. `name` (1 to 1024 bytes) is stored with the output: if a step of
- * another name is stored at this place, the code has changed since, and the call rejects with `step_mismatch`.
+ * A step is known by its scope, its name (1 to 1024 bytes) and its key; without a key, by the number of the call of
+ * that name in that scope. Steps may run at the same time: those of one name then need keys, or scopes of their own.
+ * Where numbers may mean other calls than before, the attempt ends with `step_mismatch`.
  *
  * If `fn` throws, it is called again after a while, see {@link StepOptions}; after its last attempt, or when it throws a
- * {@link TerminalError}, the step rejects with what was thrown. The output must be a {@link Storable}.
+ * {@link TerminalError} or the {@link StepError} of a step within it, the step has failed, also in every replay: the call
+ * rejects with a {@link StepError}.
  */
 export interface RunStep {
   <T>(name: string, fn: (context: StepContext) => T | PromiseLike<T>, options?: StepOptions): Promise<T>;
@@ -199,10 +230,31 @@ export interface RunStep {
    * Runs a step whose output arrives in chunks, such as the answer of a language model. They are stored as they arrive, in at most
    * about ten commits a second, and can be seen as `openSteps` of the message, also in other tabs and after a
    * crash. Resolves with all of them: strings joined to one, and none give `""`; anything else as an array. If the step runs
-   * again, it begins with no chunks.
+   * again, it begins with no chunks, unless `resume` is set. A text that ends within a surrogate pair waits for the other half.
    */
-  stream(name: string, fn: (context: StepContext) => Streamed<string>, options?: StepOptions): Promise<string>;
-  stream<T>(name: string, fn: (context: StepContext) => Streamed<T>, options?: StepOptions): Promise<readonly T[]>;
+  stream(name: string, fn: (context: StepContext) => Streamed<string>, options?: StreamOptions): Promise<string>;
+  stream<T>(name: string, fn: (context: StepContext) => Streamed<T>, options?: StreamOptions): Promise<readonly T[]>;
+  /**
+   * Waits for an answer, which {@link Conversation.answer} gives, from any tab and after any time. Rejects with a
+   * {@link StepError} named `TimeoutError` when the time is over. While all that is under way of a message waits, it is `"waiting"`.
+   */
+  wait<T = unknown>(name: string, options?: WaitOptions): Promise<T>;
+  /** Waits for so many milliseconds, or until a time, also while no page is open. */
+  sleep(name: string, until: number | Date, options?: { readonly key?: string }): Promise<void>;
+  /** Steps that are known within a scope: a loop, a branch, a sub-agent. Two scopes of one name in one place are one. */
+  scope(name: string): RunStep;
+}
+
+/** Options of `step.wait`. */
+export interface WaitOptions {
+  /** What is asked, for whoever shows it: `openSteps[i].waiting.prompt`. */
+  readonly prompt?: Storable;
+  /** Milliseconds after which the wait fails. Default: never. */
+  readonly timeout?: number;
+  /** Whether later messages may be processed while the message waits. Default: `false`. */
+  readonly pass?: boolean;
+  /** See {@link StepOptions}. */
+  readonly key?: string;
 }
 
 /** What the function of a streaming step returns: an async generator, a `ReadableStream`, or a promise of one. */
@@ -213,14 +265,18 @@ export interface StepContext {
   /** Aborts as {@link Work.signal} does, and with a `TimeoutError` when the step's time is over. */
   readonly signal: AbortSignal;
   /**
-   * The same for every run of this step, and for no other step: `conversation/message/step`, with `/` and `%` in the
-   * ids percent-encoded. A server that gets it can recognize a repeated request.
+   * The same for every run of this step, and for no other step of any message or database: 32 hexadecimal digits. A
+   * server that gets it can recognize a repeated request.
    */
   readonly idempotencyKey: string;
-  /** Which call of `fn` in this attempt at the message it is, from 1. */
+  /** Which call of `fn` it is, from 1, with those before a crash. */
   readonly attempt: number;
   /** Whether a step with side effects may have had them before, see {@link OpenStep.uncertain}. */
   readonly uncertain: boolean;
+  /** What an earlier run of a streaming step has stored. */
+  readonly chunks: readonly unknown[];
+  /** Calls steps within this one. They end with its function. */
+  readonly step: RunStep;
 }
 
 /** How a step deals with failures. */
@@ -240,11 +296,22 @@ export interface RetryOptions {
 export interface StepOptions extends RetryOptions {
   /**
    * Says that the step does something in the world that must not be done twice without a thought, such as a payment. Its start is then
-   * stored first, at the price of one more commit. If the page dies before its end is stored, the
-   * next attempt runs it again (`"rerun"`, with `uncertain` set), takes it as completed with the output `undefined`
-   * (`"skip"`), or waits until the application has called `resolveStep` (`"ask"`).
+   * stored first, at the price of one more commit. If the page dies while `fn` runs, or `fn` throws anything but a
+   * {@link TerminalError}, nobody knows whether it is done: then it is called again (`"rerun"`, with `uncertain` set), taken as
+   * completed with the output `undefined` (`"skip"`), or waits until the application has called `resolveStep` (`"ask"`).
    */
   readonly sideEffect?: "rerun" | "skip" | "ask";
+  /**
+   * Tells the step from others of its name in the scope: 1 to 256 bytes, of which only a hash is stored. The same key
+   * again, after the earlier call has ended, is the next step of that key.
+   */
+  readonly key?: string;
+}
+
+/** Options of `step.stream`. */
+export interface StreamOptions extends StepOptions {
+  /** Whether what the function yields comes after the `chunks` that an earlier run has stored, in place of beginning again. */
+  readonly resume?: boolean;
 }
 
 /** Options of {@link Conversation.process}. The first three are the defaults for steps. */
@@ -255,11 +322,11 @@ export interface ProcessOptions extends RetryOptions {
    */
   readonly maxStarts?: number;
   /**
-   * Called with what went wrong outside of the handler: `lost_ownership` when another runner has taken a message over, and errors of the storage.
+   * Called with an error of the handler's own code, with its stack, and with what went wrong outside of it: `lost_ownership` when another runner has taken a message over, and errors of the storage.
    * After most of them the runner tries again by itself; after one whose `outcome` is `"permanent"` (but for `lost_ownership`) it has stopped.
    * Default: `reportError`.
    */
-  readonly onError?: (error: HoldfastError) => void;
+  readonly onError?: (error: Error) => void;
   /** Stops the runner when it aborts, like the returned function. */
   readonly signal?: AbortSignal;
 }
@@ -318,10 +385,16 @@ export interface Conversation {
    */
   cancel(messageId: string): Promise<boolean>;
   /**
-   * Lets a failed or cancelled message be processed again, from the step after the last completed one, with all attempts.
-   * Resolves with whether it was failed or cancelled. An unknown id is an `invalid_argument`.
+   * Lets a failed or cancelled message be processed again. What made it fail is forgotten: the failed steps that its error
+   * was made of. With `from`, the index of a step, the outcome of that step and all that came after it are forgotten.
+   * Resolves with whether it was failed or cancelled. An unknown id or step is an `invalid_argument`.
    */
-  retry(messageId: string): Promise<boolean>;
+  retry(messageId: string, options?: { readonly from?: number }): Promise<boolean>;
+  /**
+   * Answers a step that waits, see `step.wait`. The first answer counts: resolves with whether it was this one. An
+   * unknown id is an `invalid_argument`.
+   */
+  answer(messageId: string, step: number, answer?: Storable): Promise<boolean>;
   /**
    * Decides what becomes of an uncertain step (see {@link OpenStep}): to run it again, or to take it as completed with
    * the output `undefined`. Resolves with whether it was uncertain.

@@ -18,13 +18,22 @@ const keptBytes = 2 ** 16;
  * no bytes, and in an object no property.
  */
 export function encodeValue(operation: string, what: string, value: unknown): Uint8Array | undefined {
+  return encoded(operation, what, value, false);
+}
+
+/** Encodes what has been paid for: of a lone surrogate, which UTF-8 cannot hold, it makes U+FFFD. */
+export function encodeOutput(operation: string, what: string, value: unknown): Uint8Array | undefined {
+  return encoded(operation, what, value, true);
+}
+
+function encoded(operation: string, what: string, value: unknown, repair: boolean): Uint8Array | undefined {
   if (value === undefined) return undefined;
   const short = typeof value === "string" ? encodedShort(value) : undefined;
   if (short !== undefined) return short;
   let bytes: Uint8Array;
   try {
     encoder ??= new Encoder({ maxDepth: maxDepth + 1, ignoreUndefined: true });
-    bytes = encoder.encode(new Reader(operation, what).read(value));
+    bytes = encoder.encode(new Reader(operation, what, repair).read(value));
   } catch (thrown) {
     encoder = undefined;
     throw refuseUnread(operation, what, thrown);
@@ -144,6 +153,7 @@ class Reader {
   constructor(
     readonly operation: string,
     readonly what: string,
+    readonly repair: boolean,
   ) {
     this.#path = [what];
   }
@@ -152,8 +162,7 @@ class Reader {
     switch (typeof value) {
       case "string":
         this.#spend(value.length);
-        if (!wellFormed(value)) throw this.#refuse("must not contain lone surrogates");
-        return value;
+        return this.#text(value, "must not contain lone surrogates");
       case "boolean":
       case "number":
         this.#spend(1);
@@ -199,9 +208,9 @@ class Reader {
     const copy: Record<string, unknown> = {};
     for (const [key, item] of Object.entries(value)) {
       this.#spend(key.length);
-      if (!wellFormed(key)) throw this.#refuse("has a key with lone surrogates");
+      const name = this.#text(key, "has a key with lone surrogates");
       if (key === "__proto__") throw this.#refuse("has the key __proto__, which decoders refuse");
-      if (item !== undefined) copy[key] = this.#part(`.${key}`, item);
+      if (item !== undefined) copy[name] = this.#part(`.${name}`, item);
     }
     return copy;
   }
@@ -212,6 +221,12 @@ class Reader {
     const copy = this.read(value);
     this.#path.pop();
     return copy;
+  }
+
+  #text(text: string, problem: string): string {
+    if (wellFormed(text)) return text;
+    if (!this.repair) throw this.#refuse(problem);
+    return text.replace(/\p{Surrogate}/gu, "\u{fffd}");
   }
 
   #spend(bytes: number): void {

@@ -45,6 +45,15 @@ export type Retry = readonly [maxAttempts: number, initial: number, max: number,
 /** Policies for side effects, by the numbers of runner.Policy. 0 is none. */
 export const policies = { rerun: 1, skip: 2, ask: 3 } as const;
 
+/**
+ * Who a step is: the attempt, the call within whose function it is called or 0, the scopes, separated
+ * by zeros, name, key, and one more than the order of the outcome that was delivered there last.
+ */
+export type Called = readonly [attempt: number, within: number, scopes: string, name: string, key: string, after: number];
+
+/** Order and index of the outcome of a step, and then its output, or the attempts and the texts of the failure. */
+export type Outcome = readonly [order: number, index: number, output: Uint8Array] | readonly [order: number, index: number, attempts: number, ...texts: string[]];
+
 export interface Bridge {
   open(storage: string, database: string, defaultDurability: boolean, timeout: number, call: Call<null>): void;
   conversations(prefix: string, call: Call<(string | number)[]>): void;
@@ -64,7 +73,9 @@ export interface Bridge {
   /** Resolves with whether something was appended, as do the next three. */
   send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, call: Call<boolean>): void;
   cancel(handle: number, id: string, call: Call<boolean>): void;
-  retry(handle: number, id: string, call: Call<boolean>): void;
+  /** `from` is the index of the step to retry from, or -1. */
+  retry(handle: number, id: string, from: number, call: Call<boolean>): void;
+  answer(handle: number, id: string, step: number, answer: Uint8Array | undefined, call: Call<boolean>): void;
   resolve(handle: number, id: string, step: number, rerun: boolean, call: Call<boolean>): void;
   /** Processes messages until `stop(runner)`. `runner` is any number that is not in use. */
   process(
@@ -80,26 +91,31 @@ export interface Bridge {
     ]
   ): void;
   stop(runner: number): Result<null>;
-  /** Ends an attempt: with the result, or with the text of an error. */
-  handled(attempt: number, result: Uint8Array | undefined, error?: string): Result<null>;
+  /** Ends an attempt: with the result, or with what it failed with and the indexes of the steps that this is made of. */
+  handled(attempt: number, result: Uint8Array | undefined, failure?: readonly (string | number)[]): Result<null>;
   /**
-   * Runs the next step. `run` calls its function. `abort` aborts that call, without a reason after
-   * its timeout. Resolves with the output, or with `false` after the last attempt has failed.
+   * Calls a step, and returns its path, which is empty if it could not be called. `run` is to call its
+   * function, and `abort` to give the call up: because its time is over, or for a reason.
    */
   step(
-    attempt: number,
-    name: string,
-    ...rest: [
+    ...where: [
+      ...Called,
       ...Retry,
       policy: number,
       streams: boolean,
-      run: (stepCall: number, attempt: number, idempotencyKey: string, uncertain: boolean) => void,
+      resume: boolean,
+      run: (stepCall: number, attempt: number, idempotencyKey: string, uncertain: boolean, stored: Uint8Array) => void,
       abort: (stepCall: number, reason?: Failure) => void,
-      call: Call<Uint8Array | false>,
+      call: Call<Outcome>,
     ]
-  ): void;
-  /** Ends a call: with the output, or with the text of an error. */
-  reply(stepCall: number, output: Uint8Array | undefined, error?: string, terminal?: boolean): Result<null>;
+  ): string;
+  /** Calls a step that waits. `due` is in milliseconds since the Unix epoch, 0 for never. */
+  wait(...where: [...Called, due: number, sleep: boolean, pass: boolean, prompt: Uint8Array | undefined, call: Call<Outcome>]): string;
+  /**
+   * Ends a call: with the output, or with what it failed with, and whether it is of no use to call it
+   * again, or a step within it has failed.
+   */
+  reply(stepCall: number, output: Uint8Array | undefined, failure?: readonly string[], terminal?: boolean, inner?: boolean): Result<null>;
   emit(stepCall: number, part: Uint8Array, call: Call<null>): void;
   refresh(handle: number, call: Call<null>): void;
   events(handle: number, from: number, limit: number, call: Call<Uint8Array>): void;

@@ -1,80 +1,121 @@
-import type { Message, OpenStep, Step } from "../types.js";
+import { StepError } from "../errors.js";
+import type { Message, OpenStep, Step, Waiting } from "../types.js";
 import { decodeValue, decodeValues } from "../values.js";
 import { Lazy } from "./lazy.js";
-import { decodeSteps, flag, openFlag, type OpenStepRow, type Row, startLength } from "./row.js";
+import { decodeDetails, decodeOpenStep, decodeSteps, type Details, flag, openFlag, type OpenStepRow, type Place, type Row, startLength } from "./row.js";
 
 // The immutable objects that rows become. Bodies and outputs are decoded when they are first needed.
 
-class StoredStep implements Step {
+export class StoredStep implements Step {
   readonly index: number;
   readonly name: string | undefined;
   readonly #output: Lazy<Uint8Array, unknown>;
+  readonly #details: Lazy<Uint8Array, Details>;
+  readonly #error: Lazy<StoredStep, StepError | undefined>;
 
-  constructor(index: number, name: string, output: Uint8Array) {
+  constructor(index: number, name: string, output: Uint8Array, details: Uint8Array) {
     this.index = index;
     this.name = name === "" ? undefined : name;
     this.#output = new Lazy(output, decodeValue);
+    this.#details = new Lazy(details, (bytes) => decodeDetails(name, bytes));
+    this.#error = new Lazy<StoredStep, StepError | undefined>(this, ({ details: { failure, attempts } }) => failure && new StepError(name, index, attempts, failure));
     Object.freeze(this);
+  }
+
+  get details(): Details {
+    return this.#details.value;
   }
 
   get output(): unknown {
     return this.#output.value;
   }
 
-  toJSON(): Step {
-    return { index: this.index, name: this.name, output: this.output };
+  get error(): StepError | undefined {
+    return this.#error.value;
+  }
+
+  get calledAt(): number | undefined {
+    return this.details.place?.called;
+  }
+
+  toJSON(): Omit<Step, "error"> & { readonly error: string | undefined } {
+    const { index, name, output, error, calledAt } = this;
+    return { index, name, output, error: error && String(error), calledAt };
   }
 }
 
-class StoredOpenStep implements OpenStep {
+export class StoredOpenStep implements OpenStep {
   readonly index: number;
   readonly name: string;
   readonly uncertain: boolean;
-  readonly #chunks: Lazy<Uint8Array | null, readonly unknown[]>;
+  readonly attempts: number;
+  readonly due: number | undefined;
+  readonly error: StepError | undefined;
+  readonly place: Place | undefined;
+  readonly #waiting: "answer" | "time" | undefined;
+  readonly #output: Lazy<Uint8Array | null, { readonly chunks: readonly unknown[]; readonly prompt: unknown }>;
 
-  constructor([index, name, flags, output]: OpenStepRow) {
+  constructor(row: OpenStepRow) {
+    const [index, name, flags, output, attempts, due] = row;
+    const has = (one: number): boolean => (flags & one) !== 0;
+    const { place, failure } = decodeOpenStep(row);
     this.index = index;
     this.name = name;
-    this.uncertain = (flags & openFlag.uncertain) !== 0;
-    this.#chunks = new Lazy((flags & openFlag.output) === 0 ? null : output, (bytes) => Object.freeze(decodeValues(bytes)));
+    this.uncertain = has(openFlag.uncertain);
+    this.attempts = attempts;
+    this.due = due === 0 ? undefined : due;
+    this.error = failure && new StepError(name, index, attempts, failure);
+    this.place = place;
+    this.#waiting = has(openFlag.waiting) ? (has(openFlag.sleep) ? "time" : "answer") : undefined;
+    const waits = this.#waiting !== undefined;
+    this.#output = new Lazy(has(openFlag.output) ? output : null, (bytes) =>
+      waits ? { chunks: [], prompt: decodeValue(bytes) } : { chunks: Object.freeze(decodeValues(bytes)), prompt: undefined },
+    );
     Object.freeze(this);
   }
 
   get chunks(): readonly unknown[] {
-    return this.#chunks.value;
+    return this.#output.value.chunks;
   }
 
-  toJSON(): OpenStep {
-    const { index, name, uncertain, chunks } = this;
-    return { index, name, uncertain, chunks };
+  get waiting(): Waiting | undefined {
+    return this.#waiting && { for: this.#waiting, prompt: this.#output.value.prompt };
+  }
+
+  toJSON(): Omit<OpenStep, "error"> & { readonly error: string | undefined } {
+    const { index, name, uncertain, chunks, attempts, due, error, waiting } = this;
+    return { index, name, uncertain, chunks, attempts, due, error: error && String(error), waiting };
   }
 }
 
 export class StoredMessage implements Message {
   readonly id: string;
   readonly receivedAt: number;
-  readonly openSteps: readonly OpenStep[];
+  readonly openSteps: readonly StoredOpenStep[];
+  readonly due: number | undefined;
   readonly error: string | undefined;
   readonly starts: number;
   readonly #flags: number;
   readonly #body: Lazy<Uint8Array | null, unknown>;
   readonly #result: Lazy<Uint8Array | null, unknown>;
-  readonly #steps: Lazy<Uint8Array, readonly Step[]>;
+  readonly #steps: Lazy<Uint8Array, readonly StoredStep[]>;
 
   /** `before` is the same message before the change that the row is of. */
-  constructor([id, flags, receivedAt, body, error, , result, starts, steps, open]: Row, before: StoredMessage | undefined) {
+  constructor([id, flags, receivedAt, body, error, , result, starts, steps, open, , , , , due]: Row, known: StoredMessage | undefined) {
     const has = (one: number): boolean => (flags & one) !== 0;
+    const before = has(flag.part) ? known : undefined;
     this.id = id;
     this.receivedAt = receivedAt;
     this.error = has(flag.errored) ? error : undefined;
     this.starts = starts.byteLength / startLength;
+    this.due = has(flag.parked) && due > 0 ? due : undefined;
     this.#flags = flags;
     this.#body = has(flag.bodyOmitted) && before !== undefined ? before.#body : new Lazy(has(flag.body) ? body : null, decodeValue);
     this.#result = has(flag.resultOmitted) && before !== undefined ? before.#result : new Lazy(has(flag.result) ? result : null, decodeValue);
-    if (before === undefined) this.#steps = new Lazy(steps, (bytes) => completed([], bytes));
+    if (before === undefined) this.#steps = new Lazy(steps, (bytes) => ended([], bytes));
     else if (steps.length === 0) this.#steps = before.#steps;
     else {
-      const all = completed(before.steps, steps); // at once, or it would keep `before`
+      const all = ended(before.steps, steps); // at once: else each step would hold all states before it
       this.#steps = new Lazy(steps, () => all);
     }
     this.openSteps = Object.freeze(open.map((step) => new StoredOpenStep(step)));
@@ -90,7 +131,7 @@ export class StoredMessage implements Message {
     return this.#body.value;
   }
 
-  get steps(): readonly Step[] {
+  get steps(): readonly StoredStep[] {
     return this.#steps.value;
   }
 
@@ -102,6 +143,7 @@ export class StoredMessage implements Message {
     if (this.#flags & flag.finished) return "finished";
     if (this.#flags & flag.cancelled) return "cancelled";
     if (this.#flags & flag.inProgress) return "processing";
+    if (this.#flags & flag.parked) return "waiting";
     return this.#flags & flag.failed ? "failed" : "received";
   }
 
@@ -109,19 +151,19 @@ export class StoredMessage implements Message {
     return (this.#flags & flag.inProgress) !== 0;
   }
 
-  toJSON(): Message {
-    const { id, receivedAt, body, status, steps, openSteps, result, starts, error } = this;
-    return { id, receivedAt, body, status, steps, openSteps, result, starts, error };
+  toJSON(): object {
+    const { id, receivedAt, body, status, steps, openSteps, result, starts, error, due } = this;
+    return { id, receivedAt, body, status, steps, openSteps, result, starts, error, due };
   }
 }
 
-/** Returns the steps `before` with those that have completed since, by ascending index. */
-function completed(before: readonly Step[], encoded: Uint8Array): readonly Step[] {
+/** The steps and those that have ended since, which are encoded, by ascending index. */
+function ended(before: readonly StoredStep[], encoded: Uint8Array): readonly StoredStep[] {
   const steps = before.slice();
   const parts = decodeSteps(encoded);
-  for (let i = 0; i < parts.length; i += 3) {
-    const step = new StoredStep(parts[i] as number, parts[i + 1] as string, parts[i + 2] as Uint8Array);
-    let place = steps.length; // they usually complete in order
+  for (let i = 0; i < parts.length; i += 4) {
+    const step = new StoredStep(parts[i] as number, parts[i + 1] as string, parts[i + 2] as Uint8Array, parts[i + 3] as Uint8Array);
+    let place = steps.length; // they usually end in order
     while (place > 0 && (steps[place - 1]?.index ?? 0) > step.index) place--;
     const again = steps[place - 1]?.index === step.index;
     steps.splice(again ? place - 1 : place, again ? 1 : 0, step);

@@ -67,7 +67,7 @@ export class State implements ConversationState {
     return found?.id === id ? found : undefined; // a later state may have put it there
   }
 
-  message(id: string): Message | undefined {
+  message(id: string): StoredMessage | undefined {
     const found = this.#known(id);
     return found?.received === true ? found : undefined;
   }
@@ -85,11 +85,11 @@ export class State implements ConversationState {
   }
 
   lastCompletedStep(id: string): number | undefined {
-    return this.#known(id)?.steps.at(-1)?.index;
+    return this.#known(id)?.steps.findLast(({ error }) => error === undefined)?.index;
   }
 
   completedStep(id: string, index: number): Step | undefined {
-    return this.#known(id)?.steps.find((step) => step.index === index);
+    return this.#known(id)?.steps.find((step) => step.index === index && step.error === undefined);
   }
 
   error(id: string): string | undefined {

@@ -1,0 +1,154 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Retry appends that a failed or cancelled message is to be processed again,
+// and reports whether it was one. Conflicts are retried. [ErrInvalidArgument]
+// if the message was never received.
+//
+// What made it fail is forgotten: the failed steps that its error was made of,
+// or the last failed one if there are none, those that failed after the first
+// of them, and those within them. So are the steps without a key that were
+// called within the same scope after such a failure was delivered, since their
+// count may mean something else now. Failures before that stay.
+func (c *Conversation) Retry(ctx context.Context, messageID string) (retried bool, err error) {
+	return c.retry(ctx, messageID, func(m *Message) (forgotten, error) { return m.forgetFailures(), nil })
+}
+
+// RetryFrom is [Conversation.Retry], but it forgets the outcome of the step
+// with this index and all that came after it in the log, and the steps without
+// an outcome that were called after one of these. [ErrInvalidArgument] if the
+// step has no outcome.
+func (c *Conversation) RetryFrom(ctx context.Context, messageID string, index uint32) (retried bool, err error) {
+	return c.retry(ctx, messageID, func(m *Message) (forgotten, error) {
+		f, found := m.forgetFrom(index)
+		if !found {
+			return f, &Error{Code: ErrInvalidArgument, Op: "retry", Stream: c.id,
+				Detail: fmt.Sprintf("step %d of message %q has no outcome; look at its steps", index, messageID)}
+		}
+		return f, nil
+	})
+}
+
+func (c *Conversation) retry(ctx context.Context, messageID string, forget func(*Message) (forgotten, error)) (retried bool, err error) {
+	err = c.updateMessage(ctx, "retry", messageID, func(m *Message) ([]Event, error) {
+		retried = !m.Finished && (m.Failed || m.Cancelled)
+		if !retried {
+			return nil, nil
+		}
+		f, err := forget(m)
+		if err != nil {
+			return nil, err
+		}
+		event := Event{Kind: KindMessageRetried, MessageID: messageID, Reseed: f.reseed}
+		for index, doubted := range f.steps {
+			event.Steps = append(event.Steps, index)
+			if doubted {
+				event.Doubted = append(event.Doubted, index)
+			}
+		}
+		slices.Sort(event.Steps)
+		slices.Sort(event.Doubted)
+		return []Event{event}, nil
+	})
+	return retried && err == nil, err
+}
+
+// forgotten is what a retry forgets.
+type forgotten struct {
+	steps  map[uint32]bool // by index; true if only the outcome is forgotten
+	reseed bool
+}
+
+// trace is what is known of a step, with an outcome or without.
+type trace struct {
+	index   uint32
+	path    string
+	place   Place
+	ended   bool
+	order   uint32 // of the outcome, if it has ended
+	failed  bool
+	effects bool // it may have had side effects
+}
+
+// traces returns all steps of m that have a place, by index.
+func (m *Message) traces() []trace {
+	var all []trace
+	for _, step := range m.Steps {
+		d := step.Details()
+		all = append(all, trace{step.Index, d.Place.Path(step.Name), d.Place, true, d.Order, d.Failure != nil, d.Effects})
+	}
+	for _, step := range m.Open {
+		all = append(all, trace{index: step.Index, path: step.Place.Path(step.Name), place: step.Place, effects: step.Started || step.Uncertain})
+	}
+	slices.SortFunc(all, func(a, b trace) int { return cmp.Compare(a.index, b.index) })
+	return all
+}
+
+// add forgets t: of a step that may have had side effects only the outcome.
+func (f *forgotten) add(t trace) {
+	if f.steps == nil {
+		f.steps = map[uint32]bool{}
+	}
+	f.steps[t.index] = t.effects
+}
+
+func (m *Message) forgetFrom(index uint32) (f forgotten, found bool) {
+	all := m.traces()
+	at := slices.IndexFunc(all, func(t trace) bool { return t.index == index && t.ended })
+	if at < 0 {
+		return f, false
+	}
+	from := all[at].order
+	for _, t := range all {
+		if t.ended && t.order >= from || !t.ended && t.place.After > from {
+			f.add(t)
+			f.reseed = f.reseed || t.ended && !t.failed
+		}
+	}
+	return f, true
+}
+
+func (m *Message) forgetFailures() (f forgotten) {
+	if !m.Failed {
+		return f
+	}
+	all := m.traces()
+	failed := slices.DeleteFunc(slices.Clone(all), func(t trace) bool { return !t.failed })
+	if len(failed) == 0 {
+		return f
+	}
+	slices.SortFunc(failed, func(a, b trace) int { return cmp.Compare(a.order, b.order) })
+	first := len(failed) - 1
+	if at := slices.IndexFunc(failed, func(t trace) bool { return slices.Contains(m.Fatal, t.index) }); at >= 0 {
+		first = at
+	}
+	var forget func(trace)
+	forget = func(t trace) {
+		if _, done := f.steps[t.index]; done {
+			return
+		}
+		f.add(t)
+		within := FunctionPath(t.path)
+		for _, other := range all {
+			switch {
+			case other.failed && strings.HasPrefix(other.place.Scope, within):
+				forget(other)
+			case other.index != t.index && other.place.placed() && other.place.Scope == t.place.Scope && other.place.counted() && other.place.After > t.order:
+				if _, done := f.steps[other.index]; !done {
+					f.add(other)
+				}
+			}
+		}
+	}
+	for _, t := range failed[first:] {
+		forget(t)
+	}
+	return f
+}

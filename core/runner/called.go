@@ -1,0 +1,407 @@
+package runner
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// Policy says what becomes of a step with side effects when nobody knows whether
+// they have happened: its function may have been running when processing ended,
+// or has failed with an error that is no [TerminalError].
+type Policy uint8
+
+const (
+	// Pure: the step has no side effects worth the append that its start costs.
+	Pure Policy = iota
+	// Rerun calls the function again, with [Call.Uncertain] set.
+	Rerun
+	// Skip takes the step as completed without output.
+	Skip
+	// Ask waits until [core.Conversation.ResolveStep] has decided.
+	Ask
+)
+
+// StepOptions are options of a step. The zero value means those of [Options].
+type StepOptions struct {
+	Retry      Retry
+	SideEffect Policy
+	// Key tells the step from others of its name within the scope, in up to 256
+	// bytes, of which only a hash is stored. Without one the step is known by the
+	// number of the call of that name. The same key again, after the earlier call
+	// has ended, is the next step of that key.
+	Key string
+	// Resume has a step that streams go on after the parts that an earlier run has
+	// stored, which [Call.Stored] has, in place of replacing them.
+	Resume bool
+}
+
+// WaitOptions are options of a wait. The zero value waits for an answer, for ever.
+type WaitOptions struct {
+	// Until is when the wait ends by itself.
+	Until time.Time
+	// Sleep has the wait complete then; otherwise it fails, with a failure that is
+	// named TimeoutError.
+	Sleep bool
+	// Prompt is what is asked, opaque; nil is none.
+	Prompt []byte
+	// Pass lets later messages be processed while the message waits for no more
+	// than this.
+	Pass bool
+	Key  string // see [StepOptions]
+}
+
+// Call is what the function of a step is given.
+type Call struct {
+	*Steps // those within the function
+
+	// IdempotencyKey is the same for every run of the step, and for no other step,
+	// also of other messages and databases: 32 hexadecimal digits.
+	IdempotencyKey string
+	Attempt        int    // the number of the call, from 1, with those before a crash
+	Uncertain      bool   // whether side effects may have happened before
+	Stored         []byte // of a step that streams, what an earlier run has stored
+}
+
+// Func is the function of a step.
+type Func func(ctx context.Context, call Call) (output []byte, err error)
+
+// TerminalError is an error after which a step is not tried again. Of a step with
+// side effects it says that certainly nothing was done.
+type TerminalError struct{ Err error }
+
+// Error implements error.
+func (e *TerminalError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error itself.
+func (e *TerminalError) Unwrap() error { return e.Err }
+
+// StepError is what a step fails with: what is stored of its last error.
+type StepError struct {
+	Index    uint32
+	Step     string // the step's name
+	Attempts int    // calls of its function
+	Failure  core.Failure
+}
+
+// Error implements error.
+func (e *StepError) Error() string { return e.Failure.Error() }
+
+// Failing is implemented by an error that says how it is to be stored; of others,
+// the texts of the chain are.
+type Failing interface {
+	error
+	Failure() core.Failure
+}
+
+// Called is a step that was called. One of its methods runs it, once.
+type Called struct {
+	steps   *Steps
+	callee  *callee
+	name    string
+	place   core.Place
+	path    string
+	options StepOptions
+}
+
+// Path returns what tells the step from all others of the message.
+func (c *Called) Path() string { return c.path }
+
+// Run returns the output of the step: the stored one, or that of fn once it is
+// stored. Errors: a [*StepError] if the step has failed;
+// [core.ErrInvalidArgument] and [core.ErrTooLarge] for an output that cannot be
+// stored; and when the attempt is over, why.
+func (c *Called) Run(fn Func) ([]byte, error) { return c.deliver(c.Outcome(fn)) }
+
+// Wait waits for an answer or a time, see [WaitOptions], and returns the answer.
+// Errors are those of Run.
+func (c *Called) Wait(o WaitOptions) ([]byte, error) { return c.deliver(c.WaitOutcome(o)) }
+
+// deliver makes an outcome that of the function that has called the step.
+func (c *Called) deliver(step core.Step, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	d := step.Details()
+	c.steps.fn.delivered(d.Order)
+	if d.Failure != nil {
+		return nil, &StepError{Index: step.Index, Step: step.Name, Attempts: int(d.Attempts), Failure: d.Failure}
+	}
+	return step.Output, nil
+}
+
+// Outcome is Run for a caller that delivers outcomes itself, in the order of the
+// log. The error is none of the step's: why there is no outcome.
+func (c *Called) Outcome(fn Func) (core.Step, error) {
+	return c.outcome(func(open *core.OpenStep) error { return c.try(open, fn) })
+}
+
+// WaitOutcome is Outcome for a wait.
+func (c *Called) WaitOutcome(o WaitOptions) (core.Step, error) {
+	return c.outcome(func(open *core.OpenStep) error { return c.wait(open, o) })
+}
+
+// outcome takes one step after the other towards an outcome, until there is one.
+func (c *Called) outcome(advance func(*core.OpenStep) error) (core.Step, error) {
+	a := c.steps.attempt
+	defer func() {
+		c.steps.fn.mu.Lock()
+		defer c.steps.fn.mu.Unlock()
+		c.callee.active--
+	}()
+	for {
+		if err := c.active(); err != nil {
+			return core.Step{}, err
+		}
+		step, open := a.runner.State().StepAt(a.id, c.path)
+		if step != nil {
+			return *step, nil
+		}
+		if open == nil {
+			open = &core.OpenStep{Name: c.name, Place: c.place}
+		}
+		if err := advance(open); err != nil {
+			return core.Step{}, err
+		}
+	}
+}
+
+// active waits until the attempt is not parked. It returns why it is over, or
+// that the function which has called the step has ended.
+func (c *Called) active() error {
+	if err := c.steps.attempt.active(); err != nil {
+		return err
+	}
+	if c.steps.fn.ctx.Err() != nil {
+		return context.Cause(c.steps.fn.ctx)
+	}
+	return nil
+}
+
+// record appends an event of the step, unless it has an outcome. The first event
+// of a step gives it its index, and has its place.
+func (c *Called) record(event core.Event) error {
+	a := c.steps.attempt
+	event.MessageID, event.Name = a.id, c.name
+	return a.append(func(s *core.State) ([]core.Event, error) {
+		if err := a.owned(s); err != nil {
+			return nil, err
+		}
+		step, open := s.StepAt(a.id, c.path)
+		switch {
+		case step != nil, open != nil && has(open, &event):
+			return nil, nil
+		case open != nil:
+			event.Step, event.Place = open.Index, core.Place{}
+		default:
+			m, _ := s.Message(a.id)
+			event.Step, event.Place = m.Next, c.place
+		}
+		return []core.Event{event}, nil
+	})
+}
+
+// has reports whether an open step is as an event makes it, or beyond that: it
+// was appended before and nobody could tell.
+func has(open *core.OpenStep, event *core.Event) bool {
+	switch event.Kind {
+	case core.KindStepStarted:
+		return open.Started
+	case core.KindStepStreamed:
+		return event.Offset > 0 && uint64(len(open.Output)) > event.Offset
+	case core.KindAttemptFailed:
+		return open.Attempts >= event.Attempt
+	case core.KindStepWaiting:
+		return open.Waiting
+	default:
+		return false
+	}
+}
+
+// try calls the function once, if that is to be done, and appends what comes of
+// it.
+func (c *Called) try(open *core.OpenStep, fn Func) error {
+	a, policy, retry := c.steps.attempt, c.options.SideEffect, c.options.Retry
+	if open.Uncertain {
+		switch policy {
+		case Skip:
+			return c.record(core.Event{Kind: core.KindStepCompleted})
+		case Ask:
+			return a.await(&wait{}, func(s *core.State) bool {
+				_, open := s.StepAt(a.id, c.path)
+				return open == nil || !open.Uncertain
+			})
+		}
+	}
+	if due := at(open.Due); open.Attempts > 0 && time.Until(due) > 0 {
+		return a.await(&wait{due: due}, func(s *core.State) bool { return false })
+	}
+	if policy != Pure && !open.Uncertain && !open.Started {
+		if err := c.start(); err != nil {
+			return err
+		}
+	}
+	call := Call{
+		IdempotencyKey: c.key(), Attempt: int(open.Attempts) + 1, Uncertain: open.Uncertain, Stored: open.Output,
+	}
+	output, err := c.call(fn, call)
+	if err := c.active(); err != nil {
+		return err
+	}
+	if err == nil {
+		return c.record(core.Event{Kind: core.KindStepCompleted, Output: output})
+	}
+	failed := core.Event{Kind: core.KindStepFailed, Failure: failureOf(err), Attempt: uint32(call.Attempt)}
+	var terminal *TerminalError
+	var inner *StepError
+	switch {
+	case errors.As(err, &terminal):
+		failed.Terminal = true
+	case errors.As(err, &inner), policy != Skip && policy != Ask && call.Attempt >= retry.MaxAttempts:
+	default:
+		failed.Kind = core.KindAttemptFailed
+		if policy != Skip && policy != Ask {
+			failed.Due = millis(time.Now().Add(retry.wait(call.Attempt)))
+		}
+	}
+	return c.record(failed)
+}
+
+// start appends that side effects begin.
+func (c *Called) start() error {
+	a := c.steps.attempt
+	if err := c.record(core.Event{Kind: core.KindStepStarted}); err != nil {
+		return err
+	}
+	if _, open := a.runner.State().StepAt(a.id, c.path); open != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.uncalled == nil {
+			a.uncalled = map[uint32]struct{}{}
+		}
+		a.uncalled[open.Index] = struct{}{}
+	}
+	return nil
+}
+
+// call calls fn, and waits no longer for it than it may take. When fn has ended
+// or was given up, so have the steps within it.
+func (c *Called) call(fn Func, call Call) ([]byte, error) {
+	a := c.steps.attempt
+	if err := c.active(); err != nil { // then it must not have effects
+		return nil, err
+	}
+	if _, open := a.runner.State().StepAt(a.id, c.path); open != nil {
+		a.mu.Lock()
+		delete(a.uncalled, open.Index)
+		a.mu.Unlock()
+	}
+	defer a.call()()
+	ctx, end := context.WithCancelCause(c.steps.fn.ctx)
+	defer end(errEnded)
+	if timeout := c.options.Retry.Timeout; timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	call.Steps = &Steps{attempt: a, fn: newFunction(ctx), scope: core.FunctionPath(c.path)}
+	type result struct {
+		output []byte
+		err    error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		output, err := fn(ctx, call)
+		ended <- result{output, err}
+	}()
+	select {
+	case r := <-ended:
+		return r.output, r.err
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && c.steps.fn.ctx.Err() == nil {
+			return nil, fmt.Errorf("step %s took longer than its timeout: %w", c.name, context.DeadlineExceeded)
+		}
+		return nil, context.Cause(ctx)
+	}
+}
+
+var errEnded = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the function of the step that has called this one has ended"}
+
+// key returns the idempotency key.
+func (c *Called) key() string {
+	seed := c.steps.attempt.Message().Seed
+	h := hash(string(seed[:]), c.path)
+	return hex.EncodeToString(h[:])
+}
+
+// wait makes the step wait, if it does not, and ends the wait when that is due.
+func (c *Called) wait(open *core.OpenStep, o WaitOptions) error {
+	if !open.Waiting {
+		return c.record(core.Event{Kind: core.KindStepWaiting, Due: millis(o.Until), Sleep: o.Sleep, Pass: o.Pass, Output: o.Prompt})
+	}
+	a, due := c.steps.attempt, at(open.Due)
+	if open.Due == 0 || time.Until(due) > 0 {
+		return a.await(&wait{due: due, pass: open.Pass}, func(s *core.State) bool {
+			step, _ := s.StepAt(a.id, c.path)
+			return step != nil
+		})
+	}
+	if open.Sleep {
+		return c.record(core.Event{Kind: core.KindStepCompleted})
+	}
+	return c.record(core.Event{Kind: core.KindStepFailed, Terminal: true,
+		Failure: core.Failure{{Name: "TimeoutError", Message: fmt.Sprintf("nobody has answered %s in time", c.name)}}})
+}
+
+// stepsOf returns the indexes of the failed steps that an error is made of.
+func stepsOf(err error) []uint32 {
+	var indexes []uint32
+	var look func(error)
+	look = func(err error) {
+		switch e := err.(type) {
+		case *StepError:
+			indexes = append(indexes, e.Index)
+		case interface{ FailedSteps() []uint32 }: // it knows itself
+			indexes = append(indexes, e.FailedSteps()...)
+		}
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			if inner := e.Unwrap(); inner != nil {
+				look(inner)
+			}
+		case interface{ Unwrap() []error }:
+			for _, inner := range e.Unwrap() {
+				look(inner)
+			}
+		}
+	}
+	look(err)
+	slices.Sort(indexes)
+	return slices.Compact(indexes)
+}
+
+// failureOf returns what is stored of an error.
+func failureOf(err error) core.Failure {
+	var failing Failing
+	if errors.As(err, &failing) {
+		return failing.Failure()
+	}
+	var step *StepError
+	if errors.As(err, &step) {
+		return step.Failure
+	}
+	var terminal *TerminalError
+	if errors.As(err, &terminal) && terminal.Err != nil {
+		err = terminal.Err
+	}
+	name := ""
+	if errors.Is(err, context.DeadlineExceeded) {
+		name = "TimeoutError"
+	}
+	return core.Failure{{Name: name, Message: textOf(err)}}
+}

@@ -1,0 +1,180 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/blake2s"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// Steps is where steps are called: by the handler, within a scope, or within the
+// function of a step. A step is known by the scope, its name, and its key or the
+// number of the call; see [StepOptions].
+//
+// It is safe for concurrent use, but steps that goroutines call at the same time
+// have no order: they need keys or scopes of their own.
+type Steps struct {
+	attempt *Attempt
+	fn      *function
+	scope   string
+}
+
+// Caller calls steps: an [Attempt], [Steps], or the [Call] of a step.
+type Caller interface{ steps() *Steps }
+
+func (s *Steps) steps() *Steps { return s }
+
+// Scope returns where steps are called that are known within the scope with this
+// name, so that a loop or a branch does not count the steps of others. Two
+// scopes of one name in one place are one. Name is subject to [core.CheckName].
+func (s *Steps) Scope(name string) *Steps {
+	return &Steps{attempt: s.attempt, fn: s.fn, scope: core.ScopePath(s.scope, name)}
+}
+
+// function is one run of the handler, or of the function of a step.
+type function struct {
+	ctx context.Context // ends with it
+
+	mu     sync.Mutex
+	after  uint32             // one more than the order of the outcome delivered last
+	called map[string]*callee // by scope, name and key
+}
+
+// callee is what a function has called by one name, or by one name and key.
+type callee struct {
+	count   uint32
+	active  int  // how many are under way
+	effects bool // one of them has side effects that must not be done twice
+	suspect bool // the first one was stored after another outcome
+}
+
+func newFunction(ctx context.Context) *function {
+	return &function{ctx: ctx, called: map[string]*callee{}}
+}
+
+// delivered notes an outcome that the function has got.
+func (f *function) delivered(order uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.after = max(f.after, order+1)
+}
+
+// maxKeyBytes is the greatest length of a step's key.
+const maxKeyBytes = 256
+
+// Begin calls a step: it finds out who the step is, by the calls before it. What
+// [Called] then does may take its time.
+func (s *Steps) Begin(name string, o StepOptions) (*Called, error) {
+	s.fn.mu.Lock()
+	defer s.fn.mu.Unlock()
+	return s.begin(name, o, s.fn.after)
+}
+
+// BeginAfter is Begin for a caller that delivers outcomes itself: after is one
+// more than the order of the one that it has delivered last to the function, 0
+// for none.
+func (s *Steps) BeginAfter(name string, o StepOptions, after uint32) (*Called, error) {
+	s.fn.mu.Lock()
+	defer s.fn.mu.Unlock()
+	return s.begin(name, o, after)
+}
+
+// begin is called with the function's lock.
+func (s *Steps) begin(name string, o StepOptions, after uint32) (*Called, error) {
+	a := s.attempt
+	if a.ctx.Err() != nil {
+		return nil, a.over()
+	}
+	if s.fn.ctx.Err() != nil {
+		return nil, &core.Error{Code: core.ErrCancelled, Op: "step", Detail: fmt.Sprintf("the function that has called %s has ended; await its steps in it", name)}
+	}
+	if err := core.CheckName("step", name); err != nil {
+		return nil, err
+	}
+	if len(o.Key) > maxKeyBytes {
+		return nil, refuse(fmt.Sprintf("the key of %s has %d bytes, the limit is %d", name, len(o.Key), maxKeyBytes))
+	}
+	place := core.Place{Scope: s.scope, After: after, Called: millis(time.Now())}
+	if o.Key != "" {
+		place.Key = hash(a.id, o.Key)
+	}
+	known := place.Path(name)
+	c := s.fn.called[known]
+	if c == nil {
+		c = new(callee)
+		s.fn.called[known] = c
+	}
+	careful := o.SideEffect == Skip || o.SideEffect == Ask
+	switch {
+	case o.Key != "" && c.active > 0:
+		return nil, refuse(fmt.Sprintf("%s is called with a key that another call of it has, which is under way; give each its own key", name))
+	case o.Key == "" && c.count > 0 && (careful || c.effects):
+		return nil, refuse(fmt.Sprintf("%s has side effects and is called more than once; give each call a key", name))
+	}
+	c.effects = c.effects || careful
+	place.Count = c.count
+	c.count++
+	called := &Called{steps: s, callee: c, name: name, place: place, path: place.Path(name), options: o}
+	called.options.Retry = o.Retry.over(a.runner.options.Retry)
+	if err := s.guard(called); err != nil {
+		a.fail(err)
+		return nil, err
+	}
+	c.active++
+	return called, nil
+}
+
+// guard refuses a step that is known by a number and was called after another
+// outcome before: then the numbers may mean other steps.
+func (s *Steps) guard(c *Called) error {
+	if c.place.Key != (core.Key{}) && c.place.Count == 0 {
+		return nil
+	}
+	if c.place.Count > 0 && c.callee.suspect {
+		return c.mismatch()
+	}
+	state := s.attempt.runner.State()
+	step, open := state.StepAt(s.attempt.id, c.path)
+	var stored core.Place
+	switch {
+	case step != nil:
+		stored = step.Details().Place
+	case open != nil:
+		stored = open.Place
+	default:
+		return nil
+	}
+	if stored.After == c.place.After || !state.HasOutcome(s.attempt.id, stored.After) {
+		return nil
+	}
+	second := c.place
+	second.Count = 1
+	if more, opened := state.StepAt(s.attempt.id, second.Path(c.name)); c.place.Count == 0 && more == nil && opened == nil {
+		c.callee.suspect = true // the name may be used once
+		return nil
+	}
+	return c.mismatch()
+}
+
+func (c *Called) mismatch() error {
+	return &core.Error{Code: core.ErrStepMismatch, Op: "step", Stream: c.steps.attempt.runner.ID(), Detail: fmt.Sprintf(
+		"step %s of message %q is called after another outcome than before, so its number may mean another call; "+
+			"give the calls of %s keys or scopes, and see retry with from to go on with this message",
+		strings.TrimSuffix(c.path, fmt.Sprint("#", c.place.Count)), c.steps.attempt.id, c.name)}
+}
+
+func refuse(detail string) error {
+	return &core.Error{Code: core.ErrInvalidArgument, Op: "step", Detail: detail}
+}
+
+// hash returns 16 bytes that stand for texts.
+func hash(texts ...string) (h core.Key) {
+	sum := blake2s.Sum256([]byte(strings.Join(texts, "\x00")))
+	copy(h[:], sum[:])
+	return h
+}

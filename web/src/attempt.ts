@@ -1,0 +1,292 @@
+import { type Bridge, type Call, type Outcome, policies, type Retry } from "./bridge/bridge.js";
+import { errorOf, type Failure } from "./bridge/failure.js";
+import type { Instance } from "./bridge/instance.js";
+import * as check from "./check.js";
+import { Delivery, Run, type Stored, type Waiting } from "./delivery.js";
+import { HoldfastError, StepError } from "./errors.js";
+import { streamed } from "./streamed.js";
+import { isStep, isTerminal, stepsOf, textOf, textsOf } from "./thrown.js";
+import type { Handler, Message, RunStep, StepContext, StepOptions, Streamed, StreamOptions, WaitOptions } from "./types.js";
+import { decodeValue, decodeValues, encodeOutput, encodeValue } from "./values.js";
+
+const maxTime = 86_400_000;
+const maxKeyBytes = 256;
+
+/** Calls after the end of an attempt that are answered. A handler that swallows every error in a loop must not stop the page. */
+const maxRefusals = 100;
+
+/** What a step's function is called with, and what comes of it, in bytes. */
+type Work = (context: StepContext, emit: (part: Uint8Array) => Promise<unknown>) => Promise<Uint8Array | undefined>;
+
+/** A call of a step, as the application sees it. */
+interface Promised {
+  readonly name: string;
+  readonly promise: Promise<unknown>;
+  /** Whether the application has done anything with the promise. */
+  awaited: boolean;
+  readonly run: Run;
+  reject(reason: unknown): void;
+}
+
+/** A handler at work on a message. */
+export class Attempt {
+  readonly #instance: Instance;
+  readonly #number: number;
+  readonly #report: (error: Error) => void;
+  readonly #controller = new AbortController();
+  readonly #delivery: Delivery;
+  readonly #root = new Run(0, "");
+  /** The calls that have no outcome yet. */
+  readonly #promised = new Set<Promised>();
+  /** How often names were called without a key, by function and scope, and whether that has an order. */
+  readonly #counted = new Map<Run, Map<string, { unordered: boolean }>>();
+  /** The function within which a function of a step has just been called, until that waits for something. */
+  #within: Run | undefined;
+  #refusals = 0;
+
+  constructor(instance: Instance, number: number, stored: readonly Stored[], report: (error: Error) => void) {
+    this.#instance = instance;
+    this.#number = number;
+    this.#delivery = new Delivery(stored);
+    this.#report = report;
+  }
+
+  /** Ends the attempt: nothing of it is recorded any more. */
+  abort(reason: unknown): void {
+    this.#root.over ??= reason as Error;
+    this.#controller.abort(reason);
+    this.#delivery.end();
+    for (const call of this.#promised) call.reject(reason);
+    this.#promised.clear();
+  }
+
+  async run(handler: Handler, message: Message): Promise<void> {
+    const { signal } = this.#controller;
+    if (signal.aborted) return;
+    let result: Uint8Array | undefined;
+    let thrown: { readonly error: unknown } | undefined;
+    try {
+      result = encodeOutput("process", "the result", await handler({ message, step: this.#stepOf(this.#root, ""), signal }));
+    } catch (error) {
+      thrown = { error };
+    }
+    const forgotten = [...this.#promised].filter((call) => call.run === this.#root && !call.awaited);
+    const ends = await Promise.allSettled(forgotten.map(({ promise }) => promise));
+    if (signal.aborted) return;
+    const failed = ends.findIndex(({ status }) => status === "rejected");
+    if (thrown === undefined && failed >= 0) {
+      const cause = (ends[failed] as PromiseRejectedResult).reason as unknown;
+      thrown = { error: new Error(`step ${forgotten[failed]?.name} has failed, and the handler did not await it: await each step`, { cause }) };
+    }
+    this.#root.over = check.refuse("step", "the handler has returned; await its steps in it");
+    this.#delivery.end();
+    if (thrown === undefined) {
+      this.#answer((bridge) => bridge.handled(this.#number, result));
+      return;
+    }
+    const { error } = thrown;
+    const steps = stepsOf(error);
+    if (steps.length === 0) this.#report(error instanceof Error ? error : new Error(textOf(error), { cause: error }));
+    this.#answer((bridge) => bridge.handled(this.#number, undefined, [...textsOf(error), ...steps]));
+  }
+
+  /** Makes the function that calls steps of a run, within scopes whose names are separated by zeros. */
+  #stepOf(run: Run, scopes: string): RunStep {
+    const step = <T>(name: string, fn: (context: StepContext) => T | PromiseLike<T>, options?: StepOptions): Promise<T> =>
+      this.#call(run, scopes, name, fn, options, async (context) => encodeOutput("step", "the output", await fn(context))) as Promise<T>;
+    return Object.assign(step, {
+      stream: (name: string, fn: (context: StepContext) => Streamed<unknown>, options?: StreamOptions): Promise<unknown> => {
+        const resume = options?.resume === true;
+        return this.#call(run, scopes, name, fn, options, (context, emit) => streamed(fn, context, emit, resume), true);
+      },
+      wait: (name: string, options?: WaitOptions): Promise<unknown> => this.#wait(run, scopes, name, options),
+      sleep: (name: string, until: number | Date, options?: { readonly key?: string }): Promise<unknown> => this.#wait(run, scopes, name, options, until),
+      scope: (name: string): RunStep => {
+        const named = check.name("step.scope", "name", name);
+        if (named === "" || named.includes("\0")) throw check.refuse("step.scope", "a name must not be empty, and must not contain NUL");
+        return this.#stepOf(run, scopes === "" ? named : `${scopes}\0${named}`);
+      },
+    }) as RunStep;
+  }
+
+  /** Calls a step whose function is `work`; `fn` is what the application gave. */
+  #call(run: Run, scopes: string, name: unknown, fn: unknown, options: StepOptions | undefined, work: Work, streams = false): Promise<unknown> {
+    return this.#begin(run, scopes, "step", name, options?.key, (named, waiting) => {
+      if (typeof fn !== "function") throw check.refuse("step", `the function of ${named} must be a function, not ${check.kindOf(fn)}`);
+      const given = check.fields("step", "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "sideEffect", "key", "resume"]);
+      const retry = retryOptions("step", given);
+      const policy = given.sideEffect === undefined ? 0 : policies[check.oneOf("step", "sideEffect", given.sideEffect, ["rerun", "skip", "ask"])];
+      const key = keyOf(given.key);
+      const calls = new Map<number, AbortController>();
+      const begin = (call: number, attempt: number, idempotencyKey: string, uncertain: boolean, stored: Uint8Array): void => {
+        const controller = new AbortController();
+        calls.set(call, controller);
+        queueMicrotask(() => void this.#work(run, waiting, call, controller, work, { attempt, idempotencyKey, uncertain, chunks: streams ? decodeValues(stored) : [] }).finally(() => calls.delete(call)));
+      };
+      const abort = (call: number, reason?: Failure): void => {
+        const { signal } = this.#controller;
+        const timeout = (): DOMException => new DOMException(`step ${named} took longer than its timeout`, "TimeoutError");
+        calls.get(call)?.abort(signal.aborted ? signal.reason : reason === undefined ? timeout() : errorOf(reason));
+      };
+      return (bridge, call) =>
+        bridge.step(this.#number, run.call, scopes, named, key, run.after, ...retry, policy, streams, given.resume === true, begin, abort, call);
+    });
+  }
+
+  /** Calls the function of a step once. */
+  async #work(outer: Run, waiting: Waiting, call: number, controller: AbortController, work: Work, given: Omit<StepContext, "signal" | "step">): Promise<void> {
+    if (controller.signal.aborted) return;
+    const run = new Run(call, `${waiting.path}/`);
+    const emit = (part: Uint8Array): Promise<null> => this.#instance.call<null>((bridge, emitting) => bridge.emit(call, part, emitting));
+    try {
+      this.#within = outer; // only until it waits for something
+      let output: Promise<Uint8Array | undefined>;
+      try {
+        output = work({ ...given, signal: controller.signal, step: this.#stepOf(run, "") }, emit);
+      } finally {
+        this.#within = undefined;
+      }
+      const bytes = await output;
+      if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, bytes));
+    } catch (error) {
+      if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isStep(error)));
+    } finally {
+      run.over = check.refuse("step", "the function of the step that calls this one has ended; await its steps in it");
+      controller.abort(run.over);
+      for (const inner of this.#promised) if (inner.run === run) inner.reject(run.over);
+    }
+  }
+
+  #wait(run: Run, scopes: string, name: unknown, options: WaitOptions | undefined, until?: number | Date): Promise<unknown> {
+    const operation = until === undefined ? "step.wait" : "step.sleep";
+    return this.#begin(run, scopes, operation, name, options?.key, (named) => {
+      const given = check.fields(operation, "options", options ?? {}, ["prompt", "timeout", "pass", "key"]);
+      const prompt = encodeValue(operation, "the prompt", given.prompt);
+      const due = until === undefined ? (given.timeout === undefined ? 0 : Date.now() + check.integer(operation, "timeout", given.timeout, 1, 366 * maxTime)) : timeOf(operation, until);
+      const key = keyOf(given.key);
+      return (bridge, call) => bridge.wait(this.#number, run.call, scopes, named, key, run.after, due, until !== undefined, given.pass === true, prompt, call);
+    });
+  }
+
+  /** Begins a step: `make` checks what was given, and returns how the program is called. */
+  #begin(
+    run: Run,
+    scopes: string,
+    operation: string,
+    name: unknown,
+    key: unknown,
+    make: (named: string, waiting: Waiting) => (bridge: Bridge, call: Call<Outcome>) => string,
+  ): Promise<unknown> {
+    const over = this.#root.over ?? run.over;
+    if (over !== undefined) return this.#refused(over);
+    let named: string;
+    let start: (bridge: Bridge, call: Call<Outcome>) => string;
+    const waiting = this.#delivery.call(run);
+    try {
+      named = check.name(operation, "name", name);
+      if (this.#within === run) throw check.refuse(operation, `${named} is called within the function of another step, by the step of the outer one: use context.step`);
+      start = make(named, waiting);
+    } catch (error) {
+      this.#delivery.drop(waiting);
+      return this.#refused(error);
+    }
+    if (key === undefined) this.#order(run, scopes, named);
+    let resolve!: (value: unknown) => void;
+    let reject!: (error: unknown) => void;
+    const promise = new Promise<unknown>((...settle) => ([resolve, reject] = settle));
+    const promised: Promised = {
+      name: named,
+      promise,
+      awaited: false,
+      run,
+      reject: (reason) => {
+        this.#promised.delete(promised);
+        this.#delivery.drop(waiting);
+        reject(reason);
+      },
+    };
+    this.#promised.add(promised);
+    promise.catch(() => undefined); // nothing is left unhandled
+    const outcome = this.#instance.call<Outcome>((bridge, call) => this.#delivery.identify(waiting, start(bridge, call)));
+    outcome.then(
+      ([order, index, ...rest]) =>
+        this.#delivery.take(waiting, order, () => {
+          this.#promised.delete(promised);
+          const [output, ...texts] = rest;
+          if (typeof output === "number") reject(new StepError(named, index, output, texts as string[]));
+          else decodeInto(output as Uint8Array, resolve, reject);
+        }),
+      (error: unknown) => {
+        if (this.#promised.has(promised)) promised.reject(error);
+      },
+    );
+    // Whatever uses a promise looks at its constructor: await, then, catch, Promise.all, return (ECMA-262, PromiseResolve).
+    return Object.defineProperty(promise, "constructor", {
+      get: () => {
+        promised.awaited = true;
+        return Promise;
+      },
+    });
+  }
+
+  /** Rejects in a task of its own. */
+  #refused(error: unknown): Promise<never> {
+    const soon = ++this.#refusals <= maxRefusals;
+    const promise = new Promise<never>((_, reject) => void (soon && setTimeout(() => reject(error))));
+    promise.catch(() => undefined);
+    return promise;
+  }
+
+  /** Reports a name whose calls have no order: they come out of waits for something that is no step. */
+  #order(run: Run, scopes: string, name: string): void {
+    let names = this.#counted.get(run);
+    if (names === undefined) this.#counted.set(run, (names = new Map()));
+    const known = JSON.stringify([scopes, name]);
+    const unordered = !this.#delivery.delivering && this.#delivery.inFlight(run);
+    const before = names.get(known);
+    names.set(known, { unordered: unordered || before?.unordered === true });
+    if (before === undefined || before.unordered || !unordered) return;
+    const text = `holdfast: step: step_mismatch: the calls of ${name} come out of waits for something that is no step, while other steps are under way: a replay may find them in another order, so give them keys`;
+    this.#report(new HoldfastError("step_mismatch", text, { operation: "step" }));
+  }
+
+  /** Answers the runner, unless the instance is over. */
+  #answer(answer: (bridge: Bridge) => ReturnType<Bridge["reply"]>): void {
+    try {
+      this.#instance.callNow(answer);
+    } catch {
+      // Then everything pending rejects.
+    }
+  }
+}
+
+function decodeInto(output: Uint8Array, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+  try {
+    resolve(decodeValue(output));
+  } catch (error) {
+    reject(error);
+  }
+}
+
+function keyOf(key: unknown): string {
+  if (key === undefined) return "";
+  const text = check.text("step", "the key", key);
+  if (text === "" || new TextEncoder().encode(text).length > maxKeyBytes) throw check.refuse("step", `the key must have 1 to ${maxKeyBytes} bytes`);
+  return text;
+}
+
+function timeOf(operation: string, until: unknown): number {
+  if (until instanceof Date) return check.integer(operation, "the time", until.getTime(), 0, Number.MAX_SAFE_INTEGER);
+  return Date.now() + check.integer(operation, "the time", until, 0, 366 * maxTime);
+}
+
+export function retryOptions(operation: string, given: Readonly<Record<"maxAttempts" | "backoff" | "timeout", unknown>>): Retry {
+  const optional = (what: string, value: unknown, max: number): number => (value === undefined ? 0 : check.integer(operation, what, value, 1, max));
+  const backoff = check.fields(operation, "backoff", given.backoff ?? {}, ["initial", "max"]);
+  return [
+    optional("maxAttempts", given.maxAttempts, 1000),
+    optional("backoff.initial", backoff.initial, maxTime),
+    optional("backoff.max", backoff.max, maxTime),
+    optional("timeout", given.timeout, maxTime),
+  ];
+}

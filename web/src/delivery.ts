@@ -1,0 +1,165 @@
+import type { Place } from "./state/row.js";
+
+/** One run of a handler, or of the function of a step. Outcomes have an order within it. */
+export class Run {
+  /** The number of the call of the function; 0 for the handler. */
+  readonly call: number;
+  /** The path of its steps before their scopes. */
+  readonly path: string;
+  /** One more than the order of the outcome that it has got last. */
+  after = 0;
+  /** Why it calls no more steps. */
+  over: Error | undefined;
+
+  constructor(call: number, path: string) {
+    this.call = call;
+    this.path = path;
+  }
+}
+
+/** A call of a step that waits for its outcome. */
+export interface Waiting {
+  readonly run: Run;
+  path: string;
+  /** The place of the outcome in the log, once that is known. */
+  order: number | undefined;
+  /** Hands the outcome on, once that is here. */
+  deliver: (() => void) | undefined;
+  /** The task in which it was called. */
+  readonly task: number;
+}
+
+/** What is stored of a step: `order` if it has an outcome. */
+export interface Stored {
+  readonly place: Place;
+  readonly order: number | undefined;
+}
+
+/** Milliseconds that an outcome waits for a call that came before it in an earlier run. */
+const patience = 1000;
+
+/**
+ * Hands outcomes to a handler one at a time, in the order of the log, each at the beginning of a task
+ * of its own: then a handler sees in every replay what it has seen before, whatever it does at the
+ * same time.
+ */
+export class Delivery {
+  readonly #waiting = new Set<Waiting>();
+  readonly #stored = new Map<string, Stored>();
+  /** The stored steps that were not called yet, of each function, by when they were called. */
+  readonly #uncalled = new Map<string, Stored[]>();
+  readonly #channel = new MessageChannel();
+  #busy = false;
+  #task = 0;
+  #delivering = false;
+  #ended = false;
+  /** Runs out for what was not called: it is taken for removed. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #impatient = false;
+
+  constructor(stored: readonly Stored[]) {
+    for (const step of stored) {
+      this.#stored.set(step.place.path, step);
+      const run = runOf(step.place.scope);
+      const steps = this.#uncalled.get(run);
+      if (steps === undefined) this.#uncalled.set(run, [step]);
+      else steps.push(step);
+    }
+    for (const steps of this.#uncalled.values()) steps.sort((a, b) => b.place.after - a.place.after); // the first one last
+    this.#channel.port1.onmessage = () => {
+      this.#busy = this.#delivering = false;
+      this.#pump();
+    };
+  }
+
+  /** Whether the caller goes on with what it does because of an outcome, and not because of something else. */
+  get delivering(): boolean {
+    return this.#delivering;
+  }
+
+  /** Begins a call. Nothing is delivered within the task in which it is made. */
+  call(run: Run): Waiting {
+    if (!this.#busy) this.#open();
+    const waiting: Waiting = { run, path: "", order: undefined, deliver: undefined, task: this.#task };
+    this.#waiting.add(waiting);
+    return waiting;
+  }
+
+  /** Says who the step is that was called. */
+  identify(waiting: Waiting, path: string): void {
+    waiting.path = path;
+    const stored = this.#stored.get(path);
+    this.#stored.delete(path);
+    waiting.order ??= stored?.order;
+  }
+
+  /** Takes an outcome, to be delivered in its turn. */
+  take(waiting: Waiting, order: number, deliver: () => void): void {
+    waiting.order = order;
+    waiting.deliver = deliver;
+    this.#pump();
+  }
+
+  /** Whether calls of the same function are under way that were made in other tasks. */
+  inFlight(run: Run): boolean {
+    for (const one of this.#waiting) if (one.run === run && one.task !== this.#task) return true;
+    return false;
+  }
+
+  /** Forgets a call that gets no outcome. */
+  drop(waiting: Waiting): void {
+    this.#waiting.delete(waiting);
+    this.#pump();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#waiting.clear();
+    clearTimeout(this.#timer);
+    this.#channel.port1.close();
+  }
+
+  /** Nothing is delivered until the task that runs has ended. */
+  #open(): void {
+    this.#busy = true;
+    this.#task++;
+    this.#channel.port2.postMessage(null);
+  }
+
+  #pump(): void {
+    if (this.#busy || this.#ended) return;
+    let next: Waiting | undefined;
+    for (const one of this.#waiting) if (one.order !== undefined && (next?.order === undefined || one.order < next.order)) next = one;
+    if (next?.deliver === undefined || next.order === undefined) return;
+    if (this.#isMissing(next.run, next.order)) {
+      this.#timer ??= setTimeout(() => {
+        this.#impatient = true;
+        this.#pump();
+      }, patience);
+      return;
+    }
+    this.#waiting.delete(next);
+    next.run.after = next.order + 1;
+    this.#open();
+    this.#delivering = true;
+    next.deliver();
+  }
+
+  /** Whether a stored step had been called before this outcome, and has not been called yet. */
+  #isMissing(run: Run, order: number): boolean {
+    const steps = this.#uncalled.get(run.path);
+    if (this.#impatient || steps === undefined) return false;
+    for (let first = steps.at(-1); first !== undefined; first = steps.at(-1)) {
+      if (this.#stored.has(first.place.path)) return first.place.after <= order;
+      steps.pop(); // it was called
+    }
+    return false;
+  }
+}
+
+/** The path of the function that a scope belongs to. */
+function runOf(scope: string): string {
+  let path = scope;
+  while (path.endsWith(":/")) path = path.slice(0, path.lastIndexOf("/", path.length - 2) + 1);
+  return path;
+}

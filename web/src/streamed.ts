@@ -1,0 +1,66 @@
+import * as check from "./check.js";
+import { TerminalError } from "./errors.js";
+import type { StepContext, Streamed } from "./types.js";
+import { encodedArray, encodeOutput } from "./values.js";
+
+/** Hands on the chunks of a streaming step as they come, and returns all of them. */
+export async function streamed(
+  fn: (context: StepContext) => Streamed<unknown>,
+  context: StepContext,
+  emit: (part: Uint8Array) => Promise<unknown>,
+  resume: boolean,
+): Promise<Uint8Array | undefined> {
+  const source = iterable(await fn(context));
+  const parts: Uint8Array[] = [];
+  let text: string | undefined = "";
+  let size = 0;
+  const keep = (chunk: unknown): Uint8Array => {
+    const part = encodeOutput("step", "a chunk", chunk);
+    if (part === undefined) throw check.refuse("step", "a chunk must not be undefined");
+    if ((size += part.byteLength) > check.maxPayloadBytes) throw check.refuseSize("step", "the output");
+    parts.push(part);
+    text = typeof chunk === "string" && text !== undefined ? text + chunk : undefined;
+    return part;
+  };
+  if (resume) for (const chunk of context.chunks) keep(chunk);
+  let half = ""; // of a surrogate pair, at the end of the last chunk
+  for await (const chunk of source) {
+    if (context.signal.aborted) throw context.signal.reason;
+    let whole = chunk;
+    if (typeof chunk === "string") {
+      const joined = half + chunk;
+      half = /[\ud800-\udbff]$/.exec(joined)?.[0] ?? "";
+      whole = joined.slice(0, joined.length - half.length);
+      if (whole === "" && chunk !== "") continue;
+    } else if (half !== "") {
+      await emit(keep(half));
+      half = "";
+    }
+    await emit(keep(whole));
+  }
+  if (half !== "") await emit(keep(half));
+  return text === undefined ? encodedArray(parts) : encodeOutput("step", "the output", text);
+}
+
+function iterable(source: unknown): AsyncIterable<unknown> {
+  if (typeof source === "object" && source !== null) {
+    if (Symbol.asyncIterator in source) return source as AsyncIterable<unknown>;
+    if (source instanceof ReadableStream) return chunksOf(source);
+  }
+  throw new TerminalError("the function of a streaming step must return an async iterable, such as that of an async generator");
+}
+
+/** Iterates over a stream as the standard says (https://streams.spec.whatwg.org/#rs-asynciterator), which WebKit lacks. */
+async function* chunksOf(stream: ReadableStream<unknown>): AsyncGenerator {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel(); // nothing is left, unless it was broken off
+    reader.releaseLock();
+  }
+}

@@ -1,0 +1,88 @@
+import { isMarked } from "./brand.js";
+import { HoldfastError, type StepError } from "./errors.js";
+
+// What is kept of whatever an application throws. To look at that may throw: it may be a proxy.
+
+/** The greatest length of a text, in characters. The rest of a longer one is of no use to people. */
+const maxText = 4_000;
+
+/** As many errors and causes as package core stores of one failure. */
+const maxCauses = 16;
+
+/** Name and message of what was thrown, and then of its causes, from the nearest on. */
+export function textsOf(thrown: unknown): string[] {
+  const texts: string[] = [];
+  const seen = new Set<unknown>();
+  const add = (error: unknown): void => {
+    if (texts.length >= 2 * maxCauses || seen.has(error)) return;
+    seen.add(error);
+    texts.push(...nameAndMessage(error));
+    for (const cause of causesOf(error)) add(cause);
+  };
+  add(thrown);
+  return texts;
+}
+
+/** The indexes of the failed steps that what was thrown is made of. */
+export function stepsOf(thrown: unknown): number[] {
+  const steps = new Set<number>();
+  const seen = new Set<unknown>();
+  const look = (error: unknown): void => {
+    if (seen.has(error) || seen.size > 100) return;
+    seen.add(error);
+    if (isStep(error)) steps.add(error.index);
+    for (const cause of causesOf(error)) look(cause);
+  };
+  look(thrown);
+  return [...steps].toSorted((a, b) => a - b);
+}
+
+/** Whether it is what a step has failed with, of whatever copy of this package. */
+export function isStep(thrown: unknown): thrown is StepError {
+  return isMarked(thrown, "StepError");
+}
+
+/** Whether it is of no use to call a step's function again after what it has thrown. */
+export function isTerminal(thrown: unknown): boolean {
+  try {
+    return isMarked(thrown, "TerminalError") || (thrown instanceof HoldfastError && thrown.outcome === "permanent");
+  } catch {
+    return false;
+  }
+}
+
+/** One text, for people. */
+export function textOf(thrown: unknown): string {
+  const texts = textsOf(thrown);
+  const parts: string[] = [];
+  for (let i = 0; i < texts.length; i += 2) parts.push([texts[i], texts[i + 1]].filter((part) => part !== "").join(": "));
+  return parts.join("; caused by ");
+}
+
+function causesOf(error: unknown): unknown[] {
+  try {
+    if (typeof error !== "object" || error === null) return [];
+    const errors = Reflect.get(error, "errors") as unknown;
+    const cause = Reflect.get(error, "cause") as unknown;
+    return [...(Array.isArray(errors) ? errors : []), ...(cause === undefined ? [] : [cause])];
+  } catch {
+    return [];
+  }
+}
+
+function nameAndMessage(error: unknown): [string, string] {
+  try {
+    if (typeof error !== "object" || error === null) return ["", wellFormed(String(error))];
+    const [name, message] = ["name", "message"].map((key) => Reflect.get(error, key) as unknown);
+    const named = typeof name === "string" ? name : "";
+    if (error instanceof Error) return [wellFormed(named), wellFormed(String(message))];
+    const rest = JSON.stringify(error) ?? "";
+    return [wellFormed(named), wellFormed(typeof message === "string" ? `${message} ${rest}` : rest)];
+  } catch {
+    return ["", "something was thrown that has no text"];
+  }
+}
+
+function wellFormed(text: string): string {
+  return text.slice(0, maxText).replace(/\p{Surrogate}/gu, "\u{fffd}");
+}
