@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
@@ -62,7 +63,7 @@ func (l *lease) acquire(ctx context.Context) error {
 		if value != seen || since.IsZero() {
 			seen, since = value, time.Now()
 		}
-		if value < uint64(time.Now().UnixMilli()) || time.Since(since) > leaseTime {
+		if value>>leaseMark < uint64(time.Now().UnixMilli()) || time.Since(since) > leaseTime {
 			if err := l.move(ctx, value); err == nil {
 				return nil
 			} else if !errors.Is(err, ErrCursorRegression) {
@@ -75,17 +76,39 @@ func (l *lease) acquire(ctx context.Context) error {
 	}
 }
 
-// move sets a new end of the lease, if the end is still old.
+// leaseMark is how many bits of a value, after the time, are random: they tell
+// two that move a lease within the same millisecond.
+const leaseMark = 10
+
+// move sets a new end of the lease, if the end is still old. An unknown outcome
+// is settled by reading back, as that of an append is.
 func (l *lease) move(ctx context.Context, old uint64) error {
-	next := uint64(time.Now().Add(leaseTime).UnixMilli())
+	next := uint64(time.Now().Add(leaseTime).UnixMilli())<<leaseMark | rand.Uint64N(1<<leaseMark)
 	if next == old {
 		next++
 	}
-	if err := l.store.CompareAndSwap(ctx, l.key, old, next); err != nil {
-		return err
+	err := l.store.CompareAndSwap(ctx, l.key, old, next)
+	if errors.Is(err, ErrOutcomeUnknown) {
+		err = l.settle(ctx, old, next, err)
 	}
-	l.value = next
-	return nil
+	if err == nil {
+		l.value = next
+	}
+	return err
+}
+
+// settle finds out what became of a swap that ended with unknown.
+func (l *lease) settle(ctx context.Context, old, next uint64, unknown error) error {
+	switch value, _, err := l.store.ReadValue(ctx, l.key); {
+	case err != nil:
+		return unknown
+	case value == next:
+		return nil
+	case value == old:
+		return l.store.CompareAndSwap(ctx, l.key, old, next)
+	default:
+		return &CursorRegressionError{Key: l.key, Stored: value, Attempted: old}
+	}
 }
 
 // keep renews the lease until it is released or lost. Errors of the store are
@@ -99,16 +122,10 @@ func (l *lease) keep() {
 			return
 		case <-time.After(leaseRenew):
 		}
-		switch err := l.move(ctx, l.value); CodeOf(err) {
+		switch CodeOf(l.move(ctx, l.value)) {
 		case ErrCursorRegression, ErrClosed, ErrStoreReset:
 			close(l.lost)
 			return
-		case ErrOutcomeUnknown:
-			if value, _, err := l.store.ReadValue(ctx, l.key); err == nil && value != l.value {
-				// It may be ours or another holder's. The log fences either.
-				close(l.lost)
-				return
-			}
 		}
 	}
 }

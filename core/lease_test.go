@@ -74,9 +74,9 @@ func TestLeaseIsHandedOn(t *testing.T) {
 
 func TestLeaseOfAHolderThatVanishes(t *testing.T) {
 	for name, set := range map[string]func(now uint64) uint64{
-		"it ran out long ago":    func(now uint64) uint64 { return now - 1 },
-		"it has just begun":      func(now uint64) uint64 { return now + 6000 },
-		"the clock was set back": func(now uint64) uint64 { return now + 1e9 },
+		"it ran out long ago":    func(now uint64) uint64 { return (now - 1) << 10 },
+		"it has just begun":      func(now uint64) uint64 { return (now + 6000) << 10 },
+		"the clock was set back": func(now uint64) uint64 { return (now + 1e9) << 10 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -130,6 +130,49 @@ func TestLeaseOfAHolderThatSleeps(t *testing.T) {
 		}
 		next.Release()
 	})
+}
+
+// forgetful is a store that says of a swap that its outcome is unknown.
+type forgetful struct {
+	*memstore.Store
+	lands bool // whether it was carried out
+	times int
+}
+
+func (f *forgetful) CompareAndSwap(ctx context.Context, key string, old, next uint64) error {
+	if f.times == 0 {
+		return f.Store.CompareAndSwap(ctx, key, old, next)
+	}
+	f.times--
+	if f.lands {
+		if err := f.Store.CompareAndSwap(ctx, key, old, next); err != nil {
+			return err
+		}
+	}
+	return core.ErrOutcomeUnknown
+}
+
+// TestLeaseSettlesUnknown: a swap of which nobody knows is looked for, and the
+// lease is not waited for by the one that has it.
+func TestLeaseSettlesUnknown(t *testing.T) {
+	for name, lands := range map[string]bool{"landed": true, "not landed": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &forgetful{Store: memstore.New(), lands: lands, times: 1}
+				began := time.Now()
+				l := <-take(store, "c")
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("it was taken after %v", took)
+				}
+				store.times = 1 // a renewal, too
+				time.Sleep(time.Minute)
+				if isLost(l) {
+					t.Error("it was lost")
+				}
+				l.Release()
+			})
+		})
+	}
 }
 
 func TestLeaseGivesUp(t *testing.T) {
