@@ -240,6 +240,19 @@ func (s *State) NextPending(now uint64) (m Message, found bool, due uint64) {
 	return Message{}, false, due
 }
 
+// Due returns when the next message that waits goes on by itself, in
+// milliseconds since the Unix epoch; 0 for never.
+func (s *State) Due() (due uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, m := range s.order {
+		if m.Pending() && m.Parked && m.Due > 0 && (due == 0 || m.Due < due) {
+			due = m.Due
+		}
+	}
+	return due
+}
+
 // StepAt returns what is known of the step of a message with a path, see
 // [Place.Path]: the step if it has an outcome, or what is open, or neither.
 func (s *State) StepAt(id, path string) (*Step, *OpenStep) {

@@ -137,11 +137,21 @@ func (b *bridge) verify(ctx context.Context, args arguments) (any, error) {
 }
 
 func (b *bridge) health(arguments) (any, error) {
+	report := map[string]any{}
+	var due uint64
+	for _, h := range b.conversations {
+		if d := h.State().Due(); d > 0 && (due == 0 || d < due) {
+			due = d
+		}
+	}
+	if due > 0 {
+		report["due"] = due
+	}
 	store, ok := b.store.(*idbstore.Store)
 	if !ok {
-		return map[string]any{}, nil
+		return report, nil
 	}
-	report := map[string]any{"epoch": store.Epoch()}
+	report["epoch"] = store.Epoch()
 	if err := store.LastError(); err != nil {
 		report["lastError"] = failure(err)
 	}

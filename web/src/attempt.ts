@@ -4,6 +4,7 @@ import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import { Delivery, Run, type Stored, type Waiting } from "./delivery.js";
 import { HoldfastError, StepError } from "./errors.js";
+import { callOf, type End, type Noted, rehearse } from "./rehearsal.js";
 import { streamed } from "./streamed.js";
 import { isStep, isTerminal, stepsOf, textOf, textsOf } from "./thrown.js";
 import type { Handler, Message, RunStep, StepContext, StepOptions, Streamed, StreamOptions, WaitOptions } from "./types.js";
@@ -38,17 +39,20 @@ export class Attempt {
   readonly #root = new Run(0, "");
   /** The calls that have no outcome yet. */
   readonly #promised = new Set<Promised>();
-  /** How often names were called without a key, by function and scope, and whether that has an order. */
-  readonly #counted = new Map<Run, Map<string, { unordered: boolean }>>();
+  /** How often steps were called, by function, scope, name and key, and whether that has no order. */
+  readonly #counted = new Map<Run, Map<string, { count: number; unordered: boolean }>>();
+  /** The calls of the handler itself, for a rehearsal. */
+  readonly #notes: Map<string, Noted> | undefined;
   /** The function within which a function of a step has just been called, until that waits for something. */
   #within: Run | undefined;
   #refusals = 0;
 
-  constructor(instance: Instance, number: number, stored: readonly Stored[], report: (error: Error) => void) {
+  constructor(instance: Instance, number: number, stored: readonly Stored[], rehearses: boolean, report: (error: Error) => void) {
     this.#instance = instance;
     this.#number = number;
     this.#delivery = new Delivery(stored);
     this.#report = report;
+    if (rehearses) this.#notes = new Map();
   }
 
   /** Ends the attempt: nothing of it is recorded any more. */
@@ -70,6 +74,7 @@ export class Attempt {
     } catch (error) {
       thrown = { error };
     }
+    const end = thrown === undefined ? result : textOf(thrown.error);
     const forgotten = [...this.#promised].filter((call) => call.run === this.#root && !call.awaited);
     const ends = await Promise.allSettled(forgotten.map(({ promise }) => promise));
     if (signal.aborted) return;
@@ -80,6 +85,7 @@ export class Attempt {
     }
     this.#root.over = check.refuse("step", "the handler has returned; await its steps in it");
     this.#delivery.end();
+    void this.#rehearse(handler, message, end);
     if (thrown === undefined) {
       this.#answer((bridge) => bridge.handled(this.#number, result));
       return;
@@ -88,6 +94,13 @@ export class Attempt {
     const steps = stepsOf(error);
     if (steps.length === 0) this.#report(error instanceof Error ? error : new Error(textOf(error), { cause: error }));
     this.#answer((bridge) => bridge.handled(this.#number, undefined, [...textsOf(error), ...steps]));
+  }
+
+  async #rehearse(handler: Handler, message: Message, end: End): Promise<void> {
+    const difference = this.#notes && (await rehearse(handler, message, this.#notes, end));
+    if (difference === undefined) return;
+    const text = `holdfast: process: step_mismatch: in a rehearsal the handler went another way: ${difference}; do what varies within steps, and give steps that have no order keys`;
+    this.#report(new HoldfastError("step_mismatch", text, { operation: "process" }));
   }
 
   /** Makes the function that calls steps of a run, within scopes whose names are separated by zeros. */
@@ -190,7 +203,7 @@ export class Attempt {
       this.#delivery.drop(waiting);
       return this.#refused(error);
     }
-    if (key === undefined) this.#order(run, scopes, named);
+    const note = this.#note(run, scopes, named, typeof key === "string" ? key : "");
     let resolve!: (value: unknown) => void;
     let reject!: (error: unknown) => void;
     const promise = new Promise<unknown>((...settle) => ([resolve, reject] = settle));
@@ -213,8 +226,12 @@ export class Attempt {
         this.#delivery.take(waiting, order, () => {
           this.#promised.delete(promised);
           const [output, ...texts] = rest;
-          if (typeof output === "number") reject(new StepError(named, index, output, texts as string[]));
-          else decodeInto(output as Uint8Array, resolve, reject);
+          const hand: Noted["hand"] = (...settle) => {
+            if (typeof output === "number") settle[1](new StepError(named, index, output, texts as string[]));
+            else decodeInto(output as Uint8Array, ...settle);
+          };
+          if (note !== undefined) Object.assign(note, { order, hand });
+          hand(resolve, reject);
         }),
       (error: unknown) => {
         if (this.#promised.has(promised)) promised.reject(error);
@@ -237,17 +254,25 @@ export class Attempt {
     return promise;
   }
 
-  /** Reports a name whose calls have no order: they come out of waits for something that is no step. */
-  #order(run: Run, scopes: string, name: string): void {
-    let names = this.#counted.get(run);
-    if (names === undefined) this.#counted.set(run, (names = new Map()));
-    const known = JSON.stringify([scopes, name]);
-    const unordered = !this.#delivery.delivering && this.#delivery.inFlight(run);
-    const before = names.get(known);
-    names.set(known, { unordered: unordered || before?.unordered === true });
-    if (before === undefined || before.unordered || !unordered) return;
-    const text = `holdfast: step: step_mismatch: the calls of ${name} come out of waits for something that is no step, while other steps are under way: a replay may find them in another order, so give them keys`;
-    this.#report(new HoldfastError("step_mismatch", text, { operation: "step" }));
+  /**
+   * Counts a call, and reports calls of one name without keys that have no order: they come out of waits
+   * for something that is no step.
+   */
+  #note(run: Run, scopes: string, name: string, key: string): Noted | undefined {
+    let counted = this.#counted.get(run);
+    if (counted === undefined) this.#counted.set(run, (counted = new Map()));
+    const known = callOf(scopes, name, key, 0);
+    const unordered = key === "" && !this.#delivery.delivering && this.#delivery.inFlight(run);
+    const before = counted.get(known);
+    counted.set(known, { count: (before?.count ?? 0) + 1, unordered: unordered || before?.unordered === true });
+    if (unordered && before?.unordered === false) {
+      const text = `holdfast: step: step_mismatch: the calls of ${name} come out of waits for something that is no step, while other steps are under way: a replay may find them in another order, so give them keys`;
+      this.#report(new HoldfastError("step_mismatch", text, { operation: "step" }));
+    }
+    if (this.#notes === undefined || run !== this.#root) return undefined;
+    const note: Noted = { after: run.after };
+    this.#notes.set(callOf(scopes, name, key, before?.count ?? 0), note);
+    return note;
   }
 
   /** Answers the runner, unless the instance is over. */

@@ -86,14 +86,14 @@ class OpenStore implements Holdfast {
   }
 
   async health(): Promise<Health> {
-    const { epoch = "", lastError } = this.#registry.instance.callNow((bridge) => bridge.health());
+    const { epoch = "", lastError, due } = this.#registry.instance.callNow((bridge) => bridge.health());
     const { storage, durability } = this.#settings;
     const manager = storage === "indexeddb" ? storageManager() : undefined;
     const [persisted, { usage, quota } = {}] = await Promise.all([
       manager?.persisted().catch(() => undefined),
       manager?.estimate().catch(() => undefined),
     ]);
-    return { storage, durability, persisted, usage, quota, epoch, lastError: lastError && errorOf(lastError) };
+    return { storage, durability, persisted, usage, quota, epoch, due, lastError: lastError && errorOf(lastError) };
   }
 
   async persist(): Promise<boolean> {

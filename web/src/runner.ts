@@ -25,6 +25,7 @@ export class Runner {
   readonly #owner: Owner;
   readonly #handler: Handler;
   readonly #onError: (error: Error) => void;
+  readonly #rehearses: boolean;
   readonly #attempts = new Map<number, Attempt>();
 
   static #last = 0;
@@ -32,7 +33,7 @@ export class Runner {
   constructor(owner: Owner, handler: unknown, options: ProcessOptions | undefined) {
     const operation = "process";
     if (typeof handler !== "function") throw check.refuse(operation, `the handler must be a function, not ${check.kindOf(handler)}`);
-    const given = check.fields(operation, "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "maxStarts", "onError", "signal"]);
+    const given = check.fields(operation, "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "maxStarts", "onError", "signal", "rehearse"]);
     const retry = retryOptions(operation, given);
     const maxStarts = given.maxStarts === undefined ? 0 : check.integer(operation, "maxStarts", given.maxStarts, 1, 1000);
     const { onError = reportError, signal } = given;
@@ -42,6 +43,7 @@ export class Runner {
     this.#owner = owner;
     this.number = ++Runner.#last;
     this.#handler = handler as Handler;
+    this.#rehearses = given.rehearse === true;
     this.#onError = onError as (error: Error) => void;
     owner.instance.callNow((bridge) => bridge.health()); // throws if the store is no longer open
     const running = owner.instance.call<null>((bridge, call) =>
@@ -77,7 +79,7 @@ export class Runner {
   #begin(number: number, id: string): void {
     const message = this.#owner.message(id);
     if (message === undefined) return; // deleted at this moment; the attempt is about to be aborted
-    const attempt = new Attempt(this.#owner.instance, number, storedOf(message), (error) => this.#report(error));
+    const attempt = new Attempt(this.#owner.instance, number, storedOf(message), this.#rehearses, (error) => this.#report(error));
     this.#attempts.set(number, attempt);
     // After the callback: the application may run for long, or throw.
     queueMicrotask(() => {

@@ -327,6 +327,12 @@ export interface ProcessOptions extends RetryOptions {
    * Default: `reportError`.
    */
   readonly onError?: (error: Error) => void;
+  /**
+   * Whether the handler is called once more after it has ended, over what its steps have returned, without calling
+   * their functions: `onError` hears of one that goes another way then, as it would after a crash. For tests and for
+   * development. Default: `false`.
+   */
+  readonly rehearse?: boolean;
   /** Stops the runner when it aborts, like the returned function. */
   readonly signal?: AbortSignal;
 }
@@ -469,6 +475,11 @@ export interface Health {
   readonly quota: number | undefined;
   /** Random id of the database, in hex: another epoch is another, emptied database. */
   readonly epoch: string;
+  /**
+   * When the next message that waits goes on by itself, of the conversations that are open here, in milliseconds since
+   * the Unix epoch; `undefined` for never. For an alarm that wakes a page or a worker.
+   */
+  readonly due: number | undefined;
   /** The last error of the storage since `open`, if there was one. */
   readonly lastError: Error | undefined;
 }

@@ -126,5 +126,5 @@ export interface Bridge {
   follow(handle: number): Result<null>;
   unfollow(handle: number): Result<null>;
   release(handle: number): Result<null>;
-  health(): Result<{ readonly epoch?: string; readonly lastError?: Failure }>;
+  health(): Result<{ readonly epoch?: string; readonly due?: number; readonly lastError?: Failure }>;
 }
