@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,28 @@ import (
 var testID = core.EventID{0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff}
 
 var testRunner = core.RunnerID{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf}
+
+var testKey = core.Key{0xb0, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf}
+
+var testFailure = core.Failure{{Name: "StepError", Message: "the step has failed"}, {Name: "Error"}, {Message: "böom"}}
+
+// allKinds are all kinds of events.
+var allKinds = func() (all []core.Kind) {
+	for kind := core.KindMessageReceived; kind <= core.KindStepResolved; kind++ {
+		all = append(all, kind)
+	}
+	return all
+}()
+
+// fullEvent has all fields.
+func fullEvent() core.Event {
+	return core.Event{
+		ID: testID, MessageID: "msg-1", ReceivedAt: 42, Body: []byte("body"), Runner: testRunner,
+		Step: 3, Name: "plan", Offset: 7, Output: []byte("output"), Place: core.Place{Scope: "agent:/", Key: testKey, Count: 1, After: 2, Called: 3},
+		Failure: slices.Clone(testFailure), Attempt: 4, Terminal: true, Due: 5, Sleep: true, Pass: true, Parked: true,
+		Error: "boom", Steps: []uint32{6, 7}, Doubted: []uint32{7}, Reseed: true,
+	}
+}
 
 // goldenEvents are the events whose bytes testdata/events_v1.golden pins.
 var goldenEvents = map[string]core.Event{
@@ -51,6 +74,24 @@ var goldenEvents = map[string]core.Event{
 	"cancelled":                     {Kind: core.KindMessageCancelled, ID: testID, MessageID: "msg-1"},
 	"retried":                       {Kind: core.KindMessageRetried, ID: testID, MessageID: "msg-1"},
 	"stopped":                       {Kind: core.KindProcessingStopped, ID: testID, MessageID: "msg-1"},
+
+	"step_with_a_place":          {Kind: core.KindStepCompleted, ID: testID, MessageID: "msg-1", Step: 1, Output: []byte{1, 2, 3}, Name: "plan", Place: core.Place{Called: 1}},
+	"step_started_in_a_scope":    {Kind: core.KindStepStarted, ID: testID, MessageID: "msg-1", Step: 2, Name: "pay", Place: core.Place{Scope: "agent:/", Key: testKey, Count: 1, After: 3, Called: 1_700_000_000_000}},
+	"step_streamed_far_within":   {Kind: core.KindStepStreamed, ID: testID, MessageID: "msg-1", Step: 3, Name: "write", Output: []byte("Once"), Place: core.Place{Scope: "pay#0/", Count: math.MaxUint32, After: math.MaxUint32, Called: core.MaxSequence}},
+	"step_failed":                {Kind: core.KindStepFailed, ID: testID, MessageID: "msg-1", Step: 4, Name: "search", Failure: core.Failure{{Name: "TypeError", Message: "böom"}}, Attempt: 3},
+	"step_failed_for_certain":    {Kind: core.KindStepFailed, ID: testID, MessageID: "msg-1", Step: 4, Name: "search", Failure: testFailure, Terminal: true, Place: core.Place{Called: 128}},
+	"attempt_failed":             {Kind: core.KindAttemptFailed, ID: testID, MessageID: "msg-1", Step: 4, Name: "search", Failure: core.Failure{{}}, Attempt: 1},
+	"attempt_failed_to_go_on_at": {Kind: core.KindAttemptFailed, ID: testID, MessageID: "msg-1", Step: 4, Name: "search", Failure: testFailure, Attempt: math.MaxUint32, Due: core.MaxSequence, Place: core.Place{Called: 128}},
+	"step_waiting":               {Kind: core.KindStepWaiting, ID: testID, MessageID: "msg-1", Step: 5, Name: "allow"},
+	"step_waiting_for_an_answer": {Kind: core.KindStepWaiting, ID: testID, MessageID: "msg-1", Step: 5, Name: "allow", Pass: true, Due: 300, Output: []byte("May I?"), Place: core.Place{Called: 7}},
+	"step_waiting_empty_prompt":  {Kind: core.KindStepWaiting, ID: testID, MessageID: "msg-1", Step: 5, Name: "allow", Output: []byte{}},
+	"step_sleeping":              {Kind: core.KindStepWaiting, ID: testID, MessageID: "msg-1", Step: 5, Name: "nap", Sleep: true, Due: core.MaxSequence, Place: core.Place{Called: 7}},
+	"step_resolved":              {Kind: core.KindStepResolved, ID: testID, MessageID: "msg-1", Step: 300},
+	"error_of_steps":             {Kind: core.KindErrorOccurred, ID: testID, MessageID: "msg-2", Error: "boom", Steps: []uint32{0, 4, math.MaxUint32}},
+	"retried_to_forget":          {Kind: core.KindMessageRetried, ID: testID, MessageID: "msg-1", Steps: []uint32{4}},
+	"retried_in_doubt":           {Kind: core.KindMessageRetried, ID: testID, MessageID: "msg-1", Steps: []uint32{1, 2, 300}, Doubted: []uint32{2, 300}, Reseed: true},
+	"parked":                     {Kind: core.KindProcessingStopped, ID: testID, MessageID: "msg-1", Parked: true},
+	"parked_until":               {Kind: core.KindProcessingStopped, ID: testID, MessageID: "msg-1", Parked: true, Due: core.MaxSequence, Pass: true},
 }
 
 func TestGoldenBytes(t *testing.T) {
@@ -91,13 +132,11 @@ func TestGoldenBytes(t *testing.T) {
 
 // What goes into the state with an append must be what a replay reads.
 func TestStoredEventIsTheDecodedOne(t *testing.T) {
-	full := core.Event{
-		ID: testID, MessageID: "msg-1", ReceivedAt: 42, Body: []byte("body"), Runner: testRunner,
-		Step: 3, Name: "plan", Offset: 7, Output: []byte("output"), Error: "boom",
-	}
-	for kind := core.KindMessageReceived; kind <= core.KindProcessingStopped; kind++ {
-		full.Kind = kind
-		for name, event := range map[string]core.Event{"full": full, "bare": {Kind: kind, MessageID: "msg-1", Name: "plan"}} {
+	for _, kind := range allKinds {
+		bare := core.Event{Kind: kind, MessageID: "msg-1", Name: "plan", Failure: core.Failure{{}}}
+		full, certain := fullEvent(), fullEvent()
+		full.Kind, certain.Kind, certain.Doubted = kind, kind, []uint32{}
+		for name, event := range map[string]core.Event{"full": full, "nothing in doubt": certain, "bare": bare} {
 			payload, stored, err := core.StoredEvent(event)
 			if err != nil {
 				t.Fatal(err)
@@ -107,10 +146,12 @@ func TestStoredEventIsTheDecodedOne(t *testing.T) {
 			}
 			clear(event.Body)
 			clear(event.Output)
+			clear(event.Failure)
+			clear(event.Steps)
+			clear(event.Doubted)
 			if again, err := core.DecodeEvent(payload); err != nil || !reflect.DeepEqual(stored, again) {
 				t.Errorf("%v, %s: shares memory with the event that was given", kind, name)
 			}
-			full.Body, full.Output = []byte("body"), []byte("output")
 		}
 	}
 }
@@ -118,6 +159,12 @@ func TestStoredEventIsTheDecodedOne(t *testing.T) {
 func TestEncodeRefuses(t *testing.T) {
 	received := func(change func(*core.Event)) core.Event {
 		e := core.Event{Kind: core.KindMessageReceived, ID: testID, MessageID: "m"}
+		change(&e)
+		return e
+	}
+	full := func(kind core.Kind, change func(*core.Event)) core.Event {
+		e := fullEvent()
+		e.Kind = kind
 		change(&e)
 		return e
 	}
@@ -130,7 +177,7 @@ func TestEncodeRefuses(t *testing.T) {
 		want  error
 	}{
 		{"no kind", received(func(e *core.Event) { e.Kind = 0 }), core.ErrInvalidArgument},
-		{"unknown kind", received(func(e *core.Event) { e.Kind = 11 }), core.ErrInvalidArgument},
+		{"unknown kind", received(func(e *core.Event) { e.Kind = 15 }), core.ErrInvalidArgument},
 		{"empty message id", received(func(e *core.Event) { e.MessageID = "" }), core.ErrInvalidArgument},
 		{"message id with NUL", received(func(e *core.Event) { e.MessageID = "a\x00" }), core.ErrInvalidArgument},
 		{"message id not UTF-8", received(func(e *core.Event) { e.MessageID = "\xff" }), core.ErrInvalidArgument},
@@ -150,6 +197,27 @@ func TestEncodeRefuses(t *testing.T) {
 		{"partial output too large", core.Event{Kind: core.KindStepStreamed, MessageID: "m", Name: "s", Output: large}, core.ErrTooLarge},
 		{"result too large", core.Event{Kind: core.KindProcessingFinished, MessageID: "m", Output: large}, core.ErrTooLarge},
 		{"error too large", core.Event{Kind: core.KindErrorOccurred, MessageID: "m", Error: string(large)}, core.ErrTooLarge},
+		{"failed without a name", full(core.KindStepFailed, func(e *core.Event) { e.Name = "" }), core.ErrInvalidArgument},
+		{"attempt failed without a name", full(core.KindAttemptFailed, func(e *core.Event) { e.Name = "" }), core.ErrInvalidArgument},
+		{"waiting without a name", full(core.KindStepWaiting, func(e *core.Event) { e.Name = "" }), core.ErrInvalidArgument},
+		{"a place without a name", full(core.KindStepCompleted, func(e *core.Event) { e.Name = "" }), core.ErrInvalidArgument},
+		{"failed without a failure", full(core.KindStepFailed, func(e *core.Event) { e.Failure = nil }), core.ErrInvalidArgument},
+		{"attempt failed without a failure", full(core.KindAttemptFailed, func(e *core.Event) { e.Failure = core.Failure{} }), core.ErrInvalidArgument},
+		{"as many causes as may be", core.Event{Kind: core.KindStepFailed, MessageID: "m", Name: "s", Failure: make(core.Failure, core.MaxCauses)}, nil},
+		{"too many causes", full(core.KindStepFailed, func(e *core.Event) { e.Failure = make(core.Failure, core.MaxCauses+1) }), core.ErrInvalidArgument},
+		{"a cause's name not UTF-8", full(core.KindStepFailed, func(e *core.Event) { e.Failure[1].Name = "\xff" }), core.ErrInvalidArgument},
+		{"a cause's message not UTF-8", full(core.KindAttemptFailed, func(e *core.Event) { e.Failure[2].Message = "\xff" }), core.ErrInvalidArgument},
+		{"failure too large", full(core.KindStepFailed, func(e *core.Event) { e.Failure[0].Message = string(large) }), core.ErrTooLarge},
+		{"longest scope", core.Event{Kind: core.KindStepStarted, MessageID: "m", Name: "s", Place: core.Place{Scope: strings.Repeat("s", core.MaxScopeBytes), Called: 1}}, nil},
+		{"scope too long", full(core.KindStepStarted, func(e *core.Event) { e.Place.Scope = strings.Repeat("s", core.MaxScopeBytes+1) }), core.ErrInvalidArgument},
+		{"scope with NUL", full(core.KindStepStreamed, func(e *core.Event) { e.Place.Scope = "a\x00:/" }), core.ErrInvalidArgument},
+		{"scope not UTF-8", full(core.KindStepCompleted, func(e *core.Event) { e.Place.Scope = "\xff:/" }), core.ErrInvalidArgument},
+		{"called too late", full(core.KindStepWaiting, func(e *core.Event) { e.Place.Called = core.MaxSequence + 1 }), core.ErrOutOfRange},
+		{"due too late", full(core.KindProcessingStopped, func(e *core.Event) { e.Due = core.MaxSequence + 1 }), core.ErrOutOfRange},
+		{"steps of an error not in order", full(core.KindErrorOccurred, func(e *core.Event) { e.Steps = []uint32{1, 0} }), core.ErrInvalidArgument},
+		{"a step of a retry twice", full(core.KindMessageRetried, func(e *core.Event) { e.Steps = []uint32{1, 1} }), core.ErrInvalidArgument},
+		{"doubted steps not in order", full(core.KindMessageRetried, func(e *core.Event) { e.Doubted = []uint32{7, 6} }), core.ErrInvalidArgument},
+		{"prompt too large", full(core.KindStepWaiting, func(e *core.Event) { e.Output = large }), core.ErrTooLarge},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -172,9 +240,8 @@ func TestEncodeRefuses(t *testing.T) {
 // TestFieldsOfOtherKindsAreNotStored pins that an event's bytes depend on the
 // fields of its kind only.
 func TestFieldsOfOtherKindsAreNotStored(t *testing.T) {
-	full := core.Event{ID: testID, MessageID: "m", ReceivedAt: 1, Body: []byte("b"), Runner: testRunner,
-		Step: 2, Name: "n", Offset: 3, Output: []byte("o"), Error: "e"}
-	for kind := core.KindMessageReceived; kind <= core.KindProcessingStopped; kind++ {
+	for _, kind := range allKinds {
+		full := fullEvent()
 		full.Kind = kind
 		b, err := core.EncodeEvent(full)
 		if err != nil {
@@ -191,8 +258,8 @@ func TestFieldsOfOtherKindsAreNotStored(t *testing.T) {
 	}
 }
 
-// hostileEvents are bytes which are no event of this release. ID is short for an event
-// id with its head; see unhex.
+// hostileEvents are bytes which are no event of this release. ID and PLACE are
+// short for the elements of these; see unhex.
 var hostileEvents = []struct {
 	name  string
 	bytes string
@@ -220,13 +287,57 @@ var hostileEvents = []struct {
 	{"a field more than the array has", "93 01 ID a1 6d 2a", core.ErrCorrupt},
 	{"a field too few of a step", "94 03 ID a1 6d 00", core.ErrCorrupt},
 	{"kind 0", "93 00 ID a1 6d", core.ErrCorrupt},
-	{"kind 11", "93 0b ID a1 6d", core.ErrUnsupportedVersion},
+	{"kind 15", "93 0f ID a1 6d", core.ErrUnsupportedVersion},
 	{"kind 255", "93 ccff ID a1 6d", core.ErrUnsupportedVersion},
 	{"kind 257, which is not kind 1", "94 cd0101 ID a1 6d 2a", core.ErrUnsupportedVersion},
 	{"kind 2^32+2, which is not kind 2", "93 cf0000000100000002 ID a1 6d", core.ErrUnsupportedVersion},
-	{"kind 11 with other fields", "92 0b c3", core.ErrUnsupportedVersion},
+	{"kind 15 with other fields", "92 0f c3", core.ErrUnsupportedVersion},
 	{"a field more", "95 02 ID a1 6d ID 00", core.ErrUnsupportedVersion},
-	{"a field more of a step", "97 03 ID a1 6d 00 c4 00 a1 6e 00", core.ErrUnsupportedVersion},
+	{"a field more of a step", "9c 03 ID a1 6d 00 c4 00 a1 6e PLACE 00", core.ErrUnsupportedVersion},
+	{"a field more of a start of a step", "9b 06 ID a1 6d 00 a1 6e PLACE 00", core.ErrUnsupportedVersion},
+	{"a field more of a failed step", "9e 0b ID a1 6d 00 a1 6e 92 a1 45 a0 01 00 PLACE 00", core.ErrUnsupportedVersion},
+	{"a field more of an error", "96 05 ID a1 6d a0 91 00 00", core.ErrUnsupportedVersion},
+	{"a field more of a retry", "97 09 ID a1 6d 91 00 90 00 00", core.ErrUnsupportedVersion},
+	{"a field more of a stop", "96 0a ID a1 6d 00 00 00", core.ErrUnsupportedVersion},
+	{"a field more of a decision", "95 0e ID a1 6d 00 00", core.ErrUnsupportedVersion},
+	{"half a place", "97 03 ID a1 6d 00 c4 00 a1 6e a0", core.ErrCorrupt},
+	{"a place that was never called", "9a 06 ID a1 6d 00 a1 6e a0 c4 00 00 00 00", core.ErrCorrupt},
+	{"a place of a step without a name", "9b 03 ID a1 6d 00 c4 00 a0 PLACE", core.ErrCorrupt},
+	{"a scope with NUL", "9a 06 ID a1 6d 00 a1 6e a1 00 c4 00 00 00 01", core.ErrCorrupt},
+	{"a scope that is too long", "9a 06 ID a1 6d 00 a1 6e da 2001 " + strings.Repeat("6d", core.MaxScopeBytes+1) + " c4 00 00 00 01", core.ErrCorrupt},
+	{"a scope as bin", "9a 06 ID a1 6d 00 a1 6e c4 00 c4 00 00 00 01", core.ErrCorrupt},
+	{"a key of 15 bytes", "9a 06 ID a1 6d 00 a1 6e a0 c40f" + strings.Repeat("b0", 15) + " 00 00 01", core.ErrCorrupt},
+	{"a key of 17 bytes", "9a 06 ID a1 6d 00 a1 6e a0 c411" + strings.Repeat("b0", 17) + " 00 00 01", core.ErrCorrupt},
+	{"a key of zeros", "9a 06 ID a1 6d 00 a1 6e a0 c410" + strings.Repeat("00", 16) + " 00 00 01", core.ErrCorrupt},
+	{"a count past 2^32-1", "9a 06 ID a1 6d 00 a1 6e a0 c4 00 cf0000000100000000 00 01", core.ErrCorrupt},
+	{"after an order past 2^32-1", "9a 06 ID a1 6d 00 a1 6e a0 c4 00 00 cf0000000100000000 01", core.ErrCorrupt},
+	{"called past 2^53-1", "9a 06 ID a1 6d 00 a1 6e a0 c4 00 00 00 cf0020000000000000", core.ErrCorrupt},
+	{"a failure without a cause", "98 0b ID a1 6d 00 a1 6e 90 01 00", core.ErrCorrupt},
+	{"a failure of a name alone", "98 0b ID a1 6d 00 a1 6e 91 a1 45 01 00", core.ErrCorrupt},
+	{"a failure of 17 causes", "98 0b ID a1 6d 00 a1 6e dc 0022 " + strings.Repeat("a0", 34) + " 01 00", core.ErrCorrupt},
+	{"a failure of 2^32-1 texts", "98 0b ID a1 6d 00 a1 6e dd ffffffff", core.ErrCorrupt},
+	{"a failure as text", "98 0b ID a1 6d 00 a1 6e a1 45 01 00", core.ErrCorrupt},
+	{"a cause not UTF-8", "98 0b ID a1 6d 00 a1 6e 92 a0 a1 ff 01 00", core.ErrCorrupt},
+	{"a failure that is neither certain nor not", "98 0b ID a1 6d 00 a1 6e 92 a0 a0 01 02", core.ErrCorrupt},
+	{"an attempt past 2^32-1", "98 0c ID a1 6d 00 a1 6e 92 a0 a0 cf0000000100000000 00", core.ErrCorrupt},
+	{"an attempt due past 2^53-1", "98 0c ID a1 6d 00 a1 6e 92 a0 a0 01 cf0020000000000000", core.ErrCorrupt},
+	{"an unknown flag of a wait", "98 0d ID a1 6d 00 a1 6e 08 00 c4 00", core.ErrCorrupt},
+	{"a wait without a prompt that has one", "98 0d ID a1 6d 00 a1 6e 00 00 c4 01 3f", core.ErrCorrupt},
+	{"a wait until past 2^53-1", "98 0d ID a1 6d 00 a1 6e 00 cf0020000000000000 c4 00", core.ErrCorrupt},
+	{"an error of no steps", "95 05 ID a1 6d a0 90", core.ErrCorrupt},
+	{"an error of a step twice", "95 05 ID a1 6d a0 92 01 01", core.ErrCorrupt},
+	{"an error of steps that descend", "95 05 ID a1 6d a0 93 01 03 02", core.ErrCorrupt},
+	{"an error of a step past 2^32-1", "95 05 ID a1 6d a0 91 cf0000000100000000", core.ErrCorrupt},
+	{"an error of 2^32-1 steps", "95 05 ID a1 6d a0 dd ffffffff", core.ErrCorrupt},
+	{"an error of many steps that are none", "95 05 ID a1 6d a0 dd 00100000 " + strings.Repeat("c0", 1<<20), core.ErrCorrupt},
+	{"a retry that forgets nothing", "96 09 ID a1 6d 90 90 00", core.ErrCorrupt},
+	{"a retry that doubts a step twice", "96 09 ID a1 6d 91 01 92 01 01 00", core.ErrCorrupt},
+	{"a retry that is seeded twice", "96 09 ID a1 6d 91 01 90 02", core.ErrCorrupt},
+	{"a retry without a seed", "95 09 ID a1 6d 91 01 90", core.ErrCorrupt},
+	{"parked until past 2^53-1", "95 0a ID a1 6d cf0020000000000000 00", core.ErrCorrupt},
+	{"parked to be passed twice", "95 0a ID a1 6d 00 02", core.ErrCorrupt},
+	{"parked, half", "94 0a ID a1 6d 00", core.ErrCorrupt},
+	{"a decision on no step", "93 0e ID a1 6d", core.ErrCorrupt},
 	{"a field more of an end", "95 04 ID a1 6d c4 00 00", core.ErrUnsupportedVersion},
 	{"a field more of a cancellation", "94 08 ID a1 6d 00", core.ErrUnsupportedVersion},
 	{"a field too few of a step that streams", "96 07 ID a1 6d 00 a1 6e 00", core.ErrCorrupt},
@@ -291,6 +402,7 @@ var hostileEvents = []struct {
 func unhex(t testing.TB, digits string) []byte {
 	t.Helper()
 	digits = strings.ReplaceAll(digits, "ID", "c410"+hex.EncodeToString(testID[:]))
+	digits = strings.ReplaceAll(digits, "PLACE", "a0 c400 00 00 01")
 	b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
 	if err != nil {
 		t.Fatal(err)
@@ -363,7 +475,8 @@ func TestDecodeSharesTheInput(t *testing.T) {
 
 func TestKindString(t *testing.T) {
 	want := []string{"kind(0)", "message_received", "processing_started", "step_completed", "processing_finished", "error_occurred",
-		"step_started", "step_streamed", "message_cancelled", "message_retried", "processing_stopped", "kind(11)"}
+		"step_started", "step_streamed", "message_cancelled", "message_retried", "processing_stopped",
+		"step_failed", "attempt_failed", "step_waiting", "step_resolved", "kind(15)"}
 	for i, name := range want {
 		if got := core.Kind(i).String(); got != name {
 			t.Errorf("kind %d is %q, want %q", i, got, name)
