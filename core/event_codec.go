@@ -264,7 +264,7 @@ func writeEvent(w *wire.Writer, e Event) (stored Event) {
 		stored.Error = e.Error
 		w.Text(e.Error)
 		if more {
-			stored.Steps = e.Steps
+			stored.Steps = slices.Clone(e.Steps)
 			writeIndexes(w, e.Steps)
 		}
 	case KindStepStarted:
@@ -276,7 +276,7 @@ func writeEvent(w *wire.Writer, e Event) (stored Event) {
 		stored.Output = w.Bytes(e.Output)
 	case KindMessageRetried:
 		if more {
-			stored.Steps, stored.Doubted, stored.Reseed = e.Steps, e.Doubted, e.Reseed
+			stored.Steps, stored.Doubted, stored.Reseed = slices.Clone(e.Steps), append([]uint32(nil), e.Doubted...), e.Reseed
 			writeIndexes(w, e.Steps)
 			writeIndexes(w, e.Doubted)
 			w.Uint(flagsOf(e.Reseed))
@@ -289,7 +289,7 @@ func writeEvent(w *wire.Writer, e Event) (stored Event) {
 		}
 	case KindStepFailed, KindAttemptFailed:
 		named()
-		stored.Failure, stored.Attempt = e.Failure, e.Attempt
+		stored.Failure, stored.Attempt = slices.Clone(e.Failure), e.Attempt
 		writeFailure(w, e.Failure)
 		w.Uint(uint64(e.Attempt))
 		if e.Kind == KindAttemptFailed {
