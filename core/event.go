@@ -97,7 +97,7 @@ type LoggedEvent struct {
 	Tombstone bool
 	Event     Event
 
-	details []byte // of the step that it ended, if it has done so to a state
+	ended Step // by it, in a state; without details if it has ended none
 }
 
 // Kind says what an event states about its message. The numbers are stored and

@@ -105,10 +105,10 @@ type kept struct {
 	paths    map[string]uint32
 }
 
-// apply applies an event to the message, and returns the details of the step
-// that it has ended, if it has. Snapshots store the result, so raise
+// apply applies an event to the message, and returns the step that it has
+// ended, without details if it has not. Snapshots store the result, so raise
 // snapshotVersion with any change here.
-func (m *kept) apply(e *Event) (details []byte) {
+func (m *kept) apply(e *Event) (ended Step) {
 	m.row = nil
 	switch e.Kind {
 	case KindMessageReceived:
@@ -162,7 +162,7 @@ func (m *kept) apply(e *Event) (details []byte) {
 		m.InProgress = false
 		m.Parked, m.Due, m.Pass = e.Parked, e.Due, e.Pass
 	}
-	return nil
+	return Step{}
 }
 
 func (m *Message) unpark() { m.Parked, m.Due, m.Pass = false, 0, false }
@@ -179,23 +179,27 @@ func (m *kept) use(index uint32) {
 }
 
 // end applies an outcome. Of a step with a place the first one counts, of any
-// other the last.
-func (m *kept) end(e *Event) (details []byte) {
+// other the last. An open step keeps the name that it has, also when the
+// outcome is recorded by its index alone.
+func (m *kept) end(e *Event) (ended Step) {
 	m.Starts = nil
 	m.unpark()
+	ended = Step{Index: e.Step, Name: e.Name, Output: e.Output}
 	open, isOpen := m.OpenStep(e.Step)
-	switch at, ended := m.step(e.Step); {
-	case ended:
+	switch at, again := m.step(e.Step); {
+	case again:
 		before := m.steps()[at]
-		if d := before.Details(); !d.Place.placed() && d.Failure == nil && e.Failure == nil {
-			m.complete(Step{Index: e.Step, Name: e.Name, Output: e.Output, details: before.details})
-			return before.details
+		if d := before.Details(); d.Place.placed() || d.Failure != nil || e.Failure != nil {
+			return Step{}
 		}
-		return nil
+		ended.details = before.details
+		m.complete(ended)
+		return ended
 	case isOpen:
+		ended.Name = open.Name
 		m.close(e.Step)
 	case m.stale(e):
-		return nil
+		return Step{}
 	default:
 		open.Place = e.Place
 		m.use(e.Step)
@@ -206,12 +210,12 @@ func (m *kept) end(e *Event) (details []byte) {
 		Failure: e.Failure, Attempts: e.Attempt,
 	}
 	m.outcomes++
-	details = d.encode()
-	m.complete(Step{Index: e.Step, Name: e.Name, Output: e.Output, details: details})
+	ended.details = d.encode()
+	m.complete(ended)
 	if e.Failure != nil && open.Place.placed() {
-		m.doubt(FunctionPath(open.Place.Path(e.Name)))
+		m.doubt(FunctionPath(open.Place.Path(ended.Name)))
 	}
-	return details
+	return ended
 }
 
 // note keeps the index of a path, if paths are kept.

@@ -140,7 +140,7 @@ func (c *Conversation) replay(entries []Entry, next uint64) (uint64, error) {
 				reset, count = true, 0
 				continue
 			}
-			part[i].details = c.state.apply(&part[i].Event)
+			part[i].ended = c.state.apply(&part[i].Event)
 			count++
 		}
 		last := &part[len(part)-1]

@@ -100,8 +100,8 @@ func partsOf(change Change) map[string]*part {
 		case KindProcessingFinished:
 			p.finished = true
 		case KindStepCompleted, KindStepFailed:
-			if details := change.Events[i].details; details != nil {
-				p.steps = append(p.steps, Step{Index: e.Step, Name: e.Name, Output: e.Output, details: details})
+			if step := change.Events[i].ended; step.details != nil {
+				p.steps = append(p.steps, step)
 			}
 		case KindMessageRetried:
 			p.whole = p.whole || len(e.Steps) > 0

@@ -35,19 +35,19 @@ func (s *State) Apply(e Event) {
 	s.apply(&e)
 }
 
-// apply returns the details of the step that e has ended, if it has.
-func (s *State) apply(e *Event) (details []byte) {
+// apply returns the step that e has ended, without details if it has not.
+func (s *State) apply(e *Event) (ended Step) {
 	m := s.messages[e.MessageID]
 	if m == nil {
 		m = &kept{Message: Message{ID: e.MessageID, Position: -1}}
 		s.messages[e.MessageID] = m
 	}
-	details = m.apply(e)
+	ended = m.apply(e)
 	if m.Received && m.Position < 0 {
 		m.Position = len(s.order)
 		s.order = append(s.order, m)
 	}
-	return details
+	return ended
 }
 
 // advance applies events in one go, so that no query sees a part of them.
@@ -55,7 +55,7 @@ func (s *State) advance(events []LoggedEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range events {
-		events[i].details = s.apply(&events[i].Event)
+		events[i].ended = s.apply(&events[i].Event)
 	}
 }
 
