@@ -126,7 +126,7 @@ func (m *kept) apply(e *Event) (ended Step) {
 		return m.end(e)
 	case KindProcessingFinished:
 		m.Finished, m.InProgress, m.Result = true, false, copied(e.Output)
-		m.Open = nil
+		m.Open, m.paths = nil, nil
 	case KindErrorOccurred:
 		m.Errored, m.Failed, m.Error, m.InProgress = true, true, e.Error, false
 		m.Fatal = e.Steps
@@ -218,10 +218,15 @@ func (m *kept) end(e *Event) (ended Step) {
 	return ended
 }
 
-// note keeps the index of a path, if paths are kept.
+// note keeps the index of a path, if paths are kept: the lowest one, should a
+// path be there twice.
 func (m *kept) note(index uint32, p *Place, name string) {
-	if m.paths != nil && p.placed() {
-		m.paths[p.Path(name)] = index
+	if m.paths == nil || !p.placed() {
+		return
+	}
+	path := p.Path(name)
+	if lowest, known := m.paths[path]; !known || index < lowest {
+		m.paths[path] = index
 	}
 }
 
