@@ -143,7 +143,7 @@ func (m *kept) apply(e *Event) (ended Step) {
 		m.doubtWithin(e.Step)
 	case KindStepWaiting:
 		m.open(e, func(step *OpenStep) {
-			step.Waiting, step.Sleep, step.Pass, step.Due, step.Output = true, e.Sleep, e.Pass, e.Due, e.Output
+			step.Waiting, step.Sleep, step.Pass, step.Due, step.Output = true, e.Sleep, e.Pass, e.Due, copied(e.Output)
 		})
 	case KindStepResolved:
 		m.unpark()
