@@ -255,27 +255,29 @@ func (m *kept) forget(e *Event) {
 	if e.Reseed {
 		m.Seed = e.ID
 	}
-	gone := func(index uint32) bool { _, found := slices.BinarySearch(e.Steps, index); return found }
-	open := slices.DeleteFunc(slices.Clone(m.Open), func(s OpenStep) bool { return gone(s.Index) })
+	in := func(list []uint32, index uint32) bool { _, found := slices.BinarySearch(list, index); return found }
+	var open []OpenStep
 	var steps []Step
+	doubt := func(index uint32, name string, p Place) {
+		if in(e.Doubted, index) && name != "" {
+			open = append(open, OpenStep{Index: index, Name: name, Place: p, Uncertain: true})
+		}
+	}
+	for _, step := range m.Open {
+		if in(e.Steps, step.Index) {
+			doubt(step.Index, step.Name, step.Place)
+		} else {
+			open = append(open, step)
+		}
+	}
 	for _, step := range m.steps() {
-		if !gone(step.Index) {
+		if in(e.Steps, step.Index) {
+			doubt(step.Index, step.Name, step.Details().Place)
+		} else {
 			steps = append(steps, step)
 		}
 	}
-	for _, index := range e.Doubted {
-		doubted, isOpen := m.OpenStep(index)
-		if at, ended := m.step(index); ended {
-			step := m.steps()[at]
-			d := step.Details()
-			doubted = OpenStep{Index: index, Name: step.Name, Place: d.Place}
-		} else if !isOpen {
-			continue
-		}
-		doubted.Started, doubted.Uncertain = false, true
-		at, _ := slices.BinarySearchFunc(open, index, byIndex)
-		open = slices.Insert(open, at, doubted)
-	}
+	slices.SortFunc(open, func(a, b OpenStep) int { return cmp.Compare(a.Index, b.Index) })
 	m.Open, m.Steps, m.packed, m.paths = open, steps, nil, nil
 }
 
