@@ -127,9 +127,11 @@ func (m *kept) apply(e *Event) (ended Step) {
 	case KindProcessingFinished:
 		m.Finished, m.InProgress, m.Result = true, false, copied(e.Output)
 		m.Open, m.paths = nil, nil
+		m.unpark()
 	case KindErrorOccurred:
 		m.Errored, m.Failed, m.Error, m.InProgress = true, true, e.Error, false
 		m.Fatal = e.Steps
+		m.unpark()
 	case KindStepStarted:
 		m.open(e, func(step *OpenStep) { step.Started = true })
 	case KindStepStreamed:
