@@ -70,14 +70,14 @@ type forgotten struct {
 type trace struct {
 	index   uint32
 	path    string
-	place   Place
+	place   Place // zero if it has none
 	ended   bool
 	order   uint32 // of the outcome, if it has ended
 	failed  bool
 	effects bool // it may have had side effects
 }
 
-// traces returns all steps of m that have a place, by index.
+// traces returns all steps of m, by index.
 func (m *Message) traces() []trace {
 	var all []trace
 	for _, step := range m.Steps {
@@ -138,7 +138,7 @@ func (m *Message) forgetFailures() (f forgotten) {
 		within := FunctionPath(t.path)
 		for _, other := range all {
 			switch {
-			case other.failed && strings.HasPrefix(other.place.Scope, within):
+			case t.place.placed() && other.failed && strings.HasPrefix(other.place.Scope, within):
 				forget(other)
 			case other.index != t.index && other.place.placed() && other.place.Scope == t.place.Scope && other.place.counted() && other.place.After > t.order:
 				if _, done := f.steps[other.index]; !done {
