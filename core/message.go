@@ -181,8 +181,8 @@ func (m *kept) use(index uint32) {
 }
 
 // end applies an outcome. Of a step with a place the first one counts, of any
-// other the last. An open step keeps the name that it has, also when the
-// outcome is recorded by its index alone.
+// other the last. A step keeps the name that it has when an outcome is recorded
+// by its index alone.
 func (m *kept) end(e *Event) (ended Step) {
 	m.Starts = nil
 	m.unpark()
@@ -194,7 +194,7 @@ func (m *kept) end(e *Event) (ended Step) {
 		if d := before.Details(); d.Place.placed() || d.Failure != nil || e.Failure != nil {
 			return Step{}
 		}
-		ended.details = before.details
+		ended.Name, ended.details = cmp.Or(e.Name, before.Name), before.details
 		m.complete(ended)
 		return ended
 	case isOpen:
@@ -353,7 +353,7 @@ func (m *kept) copy() Message {
 
 func (m *kept) copyWithoutSteps() Message {
 	c := m.Message
-	c.Steps, c.Starts, c.Open = nil, slices.Clip(c.Starts), slices.Clone(c.Open)
+	c.Steps, c.Starts, c.Fatal, c.Open = nil, slices.Clip(c.Starts), slices.Clip(c.Fatal), slices.Clone(c.Open)
 	for i := range c.Open {
 		c.Open[i].Output = slices.Clip(c.Open[i].Output)
 	}

@@ -149,7 +149,9 @@ func (m *kept) complete(step Step) {
 		m.packed = packed
 		return
 	}
-	step.Output = copied(step.Output)
+	if step.Output = copied(step.Output); step.Output == nil {
+		step.Output = []byte{} // as packed steps have it
+	}
 	at, found := m.step(step.Index)
 	m.Steps, m.packed = m.steps(), nil
 	switch {
