@@ -79,3 +79,8 @@ func (s *State) PackedSteps(id string) []byte {
 
 // MostCopied is up to what size the state copies what it keeps.
 const MostCopied = mostCopied
+
+// NewStep returns a step with an outcome.
+func NewStep(index uint32, name string, output []byte, d Details) Step {
+	return Step{Index: index, Name: name, Output: output, details: d.encode()}
+}

@@ -25,10 +25,11 @@ func NewState() *State { return &State{messages: make(map[string]*kept)} }
 // Apply applies an event to the state. It checks no transition, because the log
 // is the truth: any event may follow any other.
 //
-// The first message_received event of a message counts, and the last
-// step_completed event of an index. Applying an event again right away changes
-// nothing, nor does replaying a whole log. The state may keep e.Body and
-// e.Output: they must not change afterwards.
+// The first message_received event of a message counts. Of a step with a
+// [Place] the first outcome counts until a retry forgets it, and of a step
+// without one the last step_completed event of its index. Applying an event
+// again right away changes nothing. The state may keep the slices of e: they
+// must not change afterwards.
 func (s *State) Apply(e Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -63,8 +64,8 @@ func stateOf(events ...core.Event) *core.State {
 	return s
 }
 
-// contents is all that a state says of messages with these ids; of their starts
-// how many there are, because the ids of events are random.
+// contents is all that a state says of messages with these ids, without the ids
+// of events, which are random.
 func contents(s *core.State, ids ...string) []core.Message {
 	all := slices.Collect(s.Messages())
 	for _, id := range ids {
@@ -72,184 +73,9 @@ func contents(s *core.State, ids ...string) []core.Message {
 		all = append(all, m)
 	}
 	for i := range all {
-		all[i].Starts = make([]core.EventID, len(all[i].Starts))
+		all[i].Starts, all[i].Seed = make([]core.EventID, len(all[i].Starts)), core.EventID{}
 	}
 	return all
-}
-
-func steps(outputs ...string) []core.Step {
-	var all []core.Step
-	for i, output := range outputs {
-		all = append(all, core.Step{Index: uint32(i), Output: []byte(output)})
-	}
-	return all
-}
-
-func TestStateOfOneMessage(t *testing.T) {
-	one := core.RunnerID{1}
-	starts := func(ids ...byte) (all []core.EventID) {
-		for _, id := range ids {
-			all = append(all, core.EventID{id})
-		}
-		return all
-	}
-	tests := []struct {
-		name   string
-		events []core.Event
-		want   core.Message
-	}{
-		{"received",
-			[]core.Event{received("m", 7, "hi")},
-			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi")}},
-		{"the first receipt wins",
-			[]core.Event{received("m", 7, "hi"), received("m", 8, "ho")},
-			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi")}},
-		{"the first receipt wins, even without a body",
-			[]core.Event{{Kind: core.KindMessageReceived, MessageID: "m"}, received("m", 8, "ho")},
-			core.Message{ID: "m", Received: true}},
-		{"started",
-			[]core.Event{received("m", 7, "hi"), startedBy("m", 1)},
-			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), InProgress: true, Runner: one, Starts: starts(1)}},
-		{"started without a runner",
-			[]core.Event{started("m")},
-			core.Message{ID: "m", Position: -1, InProgress: true, Starts: starts(0)}},
-		{"started again and again",
-			[]core.Event{startedBy("m", 1), startedBy("m", 2), startedBy("m", 3)},
-			core.Message{ID: "m", Position: -1, InProgress: true, Runner: core.RunnerID{3}, Starts: starts(1, 2, 3)}},
-		{"a completed step begins the count anew",
-			[]core.Event{startedBy("m", 1), startedBy("m", 2), completed("m", 0, "a"), startedBy("m", 3)},
-			core.Message{ID: "m", Position: -1, InProgress: true, Runner: core.RunnerID{3}, Starts: starts(3), Steps: steps("a")}},
-		{"stopped: that start does not count",
-			[]core.Event{startedBy("m", 1), startedBy("m", 2), event(core.KindProcessingStopped, "m")},
-			core.Message{ID: "m", Position: -1, Runner: core.RunnerID{2}, Starts: starts(1)}},
-		{"cancelled",
-			[]core.Event{startedBy("m", 1), event(core.KindMessageCancelled, "m")},
-			core.Message{ID: "m", Position: -1, Cancelled: true, Runner: one, Starts: starts(1)}},
-		{"cancelled, then retried",
-			[]core.Event{startedBy("m", 1), event(core.KindMessageCancelled, "m"), event(core.KindMessageRetried, "m")},
-			core.Message{ID: "m", Position: -1, Runner: one}},
-		{"failed, then retried: the text stays",
-			[]core.Event{startedBy("m", 1), failed("m", "boom"), event(core.KindMessageRetried, "m")},
-			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", Runner: one}},
-		{"a result",
-			[]core.Event{{Kind: core.KindProcessingFinished, MessageID: "m", Output: []byte("r")}},
-			core.Message{ID: "m", Position: -1, Finished: true, Result: []byte("r")}},
-		{"a step with a name",
-			[]core.Event{{Kind: core.KindStepCompleted, MessageID: "m", Name: "plan", Output: []byte("a")}},
-			core.Message{ID: "m", Position: -1, Steps: []core.Step{{Name: "plan", Output: []byte("a")}}}},
-		{"side effects under way",
-			[]core.Event{startedBy("m", 1), stepStarted("m", 0)},
-			core.Message{ID: "m", Position: -1, InProgress: true, Runner: one, Starts: starts(1),
-				Open: []core.OpenStep{{Name: "pay", Started: true}}}},
-		{"side effects that may have happened",
-			[]core.Event{startedBy("m", 1), stepStarted("m", 0), startedBy("m", 2)},
-			core.Message{ID: "m", Position: -1, InProgress: true, Runner: core.RunnerID{2}, Starts: starts(1, 2),
-				Open: []core.OpenStep{{Name: "pay", Uncertain: true}}}},
-		{"side effects that are to happen again",
-			[]core.Event{startedBy("m", 1), stepStarted("m", 0), startedBy("m", 2), stepStarted("m", 0)},
-			core.Message{ID: "m", Position: -1, InProgress: true, Runner: core.RunnerID{2}, Starts: starts(1, 2),
-				Open: []core.OpenStep{{Name: "pay", Started: true}}}},
-		{"side effects that have happened",
-			[]core.Event{stepStarted("m", 0), completed("m", 0, "paid"), stepStarted("m", 0)},
-			core.Message{ID: "m", Position: -1, Steps: steps("paid")}},
-		{"open steps by index, and none when it is finished",
-			[]core.Event{stepStarted("m", 2), stepStarted("m", 0), finished("m"), stepStarted("m", 1)},
-			core.Message{ID: "m", Position: -1, Finished: true}},
-		{"open steps by index",
-			[]core.Event{stepStarted("m", 2), stepStarted("m", 0)},
-			core.Message{ID: "m", Position: -1, Open: []core.OpenStep{{Name: "pay", Started: true}, {Index: 2, Name: "pay", Started: true}}}},
-		{"partial output",
-			[]core.Event{streamed("m", 0, "on"), streamed("m", 2, "ce")},
-			core.Message{ID: "m", Position: -1, Open: []core.OpenStep{{Name: "write", Output: []byte("once")}}}},
-		{"partial output of a run that begins anew",
-			[]core.Event{streamed("m", 0, "on"), streamed("m", 2, "ce"), streamed("m", 0, "tw")},
-			core.Message{ID: "m", Position: -1, Open: []core.OpenStep{{Name: "write", Output: []byte("tw")}}}},
-		{"partial output that goes on further back",
-			[]core.Event{streamed("m", 0, "one"), streamed("m", 2, "ce")},
-			core.Message{ID: "m", Position: -1, Open: []core.OpenStep{{Name: "write", Output: []byte("once")}}}},
-		{"partial output, then all of it",
-			[]core.Event{streamed("m", 0, "on"), completed("m", 0, "once"), streamed("m", 2, "ce")},
-			core.Message{ID: "m", Position: -1, Steps: steps("once")}},
-		{"finished",
-			[]core.Event{received("m", 7, "hi"), started("m"), completed("m", 0, "a"), finished("m")},
-			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), Finished: true, Steps: steps("a")}},
-		{"failed",
-			[]core.Event{received("m", 7, "hi"), started("m"), completed("m", 0, "a"), failed("m", "boom")},
-			core.Message{ID: "m", Received: true, ReceivedAt: 7, Body: []byte("hi"), Errored: true, Failed: true, Error: "boom", Steps: steps("a")}},
-		{"failed without a text",
-			[]core.Event{failed("m", "")},
-			core.Message{ID: "m", Position: -1, Errored: true, Failed: true}},
-		{"the last failure wins",
-			[]core.Event{failed("m", "boom"), failed("m", "bang")},
-			core.Message{ID: "m", Position: -1, Errored: true, Failed: true, Error: "bang"}},
-		{"a failure stays when processing goes on",
-			[]core.Event{failed("m", "boom"), started("m")},
-			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", InProgress: true, Starts: starts(0)}},
-		{"a failure stays when processing finishes",
-			[]core.Event{failed("m", "boom"), started("m"), finished("m")},
-			core.Message{ID: "m", Position: -1, Errored: true, Error: "boom", Finished: true, Starts: starts(0)}},
-		{"started once more after the end",
-			[]core.Event{finished("m"), started("m")},
-			core.Message{ID: "m", Position: -1, Finished: true, InProgress: true, Starts: starts(0)}},
-		{"steps 0 then 2",
-			[]core.Event{completed("m", 0, "a"), completed("m", 2, "c")},
-			core.Message{ID: "m", Position: -1, Steps: []core.Step{{Index: 0, Output: []byte("a")}, {Index: 2, Output: []byte("c")}}}},
-		{"steps backwards",
-			[]core.Event{completed("m", 2, "c"), completed("m", 1, "b"), completed("m", 0, "a")},
-			core.Message{ID: "m", Position: -1, Steps: steps("a", "b", "c")}},
-		{"a repeated step has the last output",
-			[]core.Event{completed("m", 0, "a"), completed("m", 1, "b"), completed("m", 0, "A")},
-			core.Message{ID: "m", Position: -1, Steps: steps("A", "b")}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			check := func(how string, s *core.State) {
-				t.Helper()
-				got, ok := s.Message("m")
-				if len(got.Starts) == 0 {
-					got.Starts = nil
-				}
-				if len(got.Open) == 0 {
-					got.Open = nil
-				}
-				if !ok || !reflect.DeepEqual(got, tt.want) {
-					t.Errorf("%s:\n got %+v\nwant %+v", how, got, tt.want)
-				}
-				if got := s.IsReceived("m"); got != tt.want.Received {
-					t.Errorf("%s: IsReceived is %v", how, got)
-				}
-				if got := s.IsInProgress("m"); got != tt.want.InProgress {
-					t.Errorf("%s: IsInProgress is %v", how, got)
-				}
-				if got := s.IsFullyProcessed("m"); got != tt.want.Finished {
-					t.Errorf("%s: IsFullyProcessed is %v", how, got)
-				}
-				if text, ok := s.ErrorText("m"); ok != tt.want.Errored || text != tt.want.Error {
-					t.Errorf("%s: ErrorText is %q, %v", how, text, ok)
-				}
-				if got := s.Len() == 1; got != tt.want.Received {
-					t.Errorf("%s: Len is %d", how, s.Len())
-				}
-				last, some := s.LastCompletedStep("m")
-				if n := len(tt.want.Steps); some != (n > 0) || some && last != tt.want.Steps[n-1].Index {
-					t.Errorf("%s: LastCompletedStep is %d, %v", how, last, some)
-				}
-				for _, step := range tt.want.Steps {
-					if output, ok := s.CompletedStep("m", step.Index); !ok || !bytes.Equal(output, step.Output) {
-						t.Errorf("%s: CompletedStep %d is %q, %v", how, step.Index, output, ok)
-					}
-				}
-			}
-			check("once", stateOf(tt.events...))
-			check("replayed twice", stateOf(slices.Concat(tt.events, tt.events)...))
-			var doubled []core.Event
-			for _, e := range tt.events {
-				doubled = append(doubled, e, e)
-			}
-			check("each event twice", stateOf(doubled...))
-			check("a clone", stateOf(tt.events...).Clone())
-		})
-	}
 }
 
 func TestStateOfAnUnknownMessage(t *testing.T) {
@@ -337,6 +163,7 @@ func TestReturnedMessagesDoNotChange(t *testing.T) {
 		for i := range 40 {
 			s.Apply(completed("m", random.Uint32N(12), strconv.Itoa(i)))
 			s.Apply(startedBy("m", byte(i)))
+			s.Apply(core.Event{Kind: core.KindErrorOccurred, MessageID: "m", Steps: []uint32{random.Uint32N(9), 9}})
 			for _, at := range []uint64{0, random.Uint64N(20), random.Uint64N(20)} {
 				s.Apply(core.Event{Kind: core.KindStepStreamed, MessageID: "m", Step: 20, Name: "s", Offset: at, Output: []byte(strconv.Itoa(i))})
 			}
@@ -345,7 +172,7 @@ func TestReturnedMessagesDoNotChange(t *testing.T) {
 			}
 			m, _ := s.Message("m")
 			held = append(held, m)
-			m.Steps, m.Starts, m.Open = slices.Clone(m.Steps), slices.Clone(m.Starts), slices.Clone(m.Open)
+			m.Steps, m.Starts, m.Fatal, m.Open = slices.Clone(m.Steps), slices.Clone(m.Starts), slices.Clone(m.Fatal), slices.Clone(m.Open)
 			for i := range m.Open {
 				m.Open[i].Output = slices.Clone(m.Open[i].Output)
 			}
@@ -354,6 +181,7 @@ func TestReturnedMessagesDoNotChange(t *testing.T) {
 			for _, m := range held {
 				_ = append(m.Steps, core.Step{Index: 99})
 				_ = append(m.Starts, core.EventID{99})
+				_ = append(m.Fatal, 99)
 				_ = append(m.Open[0].Output, '!')
 			}
 			for at, step := range held[i].Steps {
@@ -376,20 +204,31 @@ func TestLooksChangeNothing(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		all := []*core.State{core.NewState(), core.NewState(), core.NewState()} // looked at never, always, at times
 		held, want := [][]byte{}, [][]byte{}
-		model := map[uint32]core.Step{}
+		model, next, orders := map[uint32]core.Step{}, uint32(0), uint32(0)
 		for i := range random.IntN(40) {
-			step := core.Step{Index: uint32(i), Output: []byte(strconv.Itoa(i))}
+			e := completed("m", uint32(i), strconv.Itoa(i))
 			switch random.IntN(12) {
 			case 0:
-				step.Index = random.Uint32N(50)
+				e.Step = random.Uint32N(50)
 			case 1:
-				step.Output = large
+				e.Output = large
 			case 2:
-				step.Name = "named"
+				e.Name = "named"
+			case 3:
+				e = stepFailed(uint32(i), "search", "boom")
 			}
-			model[step.Index] = step
+			before, known := model[e.Step]
+			switch {
+			case known && (before.Failed() || e.Failure != nil): // the first outcome counts
+			case known:
+				model[e.Step] = core.NewStep(e.Step, cmp.Or(e.Name, before.Name), e.Output, before.Details())
+			case e.Name != "" && e.Step < next: // of a step that was forgotten
+			default:
+				model[e.Step] = core.NewStep(e.Step, e.Name, e.Output, core.Details{Order: orders, Failure: e.Failure})
+				next, orders = max(next, e.Step+1), orders+1
+			}
 			for _, s := range all {
-				s.Apply(core.Event{Kind: core.KindStepCompleted, MessageID: "m", Step: step.Index, Name: step.Name, Output: step.Output})
+				s.Apply(e)
 			}
 			hold := func(s *core.State) {
 				packed := s.PackedSteps("m")
@@ -397,8 +236,9 @@ func TestLooksChangeNothing(t *testing.T) {
 				_ = append(packed, '!')
 			}
 			hold(all[0])
-			if output, ok := all[1].CompletedStep("m", step.Index); !ok || !bytes.Equal(output, step.Output) {
-				t.Fatalf("seed %d: step %d is %q, %v", seed, step.Index, output, ok)
+			want, known := model[e.Step]
+			if output, ok := all[1].CompletedStep("m", e.Step); ok != (known && !want.Failed()) || !bytes.Equal(output, want.Output) {
+				t.Fatalf("seed %d: step %d is %q, %v", seed, e.Step, output, ok)
 			}
 			switch random.IntN(4) {
 			case 0:
@@ -414,8 +254,13 @@ func TestLooksChangeNothing(t *testing.T) {
 			}
 		}
 		var steps []core.Step
+		completed, highest := false, uint32(0)
 		for _, index := range slices.Sorted(maps.Keys(model)) {
-			steps = append(steps, model[index])
+			step := model[index]
+			steps = append(steps, step)
+			if !step.Failed() {
+				completed, highest = true, index
+			}
 		}
 		for i, s := range all {
 			last, some := s.LastCompletedStep("m")
@@ -423,7 +268,7 @@ func TestLooksChangeNothing(t *testing.T) {
 			if m, _ := s.Message("m"); !slices.EqualFunc(m.Steps, steps, sameStep) || !bytes.Equal(packed, core.EncodeSteps(steps)) {
 				t.Fatalf("seed %d, state %d: steps %+v, packed %x", seed, i, m.Steps, packed)
 			}
-			if some != (len(steps) > 0) || some && last != steps[len(steps)-1].Index {
+			if some != completed || last != highest {
 				t.Fatalf("seed %d, state %d: the last step is %d, %v", seed, i, last, some)
 			}
 		}
@@ -434,7 +279,7 @@ func TestLooksChangeNothing(t *testing.T) {
 }
 
 func sameStep(a, b core.Step) bool {
-	return a.Index == b.Index && a.Name == b.Name && bytes.Equal(a.Output, b.Output)
+	return a.Index == b.Index && a.Name == b.Name && bytes.Equal(a.Output, b.Output) && reflect.DeepEqual(a.Details(), b.Details())
 }
 
 // TestStateKeepsNoRecord: a few bytes of a message must not keep a record of half a
@@ -450,6 +295,7 @@ func TestStateKeepsNoRecord(t *testing.T) {
 	s := stateOf(
 		core.Event{Kind: core.KindMessageReceived, MessageID: "m", Body: part("body")},
 		core.Event{Kind: core.KindStepStreamed, MessageID: "m", Step: 2, Name: "s", Output: part("partial")},
+		core.Event{Kind: core.KindStepWaiting, MessageID: "m", Step: 3, Name: "w", Output: part("prompt")},
 		core.Event{Kind: core.KindStepCompleted, MessageID: "m", Step: 1, Output: part("second")},
 		core.Event{Kind: core.KindStepCompleted, MessageID: "m", Step: 0, Output: part("first")},
 		core.Event{Kind: core.KindProcessingFinished, MessageID: "n", Output: part("result")},
@@ -462,7 +308,8 @@ func TestStateKeepsNoRecord(t *testing.T) {
 	}
 	m, _ := s.Message("m")
 	n, _ := s.Message("n")
-	if string(m.Body) != "body" || string(m.Open[0].Output) != "partial" || !reflect.DeepEqual(m.Steps, steps("first", "second")) || string(n.Result) != "result" {
+	outputs := []core.Step{core.NewStep(0, "", []byte("first"), core.Details{Order: 1}), core.NewStep(1, "", []byte("second"), core.Details{})}
+	if string(m.Body) != "body" || string(m.Open[0].Output) != "partial" || string(m.Open[1].Output) != "prompt" || !reflect.DeepEqual(m.Steps, outputs) || string(n.Result) != "result" {
 		t.Errorf("the state is %+v, %+v", m, n)
 	}
 }
@@ -491,28 +338,20 @@ func TestCloneIsIndependent(t *testing.T) {
 	}
 }
 
-// TestReplayTwice: for random logs, replaying all of it again changes nothing.
-func TestReplayTwice(t *testing.T) {
-	ids := []string{"a", "b", "c"}
+// TestApplyTwice: an event that is applied again right away changes nothing,
+// whatever was before it.
+func TestApplyTwice(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		var log []core.Event
-		for i := range random.IntN(40) {
-			log = append(log, core.Event{
-				Kind:       core.Kind(1 + random.IntN(int(core.KindProcessingStopped))),
-				ID:         core.EventID{byte(i)},
-				MessageID:  ids[random.IntN(len(ids))],
-				ReceivedAt: uint64(i),
-				Runner:     core.RunnerID{byte(i)},
-				Step:       random.Uint32N(4),
-				Name:       "step",
-				Output:     []byte{byte(i)},
-				Error:      strconv.Itoa(i),
-			})
-		}
-		once, twice := contents(stateOf(log...), ids...), contents(stateOf(slices.Concat(log, log)...), ids...)
-		if !reflect.DeepEqual(once, twice) {
-			t.Fatalf("seed %d:\n once %+v\ntwice %+v", seed, once, twice)
+		once, twice := core.NewState(), core.NewState()
+		for i := range random.IntN(60) {
+			e := randomEvent(random, once, i)
+			once.Apply(e)
+			twice.Apply(e)
+			twice.Apply(e)
+			if a, b := known(once), known(twice); !reflect.DeepEqual(a, b) {
+				t.Fatalf("seed %d, event %d, %+v:\n once %+v\ntwice %+v", seed, i, e, a, b)
+			}
 		}
 	}
 }
@@ -527,6 +366,8 @@ func TestStateIsSafeForConcurrentUse(t *testing.T) {
 				s.Apply(received("m"+strconv.Itoa(int(i%10)), 1, "x"))
 				s.Apply(completed("m0", i%7, "x"))
 				s.Apply(failed("m0", "x"))
+				s.Apply(core.Event{Kind: core.KindStepCompleted, MessageID: "m1", Step: 10 + i, Name: "s", Output: []byte("x"), Place: core.Place{Count: i, Called: 1}})
+				s.Apply(core.Event{Kind: core.KindMessageRetried, MessageID: "m1", Steps: []uint32{10 + i/2}})
 			}
 		})
 		group.Go(func() {
@@ -540,6 +381,9 @@ func TestStateIsSafeForConcurrentUse(t *testing.T) {
 				s.CompletedStep("m0", 3)
 				s.ErrorText("m0")
 				s.Message("m0")
+				s.StepAt("m1", "s#7")
+				s.HasOutcome("m1", 7)
+				s.NextPending(1)
 				s.Clone().Apply(finished("m0"))
 				_ = s.IsReceived("m0") || s.IsInProgress("m0") || s.IsFullyProcessed("m0") || s.Len() > 0
 			}

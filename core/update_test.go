@@ -200,7 +200,7 @@ func TestSettlingAMessage(t *testing.T) {
 		"cancel": {"received": {true, core.KindMessageCancelled}, "processing": {true, core.KindMessageCancelled},
 			"uncertain": {true, core.KindMessageCancelled}, "cancelled": {true, 0}},
 		"retry": {"failed": {true, core.KindMessageRetried}, "cancelled": {true, core.KindMessageRetried}},
-		"rerun": {"uncertain": {true, core.KindStepStarted}},
+		"rerun": {"uncertain": {true, core.KindStepResolved}},
 		"skip":  {"uncertain": {true, core.KindStepCompleted}},
 	}
 	for call, do := range calls {
