@@ -45,7 +45,7 @@ func TestOrderFailureAndRetry(t *testing.T) {
 		rest(time.Second)
 		expect(t, "order", order, []string{"a", "b", "c", "d", "b"})
 		b.stop()
-		expect(t, "log of b", words(t, memory, "b"), []string{received, started, failed, "message_retried", started, finished})
+		expect(t, "log of b", words(t, memory, "b"), []string{received, started, failed, retried, started, finished})
 	})
 }
 
@@ -56,7 +56,7 @@ func TestCrashGoesOnBehindTheLastCompletedStep(t *testing.T) {
 		calls := map[string]int{}
 		handler := func(last runner.Func) runner.Handler {
 			return func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-				plan, err := a.Begin("plan", runner.StepOptions{}).Run(func(context.Context, runner.Call) ([]byte, error) {
+				plan, err := do(a, "plan", runner.StepOptions{}, func(context.Context, runner.Call) ([]byte, error) {
 					calls["plan"]++
 					return []byte("the plan"), nil
 				})
@@ -64,7 +64,7 @@ func TestCrashGoesOnBehindTheLastCompletedStep(t *testing.T) {
 					return nil, err
 				}
 				calls["write"]++
-				if _, err := a.Begin("write", runner.StepOptions{}).Run(last); err != nil {
+				if _, err := do(a, "write", runner.StepOptions{}, last); err != nil {
 					return nil, err
 				}
 				return plan, nil
@@ -105,7 +105,7 @@ func TestWhatTheLogShows(t *testing.T) {
 				b.send("m")
 				var cause, fromStep error
 				b.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
-					_, fromStep = a.Begin("s", runner.StepOptions{}).Run(never)
+					_, fromStep = do(a, "s", runner.StepOptions{}, never)
 					cause = context.Cause(ctx)
 					return nil, fromStep
 				}, runner.Options{})
@@ -137,7 +137,7 @@ func TestFence(t *testing.T) {
 		release := make(chan bool)
 		var attempts []error
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			_, err := a.Begin("s", runner.StepOptions{}).Run(func(context.Context, runner.Call) ([]byte, error) {
+			_, err := do(a, "s", runner.StepOptions{}, func(context.Context, runner.Call) ([]byte, error) {
 				<-release
 				return []byte("mine"), nil
 			})
@@ -176,7 +176,7 @@ func TestFenceOfARunnerThatHeardNothing(t *testing.T) {
 		b.send("m")
 		release := make(chan bool)
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			return a.Begin("s", runner.StepOptions{}).Run(func(context.Context, runner.Call) ([]byte, error) {
+			return do(a, "s", runner.StepOptions{}, func(context.Context, runner.Call) ([]byte, error) {
 				<-release
 				return []byte("mine"), nil
 			})
@@ -263,7 +263,7 @@ func TestStorageTrouble(t *testing.T) {
 				b.store.next = tt.next
 				calls := 0
 				b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-					return a.Begin("s", runner.StepOptions{}).Run(func(context.Context, runner.Call) ([]byte, error) {
+					return do(a, "s", runner.StepOptions{}, func(context.Context, runner.Call) ([]byte, error) {
 						calls++
 						return nil, nil
 					})
@@ -304,7 +304,7 @@ func TestCrowd(t *testing.T) {
 			handler := func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
 				for i := range 3 {
 					name := fmt.Sprint("step ", i)
-					_, err := a.Begin(name, runner.StepOptions{}).Run(func(ctx context.Context, c runner.Call) ([]byte, error) {
+					_, err := do(a, name, runner.StepOptions{}, func(ctx context.Context, c runner.Call) ([]byte, error) {
 						mu.Lock()
 						effects[c.IdempotencyKey]++
 						mu.Unlock()
@@ -383,7 +383,7 @@ func TestCancelledAndRetriedAtOnce(t *testing.T) {
 		var calls atomic.Int32 // the attempts may overlap
 		causes := make(chan error, 2)
 		b.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
-			_, err := a.Begin("s", runner.StepOptions{}).Run(func(ctx context.Context, c runner.Call) ([]byte, error) {
+			_, err := do(a, "s", runner.StepOptions{}, func(ctx context.Context, c runner.Call) ([]byte, error) {
 				if calls.Add(1) == 1 {
 					return never(ctx, c)
 				}
@@ -407,7 +407,7 @@ func TestCancelledAndRetriedAtOnce(t *testing.T) {
 		if first, second := <-causes, <-causes; !errors.Is(first, core.ErrCancelled) || second != nil {
 			t.Errorf("the attempts ended with %v and %v", first, second)
 		}
-		expect(t, "log", words(t, memory), []string{received, started, cancelled, "message_retried", started, "s completed", finished})
+		expect(t, "log", words(t, memory), []string{received, started, cancelled, retried, started, "s completed", finished})
 		expect(t, "OnError", b.said, []string(nil))
 	})
 }

@@ -21,11 +21,11 @@ func TestOneStepOneAppend(t *testing.T) {
 		b.send("m")
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
 			for _, name := range []string{"plan", "search", "write"} {
-				if _, err := a.Begin(name, runner.StepOptions{}).Run(text(name)); err != nil {
+				if _, err := do(a, name, runner.StepOptions{}, text(name)); err != nil {
 					return nil, err
 				}
 			}
-			_, err := a.Begin("pay", runner.StepOptions{SideEffect: runner.Rerun}).Run(text("paid"))
+			_, err := do(a, "pay", runner.StepOptions{SideEffect: runner.Rerun}, text("paid"))
 			return []byte("done"), err
 		}, runner.Options{})
 		rest(time.Second)
@@ -35,48 +35,50 @@ func TestOneStepOneAppend(t *testing.T) {
 	})
 }
 
-func TestStepMismatch(t *testing.T) {
-	for name, before := range map[string]func(*runner.Attempt){
-		"completed":    func(a *runner.Attempt) { _, _ = a.Begin("plan", runner.StepOptions{}).Run(text("")) },
-		"side effects": func(a *runner.Attempt) { _, _ = a.Begin("plan", runner.StepOptions{SideEffect: runner.Ask}).Run(never) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			story(t, func(t *testing.T, memory *memstore.Store) {
-				first, second := open(t, memory), open(t, memory)
-				first.send("m")
-				first.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
-					before(a)
-					<-ctx.Done()
-					return nil, nil
-				}, runner.Options{})
-				rest(time.Second)
-				first.stop()
-				var got error
-				second.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-					_, got = a.Begin("think", runner.StepOptions{}).Run(text(""))
-					return nil, got
-				}, runner.Options{})
-				rest(time.Minute)
-				second.stop()
-				if !errors.Is(got, core.ErrStepMismatch) || !strings.Contains(got.Error(), `stored as "plan"`) {
-					t.Errorf("got %v", got)
-				}
-				if !second.message("m").Failed {
-					t.Error("the message has not failed")
-				}
-			})
-		})
-	}
+// TestGuard: a number of a call may mean another call than before.
+func TestGuard(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		first, second := open(t, memory), open(t, memory)
+		first.send("m")
+		pages := func(a *runner.Attempt) (err error) {
+			for range 2 {
+				_, err = do(a, "page", runner.StepOptions{}, text("page"))
+			}
+			return err
+		}
+		first.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+			_ = pages(a)
+			return never(ctx, runner.Call{})
+		}, runner.Options{})
+		rest(time.Second)
+		first.stop()
+		var got error
+		second.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			_, _ = do(a, "new", runner.StepOptions{}, text("new"))
+			got = pages(a)
+			return []byte("swallowed"), nil
+		}, runner.Options{})
+		rest(time.Minute)
+		second.stop()
+		if !errors.Is(got, core.ErrStepMismatch) || !strings.Contains(got.Error(), "give the calls of page keys or scopes") {
+			t.Errorf("got %v", got)
+		}
+		if m := second.message("m"); !m.Failed || !strings.Contains(m.Error, "step_mismatch") {
+			t.Errorf("the message is %+v", m)
+		}
+		expect(t, "OnError", second.said, []string{"step_mismatch"})
+	})
 }
 
 func TestRetries(t *testing.T) {
 	boom := errors.New("boom")
+	slow := "TimeoutError: step step took longer than its timeout: context deadline exceeded"
 	tests := []struct {
 		name  string
 		fn    runner.Func
 		retry runner.Retry
 		calls int
-		err   error
+		err   string
 		// The sum of all waits is between half of this and this.
 		waits time.Duration
 	}{
@@ -85,19 +87,19 @@ func TestRetries(t *testing.T) {
 				return nil, boom
 			}
 			return nil, nil
-		}, runner.Retry{}, 3, nil, 1500 * time.Millisecond},
+		}, runner.Retry{}, 3, "", 1500 * time.Millisecond},
 		{"until the last attempt", func(context.Context, runner.Call) ([]byte, error) { return nil, boom },
-			runner.Retry{}, 5, boom, 7500 * time.Millisecond},
+			runner.Retry{}, 5, "boom", 7500 * time.Millisecond},
 		{"no longer than the longest wait", func(context.Context, runner.Call) ([]byte, error) { return nil, boom },
-			runner.Retry{MaxAttempts: 100, Initial: time.Second, Max: 2 * time.Second}, 100, boom, 197 * time.Second},
+			runner.Retry{MaxAttempts: 100, Initial: time.Second, Max: 2 * time.Second}, 100, "boom", 197 * time.Second},
 		{"a terminal error", func(context.Context, runner.Call) ([]byte, error) {
 			return nil, fmt.Errorf("wrapped: %w", &runner.TerminalError{Err: boom})
-		}, runner.Retry{}, 1, boom, 0},
-		{"too slow", never, runner.Retry{MaxAttempts: 2, Initial: time.Millisecond, Timeout: time.Second}, 2, context.DeadlineExceeded, 2001 * time.Millisecond},
+		}, runner.Retry{}, 1, "wrapped: boom", 0},
+		{"too slow", never, runner.Retry{MaxAttempts: 2, Initial: time.Millisecond, Timeout: time.Second}, 2, slow, 2001 * time.Millisecond},
 		{"too slow, and deaf", func(context.Context, runner.Call) ([]byte, error) {
 			time.Sleep(time.Hour)
 			return nil, nil
-		}, runner.Retry{MaxAttempts: 1, Timeout: time.Second}, 1, context.DeadlineExceeded, time.Second},
+		}, runner.Retry{MaxAttempts: 1, Timeout: time.Second}, 1, slow, time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -109,8 +111,8 @@ func TestRetries(t *testing.T) {
 				var took time.Duration
 				b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
 					begin := time.Now()
-					_, err = a.Begin("step", runner.StepOptions{Retry: tt.retry}).Run(func(ctx context.Context, c runner.Call) ([]byte, error) {
-						if n := int(calls.Add(1)); c.Attempt != n || c.IdempotencyKey != "chat/m/0" || c.Uncertain {
+					_, err = do(a, "step", runner.StepOptions{Retry: tt.retry}, func(ctx context.Context, c runner.Call) ([]byte, error) {
+						if n := int(calls.Add(1)); c.Attempt != n || len(c.IdempotencyKey) != 32 || c.Uncertain {
 							t.Errorf("call %d was told %+v", n, c)
 						}
 						return tt.fn(ctx, c)
@@ -120,13 +122,18 @@ func TestRetries(t *testing.T) {
 				}, runner.Options{})
 				rest(2 * time.Hour)
 				b.stop()
-				if int(calls.Load()) != tt.calls || !errors.Is(err, tt.err) {
+				var failed *runner.StepError
+				if int(calls.Load()) != tt.calls || (tt.err == "") != (err == nil) {
 					t.Errorf("%d calls, %v; want %d, %v", calls.Load(), err, tt.calls, tt.err)
 				}
-				if took < tt.waits/2 || took > tt.waits {
+				if tt.err != "" && (!errors.As(err, &failed) || failed.Step != "step" || failed.Attempts != tt.calls || failed.Error() != tt.err) {
+					t.Errorf("failed with %#v, want %s", err, tt.err)
+				}
+				rounded := time.Duration(tt.calls) * time.Millisecond // the log has milliseconds
+				if took < tt.waits/2-rounded || took > tt.waits {
 					t.Errorf("it took %v, want up to %v", took, tt.waits)
 				}
-				if m := b.message("m"); m.Failed != (tt.err != nil) || m.Finished != (tt.err == nil) {
+				if m := b.message("m"); m.Failed != (tt.err != "") || m.Finished != (tt.err == "") {
 					t.Errorf("the message is %+v", m)
 				}
 			})
@@ -134,23 +141,50 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-func TestIdempotencyKeysAreDifferent(t *testing.T) {
+func TestIdempotencyKeys(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
-		b := open(t, memory)
-		b.send("a/0", "a", "a%2F0", "a%")
-		var keys []string
-		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			for range 2 {
-				_, _ = a.Begin("s", runner.StepOptions{}).Run(func(_ context.Context, c runner.Call) ([]byte, error) {
-					keys = append(keys, c.IdempotencyKey)
+		keys := map[string][]string{} // of each step, one for each run
+		handler := func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+			note := func(step string) runner.Func {
+				return func(ctx context.Context, c runner.Call) ([]byte, error) {
+					step = a.Message().ID + " " + step
+					keys[step] = append(keys[step], c.IdempotencyKey)
+					if strings.HasSuffix(step, "pay") && len(keys[step]) == 1 {
+						return never(ctx, c)
+					}
 					return nil, nil
-				})
+				}
 			}
-			return nil, nil
-		}, runner.Options{})
-		rest(time.Second)
-		b.stop()
-		expect(t, "keys", keys, []string{"chat/a%2F0/0", "chat/a%2F0/1", "chat/a/0", "chat/a/1", "chat/a%252F0/0", "chat/a%252F0/1", "chat/a%25/0", "chat/a%25/1"})
+			for i := range 2 {
+				_, _ = do(a, "s", runner.StepOptions{}, note(fmt.Sprint("s#", i)))
+			}
+			_, _ = do(a, "s", runner.StepOptions{Key: "0"}, note("s=0"))
+			_, _ = do(a.Scope("s"), "s", runner.StepOptions{}, note("s:/s"))
+			return do(a, "pay", runner.StepOptions{SideEffect: runner.Rerun}, note("pay"))
+		}
+		first := open(t, memory)
+		first.send("a/0", "a", "a%2F0")
+		for range 3 { // each pays for one message, and dies with the next
+			b := open(t, memory)
+			b.run(handler, runner.Options{})
+			rest(time.Minute)
+			b.crash()
+		}
+		last := open(t, memory)
+		last.run(handler, runner.Options{})
+		rest(time.Minute)
+		last.stop()
+		seen := map[string]string{}
+		for step, all := range keys {
+			if want := map[bool]int{true: 2, false: 1}[strings.HasSuffix(step, "pay")]; len(all) != want || all[0] != all[len(all)-1] || len(all[0]) != 32 {
+				t.Errorf("%s has the keys %v", step, all)
+			}
+			if other, found := seen[all[0]]; found {
+				t.Errorf("%s has the key of %s", step, other)
+			}
+			seen[all[0]] = step
+		}
+		expect(t, "steps", len(keys), 3*5)
 	})
 }
 
@@ -163,10 +197,10 @@ func TestSideEffects(t *testing.T) {
 		log    []string
 		calls  int
 	}{
-		{"rerun", runner.Rerun, choice{}, []string{"pay started", started, "pay started", "pay completed", finished}, 2},
+		{"rerun", runner.Rerun, choice{}, []string{"pay started", started, "pay completed", finished}, 2},
 		{"skip", runner.Skip, choice{}, []string{"pay started", started, "pay completed", finished}, 1},
-		{"ask: rerun", runner.Ask, choice{true, true}, []string{"pay started", started, "pay started", "pay completed", finished}, 2},
-		{"ask: skip", runner.Ask, choice{false, true}, []string{"pay started", started, "pay completed", finished}, 1},
+		{"ask: rerun", runner.Ask, choice{true, true}, []string{"pay started", started, stopped, resolved, started, "pay started", "pay completed", finished}, 2},
+		{"ask: skip", runner.Ask, choice{false, true}, []string{"pay started", started, stopped, "pay completed", started, finished}, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -175,7 +209,7 @@ func TestSideEffects(t *testing.T) {
 				first.send("m")
 				var calls []bool
 				handler := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-					return a.Begin("pay", runner.StepOptions{SideEffect: tt.policy}).Run(func(ctx context.Context, c runner.Call) ([]byte, error) {
+					return do(a, "pay", runner.StepOptions{SideEffect: tt.policy}, func(ctx context.Context, c runner.Call) ([]byte, error) {
 						calls = append(calls, c.Uncertain)
 						if len(calls) == 1 {
 							return never(ctx, c)
@@ -189,7 +223,7 @@ func TestSideEffects(t *testing.T) {
 				second.run(handler, runner.Options{})
 				rest(time.Minute)
 				if tt.choice.asked {
-					if m := second.message("m"); !m.InProgress || !m.Open[0].Uncertain {
+					if m := second.message("m"); !m.Parked || !m.Open[0].Uncertain {
 						t.Errorf("it does not wait: %+v", m)
 					}
 					if did, err := user.ResolveStep(t.Context(), "m", 0, tt.choice.rerun); !did || err != nil {
@@ -200,8 +234,8 @@ func TestSideEffects(t *testing.T) {
 				second.stop()
 				expect(t, "log", words(t, memory), append([]string{received, started}, tt.log...))
 				expect(t, "calls", len(calls), tt.calls)
-				if tt.calls == 2 && !calls[1] {
-					t.Error("the second call does not know that it is one")
+				if tt.calls == 2 && calls[1] == tt.choice.rerun {
+					t.Errorf("the second call is told that it is uncertain: %v", calls[1])
 				}
 			})
 		})
@@ -216,7 +250,7 @@ func TestTooLargeFailsTheMessageOnly(t *testing.T) {
 			large := make([]byte, core.MaxPayloadBytes)
 			switch a.Message().ID {
 			case "output":
-				return a.Begin("s", runner.StepOptions{}).Run(func(context.Context, runner.Call) ([]byte, error) { return large, nil })
+				return do(a, "s", runner.StepOptions{}, func(context.Context, runner.Call) ([]byte, error) { return large, nil })
 			case "result":
 				return large, nil
 			default:
@@ -236,7 +270,7 @@ func TestTooLargeFailsTheMessageOnly(t *testing.T) {
 	})
 }
 
-// TestStepsAtTheSameTime keep the places that they had begun in.
+// TestStepsAtTheSameTime have their own outputs, whichever ends first.
 func TestStepsAtTheSameTime(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
 		b := open(t, memory)
@@ -244,9 +278,8 @@ func TestStepsAtTheSameTime(t *testing.T) {
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
 			var group sync.WaitGroup
 			for i := range 5 {
-				place := a.Begin(fmt.Sprint("step ", i), runner.StepOptions{})
 				group.Go(func() {
-					_, _ = place.Run(func(context.Context, runner.Call) ([]byte, error) {
+					_, _ = do(a, "step", runner.StepOptions{Key: fmt.Sprint(i)}, func(context.Context, runner.Call) ([]byte, error) {
 						time.Sleep(time.Duration(5-i) * time.Second)
 						return []byte{byte(i)}, nil
 					})
@@ -257,8 +290,8 @@ func TestStepsAtTheSameTime(t *testing.T) {
 		}, runner.Options{})
 		rest(time.Minute)
 		b.stop()
-		for i, step := range b.message("m").Steps {
-			if step.Name != fmt.Sprint("step ", i) || step.Output[0] != byte(i) || step.Index != uint32(i) {
+		for i, step := range b.message("m").Steps { // the last one has ended first
+			if step.Name != "step" || step.Output[0] != byte(4-i) || step.Index != uint32(i) {
 				t.Errorf("at %d there is %+v", i, step)
 			}
 		}
@@ -277,7 +310,7 @@ func TestFunctionOfAnAttemptThatIsOver(t *testing.T) {
 		}}
 		calls := 0
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			return a.Begin("pay", runner.StepOptions{SideEffect: runner.Rerun}).Run(func(context.Context, runner.Call) ([]byte, error) {
+			return do(a, "pay", runner.StepOptions{SideEffect: runner.Rerun}, func(context.Context, runner.Call) ([]byte, error) {
 				calls++
 				return nil, nil
 			})
@@ -286,19 +319,19 @@ func TestFunctionOfAnAttemptThatIsOver(t *testing.T) {
 		b.stop()
 		rest(time.Minute)
 		expect(t, "calls", calls, 0)
-		expect(t, "log", words(t, memory), []string{received, started, "pay started", stopped})
+		expect(t, "log", words(t, memory), []string{received, started, "pay started", resolved, stopped})
 	})
 }
 
-// TestCompletedMeanwhile: somebody else completes a step while its function is
-// at work. The log has their output, so the handler goes on with that one, as
-// it would after a crash.
+// TestCompletedMeanwhile: another tab completes a step while its function is at
+// work. The log has that output, so the handler goes on with it, as it would
+// after a crash.
 func TestCompletedMeanwhile(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
 		b, other := open(t, memory), open(t, memory)
 		b.send("m")
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			return a.Begin("s", runner.StepOptions{}).Run(func(context.Context, runner.Call) ([]byte, error) {
+			return do(a, "s", runner.StepOptions{SideEffect: runner.Rerun}, func(context.Context, runner.Call) ([]byte, error) {
 				time.Sleep(time.Second)
 				return []byte("mine"), nil
 			})
@@ -313,41 +346,44 @@ func TestCompletedMeanwhile(t *testing.T) {
 		rest(time.Minute)
 		b.stop()
 		expect(t, "result", string(b.message("m").Result), "theirs")
+		expect(t, "log", words(t, memory), []string{received, started, "s started", "step_completed", finished})
 	})
 }
 
-// TestResolvedWhileItStarts: the answer comes between the look at an uncertain
-// step and its start.
-func TestResolvedWhileItStarts(t *testing.T) {
+// TestCompletedWhileItStarts: the outcome comes between the look at a step and
+// its start.
+func TestCompletedWhileItStarts(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
 		first, b, user := open(t, memory), open(t, memory), open(t, memory)
 		first.send("m")
 		calls := 0
 		pay := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			return a.Begin("pay", runner.StepOptions{SideEffect: runner.Rerun}).Run(func(ctx context.Context, c runner.Call) ([]byte, error) {
-				if calls++; calls == 1 {
-					return never(ctx, c)
-				}
-				return []byte("paid again"), nil
+			return do(a, "pay", runner.StepOptions{SideEffect: runner.Ask}, func(ctx context.Context, c runner.Call) ([]byte, error) {
+				calls++
+				return never(ctx, c)
 			})
 		}
 		first.run(pay, runner.Options{})
 		rest(time.Second)
 		first.crash()
+		b.run(pay, runner.Options{})
+		rest(time.Minute)
 		b.store.next = []func(func() (uint64, error)) (uint64, error){pass, func(append func() (uint64, error)) (uint64, error) {
 			if err := user.Refresh(context.Background()); err != nil {
 				t.Error(err)
 			}
-			if did, err := user.ResolveStep(context.Background(), "m", 0, false); !did || err != nil {
-				t.Error(did, err)
+			if _, err := user.RecordStepCompleted(context.Background(), "m", 0, []byte("paid by hand")); err != nil {
+				t.Error(err)
 			}
 			return append()
 		}}
-		b.run(pay, runner.Options{})
+		if did, err := user.ResolveStep(context.Background(), "m", 0, true); !did || err != nil {
+			t.Error(did, err)
+		}
 		rest(time.Minute)
 		b.stop()
 		expect(t, "calls", calls, 1)
-		expect(t, "log", words(t, memory), []string{received, started, "pay started", started, "pay completed", finished})
-		expect(t, "result", string(b.message("m").Result), "")
+		expect(t, "log", words(t, memory), []string{received, started, "pay started", started, stopped, resolved, started, "step_completed", finished})
+		expect(t, "result", string(b.message("m").Result), "paid by hand")
 	})
 }

@@ -20,7 +20,7 @@ func TestStream(t *testing.T) {
 		first.send("m")
 		write := func(tokens int, pause time.Duration) runner.Handler {
 			return func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-				return a.Begin("write", runner.StepOptions{}).Stream(func(ctx context.Context, _ runner.Call, emit func([]byte) error) ([]byte, error) {
+				return stream(a, "write", runner.StepOptions{}, func(ctx context.Context, _ runner.Call, emit func([]byte) error) ([]byte, error) {
 					var all []byte
 					for i := range tokens {
 						token := fmt.Appendf(nil, "%d,", i)
@@ -70,7 +70,7 @@ func TestStreamThatFailsBeginsAnew(t *testing.T) {
 		b.send("m")
 		var tooLarge error
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			return a.Begin("write", runner.StepOptions{}).Stream(func(_ context.Context, c runner.Call, emit func([]byte) error) ([]byte, error) {
+			return stream(a, "write", runner.StepOptions{}, func(_ context.Context, c runner.Call, emit func([]byte) error) ([]byte, error) {
 				tooLarge = emit(make([]byte, core.MaxPayloadBytes))
 				for i := range 5 {
 					if err := emit(fmt.Appendf(nil, "%d.%d ", c.Attempt, i)); err != nil {
@@ -106,7 +106,7 @@ func TestStreamWaitsForTheStore(t *testing.T) {
 		b.send("m")
 		var emitted atomic.Int32
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			return a.Begin("write", runner.StepOptions{}).Stream(func(_ context.Context, _ runner.Call, emit func([]byte) error) ([]byte, error) {
+			return stream(a, "write", runner.StepOptions{}, func(_ context.Context, _ runner.Call, emit func([]byte) error) ([]byte, error) {
 				for range 1000 {
 					if err := emit(make([]byte, 64<<10)); err != nil {
 						return nil, err

@@ -150,6 +150,27 @@ func rest(d time.Duration) {
 	synctest.Wait()
 }
 
+// caller is what calls steps: an attempt, the steps of a scope, or a call.
+type caller interface {
+	Begin(name string, o runner.StepOptions) (*runner.Called, error)
+}
+
+func do(c caller, name string, o runner.StepOptions, fn runner.Func) ([]byte, error) {
+	called, err := c.Begin(name, o)
+	if err != nil {
+		return nil, err
+	}
+	return called.Run(fn)
+}
+
+func stream(c caller, name string, o runner.StepOptions, fn runner.StreamFunc) ([]byte, error) {
+	called, err := c.Begin(name, o)
+	if err != nil {
+		return nil, err
+	}
+	return called.Stream(fn)
+}
+
 func text(s string) runner.Func {
 	return func(context.Context, runner.Call) ([]byte, error) { return []byte(s), nil }
 }
@@ -166,4 +187,6 @@ const (
 	failed    = "error_occurred"
 	stopped   = "processing_stopped"
 	cancelled = "message_cancelled"
+	retried   = "message_retried"
+	resolved  = "step_resolved"
 )
