@@ -387,17 +387,14 @@ func stepsOf(err error) []uint32 {
 
 // failureOf returns what is stored of an error.
 func failureOf(err error) core.Failure {
-	var failing Failing
-	if errors.As(err, &failing) {
-		return failing.Failure()
-	}
-	var step *StepError
-	if errors.As(err, &step) {
-		return step.Failure
-	}
-	var terminal *TerminalError
-	if errors.As(err, &terminal) && terminal.Err != nil {
+	if terminal, ok := err.(*TerminalError); ok {
 		err = terminal.Err
+	}
+	switch e := err.(type) {
+	case Failing:
+		return e.Failure()
+	case *StepError:
+		return e.Failure
 	}
 	name := ""
 	if errors.Is(err, context.DeadlineExceeded) {
