@@ -242,9 +242,7 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 		return a.await(&wait{due: due}, func(s *core.State) bool { return false })
 	}
 	if policy != Pure && !open.Uncertain && !open.Started {
-		if err := c.start(); err != nil {
-			return err
-		}
+		return c.start()
 	}
 	call := Call{
 		IdempotencyKey: c.key(), Attempt: int(open.Attempts) + 1, Uncertain: open.Uncertain, Stored: open.Output,
