@@ -57,6 +57,10 @@ func (b *bridge) answer(call int, value any, err error) {
 		_, _ = b.settle.Invoke(call, failure(err)) // the host's callback does not throw
 		return
 	}
+	if o, ok := value.(outcome); ok {
+		_, _ = b.settle.Invoke(call, safejs.Undefined(), o.value, o.order, o.index)
+		return
+	}
 	_, _ = b.settle.Invoke(call, safejs.Undefined(), value)
 }
 

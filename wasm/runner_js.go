@@ -158,19 +158,23 @@ func (b *bridge) called(a arguments, c *runner.Called, err error, outcome func(*
 	return c.Path()
 }
 
-// outcomeToJS returns order, index and output, or order, index, attempts and the
-// texts of the failure.
+// outcome is the value of a call that runs a step. Numbers cross without cost.
+type outcome struct {
+	order, index uint32
+	value        any // the output or, of a failure, the attempts and the texts
+}
+
 func outcomeToJS(step core.Step) (any, error) {
 	d := step.Details()
 	if d.Failure == nil {
 		output, err := bytesToJS(step.Output)
-		return []any{d.Order, step.Index, output}, err
+		return outcome{d.Order, step.Index, output}, err
 	}
-	flat := []any{d.Order, step.Index, d.Attempts}
+	flat := []any{d.Attempts}
 	for _, cause := range d.Failure {
 		flat = append(flat, cause.Name, cause.Message)
 	}
-	return flat, nil
+	return outcome{d.Order, step.Index, flat}, nil
 }
 
 // step calls a step, and then runs it.

@@ -222,13 +222,13 @@ export class Attempt {
     promise.catch(() => undefined); // nothing is left unhandled
     const outcome = this.#instance.call<Outcome>((bridge, call) => this.#delivery.identify(waiting, start(bridge, call)));
     outcome.then(
-      ([order, index, ...rest]) =>
+      ([value, order, index]) =>
         this.#delivery.take(waiting, order, () => {
           this.#promised.delete(promised);
-          const [output, ...texts] = rest;
           const hand: Noted["hand"] = (...settle) => {
-            if (typeof output === "number") settle[1](new StepError(named, index, output, texts as string[]));
-            else decodeInto(output as Uint8Array, ...settle);
+            if (value instanceof Uint8Array) return decodeInto(value, ...settle);
+            const [attempts, ...texts] = value;
+            settle[1](new StepError(named, index, attempts, texts));
           };
           if (note !== undefined) Object.assign(note, { order, hand });
           hand(resolve, reject);

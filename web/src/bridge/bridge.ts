@@ -11,7 +11,7 @@ export type Call<T> = number & { readonly [answer]?: T };
 /** The functions that the Go program calls. */
 export interface Host {
   /** Settles a call, once: with an error, or with `undefined` and the value. */
-  settle(call: number, error: Failure | undefined, value: unknown): void;
+  settle(call: number, error: Failure | undefined, value: unknown, ...more: number[]): void;
   /**
    * Reports that messages of a conversation have changed. Their rows are in the program's memory
    * until this returns.
@@ -51,8 +51,8 @@ export const policies = { rerun: 1, skip: 2, ask: 3 } as const;
  */
 export type Called = readonly [attempt: number, within: number, scopes: string, name: string, key: string, after: number];
 
-/** Order and index of the outcome of a step, and then its output, or the attempts and the texts of the failure. */
-export type Outcome = readonly [order: number, index: number, output: Uint8Array] | readonly [order: number, index: number, attempts: number, ...texts: string[]];
+/** The output of a step, or the attempts and the texts of its failure, and then order and index of the outcome. */
+export type Outcome = readonly [value: Uint8Array | readonly [attempts: number, ...texts: string[]], order: number, index: number];
 
 export interface Bridge {
   open(storage: string, database: string, defaultDurability: boolean, timeout: number, call: Call<null>): void;

@@ -102,9 +102,9 @@ export class Instance {
     this.#bridge = Object.fromEntries(names.split(" ").map((name, place) => [name, (...args: unknown[]) => enter(place, ...args)])) as unknown as Bridge;
     this.#recorder.connect(exports, inbox, size, outbox);
     return {
-      settle: (call, error, value) => {
+      settle: (call, error, value, ...more) => {
         try {
-          this.#settle(call, error, value);
+          this.#settle(call, error, more.length > 0 ? [value, ...more] : value);
         } catch (cause) {
           this.#death ??= { cause }; // else the call stays pending for ever
         }
