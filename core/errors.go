@@ -189,3 +189,12 @@ func (e *CursorRegressionError) Error() string {
 func (e *CursorRegressionError) Is(target error) bool { return target == error(ErrCursorRegression) }
 
 func (e *CursorRegressionError) code() Code { return ErrCursorRegression }
+
+// detailOf returns what err says is wrong, without the operation.
+func detailOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) && e.Detail != "" {
+		return e.Detail
+	}
+	return err.Error()
+}

@@ -354,6 +354,17 @@ func writeIndexes(w *wire.Writer, indexes []uint32) {
 	}
 }
 
+// flagsOf sets the flags, from the lowest on, that are on.
+func flagsOf(on ...bool) uint64 {
+	flags := uint64(0)
+	for i, one := range on {
+		if one {
+			flags |= 1 << i
+		}
+	}
+	return flags
+}
+
 // DecodeEvent returns the event whose bytes are b. It accepts exactly what
 // [EncodeEvent] writes, so encoding the result gives b again. Body and Output
 // are parts of b, not copies: b must not change afterwards.

@@ -244,12 +244,3 @@ func decodeEntry(entry Entry, next uint64) (LoggedEvent, error) {
 	}
 	return logged, nil
 }
-
-// detailOf returns what err says is wrong, without the operation.
-func detailOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) && e.Detail != "" {
-		return e.Detail
-	}
-	return err.Error()
-}

@@ -66,17 +66,6 @@ const (
 	openFlags = 1<<iota - 1
 )
 
-// flagsOf sets the flags, from the lowest on, that are on.
-func flagsOf(on ...bool) uint64 {
-	flags := uint64(0)
-	for i, one := range on {
-		if one {
-			flags |= 1 << i
-		}
-	}
-	return flags
-}
-
 // part is what a change has brought of a message.
 type part struct {
 	received, finished bool
