@@ -3,13 +3,17 @@ package core_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
+	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/memstore"
 )
 
 // row is what a page reads of a row.
@@ -27,16 +31,71 @@ type row struct {
 	Starts     []byte
 	Steps      []byte
 	Open       []openRow
+	Fatal      []uint32
+	Seed       []byte
+	Next       uint32
+	Outcomes   uint32
+	Due        uint64
 }
 
+// openRow is an open step of a row, which has its last elements as its flags
+// say.
 type openRow struct {
-	//lint:ignore U1000 msgpack reads its tag
-	_msgpack struct{} `msgpack:",as_array"`
+	Index    uint32
+	Name     string
+	Flags    uint64
+	Output   []byte
+	Attempts uint32
+	Due      uint64
+	Place    placeRow
+	Failure  []string
+}
 
-	Index  uint32
-	Name   string
-	Flags  uint64
-	Output []byte
+type placeRow struct {
+	Scope  string
+	Key    []byte
+	Count  uint32
+	After  uint32
+	Called uint64
+}
+
+// The flags of an open step, as web/src/state/row.ts has them.
+const (
+	stepHasStarted = 1 << iota
+	stepIsUncertain
+	stepHasOutput
+	stepWaits
+	stepSleeps
+	stepMayBePassed
+	stepIsPlaced
+	stepWasTried
+)
+
+func (r *openRow) DecodeMsgpack(d *msgpack.Decoder) error {
+	count, err := d.DecodeArrayLen()
+	if err != nil {
+		return err
+	}
+	if err := d.DecodeMulti(&r.Index, &r.Name, &r.Flags, &r.Output, &r.Attempts, &r.Due); err != nil {
+		return err
+	}
+	want := 6
+	if p := &r.Place; r.Flags&stepIsPlaced != 0 {
+		want += 5
+		if err := d.DecodeMulti(&p.Scope, &p.Key, &p.Count, &p.After, &p.Called); err != nil {
+			return err
+		}
+	}
+	if r.Flags&stepWasTried != 0 {
+		want++
+		if err := d.Decode(&r.Failure); err != nil {
+			return err
+		}
+	}
+	if count != want {
+		return fmt.Errorf("an open step of %d elements, not %d", count, want)
+	}
+	return nil
 }
 
 func readRows(t *testing.T, b []byte) []row {
@@ -73,6 +132,19 @@ func changeOf(events ...core.Event) core.Change {
 	return change
 }
 
+// changed applies events and returns the rows of what has changed, as a
+// subscriber of a conversation gets them.
+func changed(t *testing.T, c *core.Conversation, events ...core.Event) []row {
+	t.Helper()
+	var rows []byte
+	unsubscribe := c.Subscribe(func(change core.Change) { rows = c.State().ChangedRows(change) })
+	defer unsubscribe()
+	if err := c.Update(t.Context(), func(*core.State) ([]core.Event, error) { return events, nil }); err != nil {
+		t.Fatal(err)
+	}
+	return readRows(t, rows)
+}
+
 // The flags, as web/src/state/row.ts has them.
 const (
 	isReceived = 1 << iota
@@ -83,6 +155,9 @@ const (
 	isCancelled
 	hasBody
 	hasResult
+	isParked
+	mayBePassed
+	isPart
 	bodyOmitted
 	resultOmitted
 )
@@ -91,6 +166,7 @@ func TestRowsInParts(t *testing.T) {
 	s := core.NewState()
 	for i := range 100 {
 		s.Apply(completed(fmt.Sprint("never", i), 0, "x"))
+		s.Apply(core.Event{Kind: core.KindAttemptFailed, MessageID: fmt.Sprint("never", i), Step: 1, Name: "s", Failure: testFailure, Place: core.Place{Called: 1}})
 		s.Apply(received(fmt.Sprint(i*7%100), 1, "body"))
 	}
 	whole, next := s.Rows(0, math.MaxInt)
@@ -154,7 +230,9 @@ func first(rows []byte, _ int) []byte { return rows }
 
 // TestChangedRows: a change has of a message what is new.
 func TestChangedRows(t *testing.T) {
-	s := core.NewState()
+	c := newConversation(t, "c", memstore.New())
+	unplaced := func(order uint32) core.Details { return core.Details{Order: order} }
+	const omitted = isPart | bodyOmitted | resultOmitted
 	for _, step := range []struct {
 		what   string
 		events []core.Event
@@ -163,47 +241,88 @@ func TestChangedRows(t *testing.T) {
 		{
 			"it arrives",
 			[]core.Event{received("m", 7, "hello")},
-			row{ID: "m", Flags: isReceived | hasBody | resultOmitted, ReceivedAt: 7, Body: []byte("hello")},
+			row{Flags: isReceived | hasBody | isPart | resultOmitted, Body: []byte("hello")},
 		},
 		{
 			"steps complete, one of them twice",
 			[]core.Event{completed("m", 1, "b"), completed("m", 0, "a"), completed("m", 1, "B")},
-			row{ID: "m", Flags: isReceived | hasBody | bodyOmitted | resultOmitted, ReceivedAt: 7,
-				Steps: slices.Concat(packed(1, "b"), packed(0, "a"), packed(1, "B"))},
+			row{Flags: isReceived | hasBody | omitted, Next: 2, Outcomes: 2, Steps: core.EncodeSteps([]core.Step{
+				core.NewStep(1, "", []byte("b"), unplaced(0)), core.NewStep(0, "", []byte("a"), unplaced(1)), core.NewStep(1, "", []byte("B"), unplaced(0)),
+			})},
+		},
+		{
+			"a step has side effects, and another waits",
+			[]core.Event{at(begun(2, "pay"), "a:/", 1, 2), {Kind: core.KindStepWaiting, MessageID: "m", Step: 3, Name: "allow", Output: []byte("?"), Due: 99, Pass: true}},
+			row{Flags: isReceived | hasBody | omitted, Next: 4, Outcomes: 2, Open: []openRow{
+				{Index: 2, Name: "pay", Flags: stepHasStarted | stepIsPlaced, Place: placeRow{Scope: "a:/", Key: []byte{}, Count: 1, After: 2, Called: 1}},
+				{Index: 3, Name: "allow", Flags: stepHasOutput | stepWaits | stepMayBePassed, Output: []byte("?"), Due: 99}}},
+		},
+		{
+			"an attempt fails, and the message is parked",
+			[]core.Event{attemptFailed(2, "pay", "boom", 1, 98), started("m"), parked("m", 98, true)},
+			row{Flags: isReceived | hasBody | isParked | mayBePassed | omitted, Next: 4, Outcomes: 2, Due: 98, Open: []openRow{
+				{Index: 2, Name: "pay", Flags: stepIsUncertain | stepIsPlaced | stepWasTried, Attempts: 1, Due: 98,
+					Place: placeRow{Scope: "a:/", Key: []byte{}, Count: 1, After: 2, Called: 1}, Failure: []string{"Error", "boom"}},
+				{Index: 3, Name: "allow", Flags: stepHasOutput | stepWaits | stepMayBePassed, Output: []byte("?"), Due: 99}}},
+		},
+		{
+			"the wait is answered by its index, and is not answered again",
+			[]core.Event{completed("m", 3, "yes"), done(2, "pay", "paid"), done(2, "pay", "again")},
+			row{Flags: isReceived | hasBody | omitted, Next: 4, Outcomes: 4, Steps: core.EncodeSteps([]core.Step{
+				core.NewStep(3, "allow", []byte("yes"), unplaced(2)),
+				core.NewStep(2, "pay", []byte("paid"), core.Details{Order: 3, Place: place("a:/", 1, 2), Effects: true}),
+			})},
+		},
+		{
+			"a step fails",
+			[]core.Event{keyed(stepFailed(4, "search", "boom"), "", 5, 4)},
+			row{Flags: isReceived | hasBody | omitted, Next: 5, Outcomes: 5, Steps: core.EncodeSteps([]core.Step{
+				core.NewStep(4, "search", nil, core.Details{Order: 4, Place: keyed(core.Event{}, "", 5, 4).Place, Failure: failureOf("boom")}),
+			})},
 		},
 		{
 			"it fails",
-			[]core.Event{failed("m", "no")},
-			row{ID: "m", Flags: isReceived | hasErrored | isFailed | hasBody | bodyOmitted | resultOmitted, ReceivedAt: 7, Error: "no"},
+			[]core.Event{{Kind: core.KindErrorOccurred, MessageID: "m", Error: "no", Steps: []uint32{4}}},
+			row{Flags: isReceived | hasErrored | isFailed | hasBody | omitted, Error: "no", Next: 5, Outcomes: 5, Fatal: []uint32{4}},
 		},
 		{
 			"it is received again, which changes nothing",
 			[]core.Event{received("m", 8, "other")},
-			row{ID: "m", Flags: isReceived | hasErrored | isFailed | hasBody | resultOmitted, ReceivedAt: 7, Body: []byte("hello"), Error: "no"},
+			row{Flags: isReceived | hasErrored | isFailed | hasBody | isPart | resultOmitted, Body: []byte("hello"), Error: "no", Next: 5, Outcomes: 5, Fatal: []uint32{4}},
+		},
+		{
+			"a retry that forgets nothing is a part",
+			[]core.Event{retried(nil, nil)},
+			row{Flags: isReceived | hasErrored | hasBody | omitted, Error: "no", Next: 5, Outcomes: 5},
+		},
+		{
+			"where steps are forgotten the row is the whole",
+			[]core.Event{completed("m", 1, "b again"), retried([]uint32{0, 2, 4}, []uint32{2}), at(done(5, "plan", "p"), "", 0, 0)},
+			row{Flags: isReceived | hasErrored | hasBody, Body: []byte("hello"), Error: "no", Next: 6, Outcomes: 6,
+				Steps: core.EncodeSteps([]core.Step{
+					core.NewStep(1, "", []byte("b again"), unplaced(0)), core.NewStep(3, "allow", []byte("yes"), unplaced(2)),
+					core.NewStep(5, "plan", []byte("p"), core.Details{Order: 5, Place: place("", 0, 0)}),
+				}),
+				Open: []openRow{{Index: 2, Name: "pay", Flags: stepIsUncertain | stepIsPlaced, Place: placeRow{Scope: "a:/", Key: []byte{}, Count: 1, After: 2, Called: 1}}}},
 		},
 		{
 			"it finishes with a result",
 			[]core.Event{{Kind: core.KindProcessingFinished, MessageID: "m", Output: []byte("r")}},
-			row{ID: "m", Flags: isReceived | isFinished | hasErrored | isFailed | hasBody | hasResult | bodyOmitted, ReceivedAt: 7, Result: []byte("r"), Error: "no"},
+			row{Flags: isReceived | isFinished | hasErrored | hasBody | hasResult | isPart | bodyOmitted, Result: []byte("r"), Error: "no", Next: 6, Outcomes: 6},
 		},
 		{
 			"another event has nothing of all that",
 			[]core.Event{event(core.KindMessageCancelled, "m")},
-			row{ID: "m", Flags: isReceived | isFinished | hasErrored | isFailed | isCancelled | hasBody | hasResult | bodyOmitted | resultOmitted, ReceivedAt: 7, Error: "no"},
+			row{Flags: isReceived | isFinished | hasErrored | isCancelled | hasBody | hasResult | omitted, Error: "no", Next: 6, Outcomes: 6},
 		},
 	} {
-		for _, e := range step.events {
-			s.Apply(e)
-		}
-		rows := readRows(t, s.ChangedRows(changeOf(step.events...)))
+		rows := changed(t, c, step.events...)
+		m, _ := c.State().Message("m")
+		step.want.ID, step.want.ReceivedAt, step.want.Seed = "m", 7, m.Seed[:]
 		if len(rows) != 1 || fmt.Sprintf("%+v", rows[0]) != fmt.Sprintf("%+v", step.want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", step.what, rows, step.want)
 		}
 	}
-}
-
-func packed(index uint32, output string) []byte {
-	return core.EncodeSteps([]core.Step{{Index: index, Output: []byte(output)}})
 }
 
 // TestChangedRowsInOrderOfArrival: a page counts the messages as they arrive.
@@ -214,5 +333,70 @@ func TestChangedRowsInOrderOfArrival(t *testing.T) {
 	s := stateOf(events...)
 	if ids := idsOf(readRows(t, s.ChangedRows(changeOf(events...)))); !slices.Equal(ids, []string{"early", "late", "never"}) {
 		t.Errorf("the rows are of %v", ids)
+	}
+}
+
+// stepRow is a step with an outcome as a page reads it.
+type stepRow struct {
+	Index           uint32
+	Name            string
+	Output, Details []byte
+}
+
+func readSteps(t *testing.T, b []byte) map[uint32]stepRow {
+	t.Helper()
+	steps := map[uint32]stepRow{}
+	src := bytes.NewReader(b)
+	for d := msgpack.NewDecoder(src); src.Len() > 0; {
+		var s stepRow
+		if err := d.DecodeMulti(&s.Index, &s.Name, &s.Output, &s.Details); err != nil {
+			t.Fatal(err)
+		}
+		steps[s.Index] = s
+	}
+	return steps
+}
+
+// TestChangedRowsAddUp: a page that takes the rows of every change has what the
+// rows of the whole state say.
+func TestChangedRowsAddUp(t *testing.T) {
+	for seed := range uint64(60) {
+		random := rand.New(rand.NewPCG(seed, 3))
+		c := newConversation(t, "c", memstore.New())
+		page, steps := map[string]row{}, map[string]map[uint32]stepRow{}
+		for n := range 40 {
+			var events []core.Event
+			for i := range 1 + random.IntN(4) {
+				events = append(events, randomEvent(random, c.State(), 4*n+i))
+			}
+			for _, r := range changed(t, c, events...) {
+				news, old := readSteps(t, r.Steps), page[r.ID]
+				if r.Flags&isPart == 0 || steps[r.ID] == nil {
+					steps[r.ID] = map[uint32]stepRow{}
+				}
+				maps.Copy(steps[r.ID], news)
+				if r.Flags&bodyOmitted != 0 {
+					r.Body = old.Body
+				}
+				if r.Flags&resultOmitted != 0 {
+					r.Result = old.Result
+				}
+				r.Flags &^= isPart | bodyOmitted | resultOmitted
+				r.Steps = nil
+				page[r.ID] = r
+			}
+		}
+		for _, want := range readRows(t, first(c.State().Rows(0, math.MaxInt))) {
+			if whole := readSteps(t, want.Steps); !reflect.DeepEqual(steps[want.ID], whole) {
+				t.Errorf("seed %d, %s: steps\n %+v\nwant\n %+v", seed, want.ID, steps[want.ID], whole)
+			}
+			want.Steps = nil
+			if got := page[want.ID]; fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+				t.Errorf("seed %d:\n got %+v\nwant %+v", seed, got, want)
+			}
+		}
+		if t.Failed() {
+			return
+		}
 	}
 }
