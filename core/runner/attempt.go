@@ -19,16 +19,16 @@ type Attempt struct {
 	cancel context.CancelCauseFunc
 	id     string
 	ended  chan outcome  // gets once how the handler has ended
-	rests  chan struct{} // gets once each time that it was parked
+	idle   chan struct{} // holds a token when it may be time to park
 
-	mu      sync.Mutex
-	parked  bool
-	resumed chan struct{} // closed when it is no longer parked
-	wants   bool          // it is parked, and has something to append
-	running int           // functions of steps that are being called
-	waiting map[*wait]struct{}
-	idle    *time.Timer // until it parks
-
+	mu       sync.Mutex
+	busy     int // what is under way and does not wait: steps, and the end of the handler
+	waiting  map[*wait]struct{}
+	since    time.Time   // when all began to wait; zero if not all do
+	timer    *time.Timer // from then on
+	parked   bool
+	resumed  chan struct{}       // closed when it is no longer parked
+	wants    bool                // it is parked, and has something to append
 	uncalled map[uint32]struct{} // steps that have started, and whose functions were not called
 }
 
@@ -36,12 +36,6 @@ type Attempt struct {
 type outcome struct {
 	result []byte
 	err    error
-}
-
-// wait is a step that waits for an answer, a time, or a decision.
-type wait struct {
-	due  time.Time // zero for never
-	pass bool
 }
 
 // Message returns the message as the log has it now.
@@ -65,7 +59,7 @@ func (a *Attempt) begin() (begun bool, err error) {
 			return nil, nil
 		}
 	})
-	return begun, err
+	return begun && err == nil, err
 }
 
 // end appends how the handler ended.
@@ -85,6 +79,7 @@ func (a *Attempt) end(o outcome) error {
 // it: the message fails.
 func (a *Attempt) fail(err error) {
 	a.cancel(&fatalError{err})
+	a.runner.nudge()
 }
 
 // fatalError is the cause of an attempt's end that fails the message.

@@ -107,6 +107,10 @@ type Called struct {
 	place   core.Place
 	path    string
 	options StepOptions
+
+	// The attempt's lock guards these.
+	waits int  // how many waits are under way, of the step and within its function
+	left  bool // it is no longer under way
 }
 
 // Path returns what tells the step from all others of the message.
@@ -149,7 +153,9 @@ func (c *Called) WaitOutcome(o WaitOptions) (core.Step, error) {
 // outcome takes one step after the other towards an outcome, until there is one.
 func (c *Called) outcome(advance func(*core.OpenStep) error) (core.Step, error) {
 	a := c.steps.attempt
+	c.enter()
 	defer func() {
+		c.leave()
 		c.steps.fn.mu.Lock()
 		defer c.steps.fn.mu.Unlock()
 		c.callee.active--
@@ -181,6 +187,12 @@ func (c *Called) active() error {
 		return context.Cause(c.steps.fn.ctx)
 	}
 	return nil
+}
+
+// ended reports whether the step has an outcome.
+func (c *Called) ended(s *core.State) bool {
+	step, _ := s.StepAt(c.steps.attempt.id, c.path)
+	return step != nil
 }
 
 // record appends an event of the step, unless it has an outcome. The first event
@@ -232,14 +244,14 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 		case Skip:
 			return c.record(core.Event{Kind: core.KindStepCompleted})
 		case Ask:
-			return a.await(&wait{}, func(s *core.State) bool {
+			return c.await(&wait{over: func(s *core.State) bool {
 				_, open := s.StepAt(a.id, c.path)
 				return open == nil || !open.Uncertain
-			})
+			}})
 		}
 	}
 	if due := at(open.Due); open.Attempts > 0 && time.Until(due) > 0 {
-		return a.await(&wait{due: due}, func(s *core.State) bool { return false })
+		return c.await(&wait{due: due, over: c.ended})
 	}
 	if policy != Pure && !open.Uncertain && !open.Started {
 		return c.start()
@@ -299,7 +311,6 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		delete(a.uncalled, open.Index)
 		a.mu.Unlock()
 	}
-	defer a.call()()
 	ctx, end := context.WithCancelCause(c.steps.fn.ctx)
 	defer end(errEnded)
 	if timeout := c.options.Retry.Timeout; timeout > 0 {
@@ -307,7 +318,7 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	call.Steps = &Steps{attempt: a, fn: newFunction(ctx), scope: core.FunctionPath(c.path)}
+	call.Steps = &Steps{attempt: a, fn: newFunction(ctx, c), scope: core.FunctionPath(c.path)}
 	type result struct {
 		output []byte
 		err    error
@@ -342,12 +353,8 @@ func (c *Called) wait(open *core.OpenStep, o WaitOptions) error {
 	if !open.Waiting {
 		return c.record(core.Event{Kind: core.KindStepWaiting, Due: millis(o.Until), Sleep: o.Sleep, Pass: o.Pass, Output: o.Prompt})
 	}
-	a, due := c.steps.attempt, at(open.Due)
-	if open.Due == 0 || time.Until(due) > 0 {
-		return a.await(&wait{due: due, pass: open.Pass}, func(s *core.State) bool {
-			step, _ := s.StepAt(a.id, c.path)
-			return step != nil
-		})
+	if due := at(open.Due); due.IsZero() || time.Until(due) > 0 {
+		return c.await(&wait{due: due, pass: open.Pass, over: c.ended})
 	}
 	if open.Sleep {
 		return c.record(core.Event{Kind: core.KindStepCompleted})

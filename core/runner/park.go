@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -15,61 +16,126 @@ import (
 // parkAfter is how long all must have waited.
 const parkAfter = time.Second
 
-func (a *Attempt) isParked() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.parked
+// wait is a step that waits for an answer, a time, or a decision.
+type wait struct {
+	due  time.Time              // zero for never
+	pass bool                   // later messages may be processed until then
+	over func(*core.State) bool // whether the wait is over before that
 }
 
-// call counts a function of a step that is being called, until done is called.
-func (a *Attempt) call() (done func()) {
+// enter counts a step as under way.
+func (c *Called) enter() {
+	a := c.steps.attempt
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.running++
+	a.busy++
 	a.look()
-	return func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.running--
+}
+
+// leave takes that back. The steps within its function may be under way a little
+// longer.
+func (c *Called) leave() {
+	a := c.steps.attempt
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c.left = true; c.waits == 0 {
+		a.busy--
 		a.look()
 	}
 }
 
-// look sets or stops the timer that parks the attempt. The caller holds mu.
-func (a *Attempt) look() {
-	waits := a.running == 0 && len(a.waiting) > 0 && !a.parked
-	if waits && a.idle == nil {
-		a.idle = time.AfterFunc(parkAfter, a.park)
-	} else if !waits && a.idle != nil {
-		a.idle.Stop()
-		a.idle = nil
-	}
-}
-
-// await waits until the state is as wanted, or until w is due, and then until
-// the attempt is not parked.
-func (a *Attempt) await(w *wait, wanted func(*core.State) bool) error {
-	a.mu.Lock()
-	if a.waiting == nil {
-		a.waiting = map[*wait]struct{}{}
-	}
-	a.waiting[w] = struct{}{}
-	a.look()
-	a.mu.Unlock()
-	defer func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.waiting, w)
-		a.look()
-	}()
-	ctx := a.ctx
+// await waits for w, and then until the attempt is not parked. It gives up when
+// the function that has called the step ends.
+func (c *Called) await(w *wait) error {
+	c.rest(w)
+	defer c.wake(w)
+	ctx := c.steps.fn.ctx
 	if !w.due.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, w.due)
 		defer cancel()
 	}
-	_ = a.runner.until(ctx, wanted)
-	return a.active()
+	_ = c.steps.attempt.runner.until(ctx, w.over)
+	return c.active()
+}
+
+// rest makes the step one that waits, and those whose functions wait for it.
+func (c *Called) rest(w *wait) {
+	a := c.steps.attempt
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiting[w] = struct{}{}
+	for ; c != nil; c = c.steps.fn.of {
+		if c.waits++; c.waits == 1 && !c.left {
+			a.busy--
+		}
+	}
+	a.look()
+}
+
+// wake takes that back.
+func (c *Called) wake(w *wait) {
+	a := c.steps.attempt
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.waiting, w)
+	for ; c != nil; c = c.steps.fn.of {
+		if c.waits--; c.waits == 0 && !c.left {
+			a.busy++
+		}
+	}
+	a.look()
+}
+
+// look sets or stops the timer until the attempt is parked. The caller holds mu.
+func (a *Attempt) look() {
+	waits := a.busy == 0 && len(a.waiting) > 0 && !a.parked
+	if waits && a.since.IsZero() {
+		a.since, a.timer = time.Now(), time.AfterFunc(parkAfter, func() { token(a.idle) })
+	} else if !waits && !a.since.IsZero() {
+		a.timer.Stop()
+		a.since, a.timer = time.Time{}, nil
+	}
+}
+
+// park appends that the message waits, if it still does, and reports whether it
+// has.
+func (a *Attempt) park() (parked bool) {
+	event := core.Event{Kind: core.KindProcessingStopped, MessageID: a.id, Parked: true, Pass: true}
+	a.mu.Lock()
+	if a.since.IsZero() || time.Since(a.since) < parkAfter {
+		a.mu.Unlock()
+		return false
+	}
+	waits := make([]*wait, 0, len(a.waiting))
+	for w := range a.waiting {
+		waits = append(waits, w)
+		event.Pass = event.Pass && w.pass
+		if due := millis(w.due); due > 0 && (event.Due == 0 || due < event.Due) {
+			event.Due = due
+		}
+	}
+	a.parked, a.resumed = true, make(chan struct{})
+	a.look()
+	a.mu.Unlock()
+	err := a.runner.Update(context.WithoutCancel(a.ctx), func(s *core.State) ([]core.Event, error) {
+		parked = false
+		if err := a.owned(s); err != nil {
+			return nil, err
+		}
+		// What is over was over before this event, and would not wake anybody later.
+		for _, w := range waits {
+			if w.over(s) {
+				return nil, nil
+			}
+		}
+		parked = true
+		return []core.Event{event}, nil
+	})
+	if parked = parked && err == nil; !parked {
+		a.resume()
+	}
+	return parked
 }
 
 // active waits until the attempt is not parked. It returns why it is over, if it
@@ -96,33 +162,18 @@ func (a *Attempt) active() error {
 	return nil
 }
 
-// park appends that the message waits, if it still does.
-func (a *Attempt) park() {
-	event := core.Event{Kind: core.KindProcessingStopped, MessageID: a.id, Parked: true, Pass: true}
+func (a *Attempt) isParked() bool {
 	a.mu.Lock()
-	if a.running > 0 || len(a.waiting) == 0 || a.parked || a.ctx.Err() != nil {
-		a.mu.Unlock()
-		return
-	}
-	for w := range a.waiting {
-		event.Pass = event.Pass && w.pass
-		if due := millis(w.due); due > 0 && (event.Due == 0 || due < event.Due) {
-			event.Due = due
-		}
-	}
-	a.parked, a.resumed = true, make(chan struct{})
-	a.mu.Unlock()
-	_ = a.runner.Update(context.WithoutCancel(a.ctx), a.owning(func(m *core.Message) []core.Event {
-		if !m.InProgress {
-			return nil
-		}
-		return []core.Event{event}
-	}))
-	if m := a.Message(); m.InProgress { // it could not be appended, and goes on
-		a.resume()
-		return
-	}
-	a.rests <- struct{}{}
+	defer a.mu.Unlock()
+	return a.parked
+}
+
+// wantsToGoOn reports whether a parked attempt has something to append.
+func (a *Attempt) wantsToGoOn() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var fatal *fatalError
+	return a.wants || errors.As(context.Cause(a.ctx), &fatal)
 }
 
 // resume goes on with a parked attempt.
@@ -130,7 +181,7 @@ func (a *Attempt) resume() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.parked {
-		a.parked, a.wants, a.idle = false, false, nil
+		a.parked, a.wants = false, false
 		close(a.resumed)
 		a.look()
 	}

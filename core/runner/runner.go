@@ -80,7 +80,7 @@ func (r Retry) wait(n int) time.Duration {
 //
 // While it runs c follows what others append. Other methods of c may be used
 // at the same time.
-func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) error {
+func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) (err error) {
 	if o.MaxStarts == 0 {
 		o.MaxStarts = 10
 	}
@@ -91,8 +91,14 @@ func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) 
 	r := &runner{Conversation: c, handler: handler, options: o, id: core.NewRunnerID(), run: ctx,
 		resting: map[string]*Attempt{}, nudged: make(chan struct{}, 1)}
 	defer c.Follow()()
+	defer func() {
+		for _, a := range r.resting {
+			a.cancel(err)
+		}
+	}()
 	for failures := 0; ; {
-		worked, err := r.own()
+		var worked bool
+		worked, err = r.own()
 		failures++
 		if worked {
 			failures = 1
@@ -192,14 +198,10 @@ func (r *runner) next(ctx context.Context) (id string, found bool) {
 	defer r.Subscribe(func(core.Change) { token(changed) })()
 	for ctx.Err() == nil {
 		for id, a := range r.resting {
-			switch a.mu.Lock(); {
-			case a.ctx.Err() != nil:
-				delete(r.resting, id)
-			case a.wants:
-				found = true
-			}
-			if a.mu.Unlock(); found {
+			if a.wantsToGoOn() {
 				return id, true
+			} else if a.ctx.Err() != nil {
+				delete(r.resting, id)
 			}
 		}
 		m, found, due := r.State().NextPending(millis(time.Now()))
@@ -253,43 +255,31 @@ func (r *runner) until(ctx context.Context, wanted func(*core.State) bool) error
 // until that ends or is parked, and appends how it ends. Its error is one after
 // which the runner cannot just go on.
 func (r *runner) attempt(ctx context.Context, messageID string) error {
-	a := r.resting[messageID]
+	a, parked := r.resting[messageID]
 	delete(r.resting, messageID)
-	begun := a != nil
-	if a == nil {
+	if !parked {
 		a = r.newAttempt(messageID)
 	}
-	if ok, err := a.begin(); err != nil || !ok {
-		a.cancel(err)
-		return err
-	}
+	begun, err := a.begin()
 	if begun {
-		a.resume()
-	} else {
-		a.start()
-	}
-	var err error
-	select {
-	case end := <-a.ended:
-		// It may have ended because its context did: then that is no outcome.
-		if a.ctx.Err() == nil {
-			err = a.end(end)
+		if parked {
+			a.resume()
+		} else {
+			a.start()
 		}
-		defer a.cancel(nil)
-	case <-a.rests:
-		r.resting[messageID] = a
-		return nil
-	case <-a.ctx.Done():
-	case <-ctx.Done():
-		a.cancel(context.Cause(ctx))
+		if parked, err = a.work(ctx); parked {
+			r.resting[messageID] = a
+			return nil
+		}
 	}
+	defer a.cancel(nil)
 	var fatal *fatalError
 	switch cause := context.Cause(a.ctx); {
-	case cause == nil:
-		return err
 	case errors.As(cause, &fatal):
 		r.options.OnError(fatal.error)
 		return r.giveUp(a, fatal.error)
+	case cause == nil, !begun:
+		return err
 	case r.run.Err() != nil:
 		a.stop()
 		return cause
@@ -300,10 +290,34 @@ func (r *runner) attempt(ctx context.Context, messageID string) error {
 	}
 }
 
+// work follows an attempt until it is parked, which it reports, or over.
+func (a *Attempt) work(ctx context.Context) (parked bool, err error) {
+	for {
+		select {
+		case end := <-a.ended:
+			// It may have ended because its context did: then that is no outcome.
+			if a.ctx.Err() == nil {
+				err = a.end(end)
+			}
+			return false, err
+		case <-a.idle:
+			if a.park() {
+				return true, nil
+			}
+		case <-a.ctx.Done():
+			return false, nil
+		case <-ctx.Done():
+			a.cancel(context.Cause(ctx))
+			return false, nil
+		}
+	}
+}
+
 func (r *runner) newAttempt(messageID string) *Attempt {
 	ctx, cancel := context.WithCancelCause(r.run)
-	a := &Attempt{runner: r, ctx: ctx, cancel: cancel, id: messageID, ended: make(chan outcome, 1), rests: make(chan struct{}, 1)}
-	a.Steps = &Steps{attempt: a, fn: newFunction(ctx)}
+	a := &Attempt{runner: r, ctx: ctx, cancel: cancel, id: messageID,
+		ended: make(chan outcome, 1), idle: make(chan struct{}, 1), waiting: map[*wait]struct{}{}}
+	a.Steps = &Steps{attempt: a, fn: newFunction(ctx, nil)}
 	return a
 }
 
@@ -314,10 +328,12 @@ func (a *Attempt) start() {
 	a.watch(core.Change{}) // what came before
 	go func() {
 		result, err := a.runner.handler(a.ctx, a)
+		a.mu.Lock()
+		a.busy++
+		a.look()
+		a.mu.Unlock()
 		a.ended <- outcome{result, err}
-		if a.isParked() {
-			_ = a.active() // it has something to append
-		}
+		_ = a.active() // its end is to be appended
 	}()
 }
 

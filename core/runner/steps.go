@@ -39,6 +39,7 @@ func (s *Steps) Scope(name string) *Steps {
 // function is one run of the handler, or of the function of a step.
 type function struct {
 	ctx context.Context // ends with it
+	of  *Called         // the step whose function it is; nil for the handler
 
 	mu     sync.Mutex
 	after  uint32             // one more than the order of the outcome delivered last
@@ -53,8 +54,8 @@ type callee struct {
 	suspect bool // the first one was stored after another outcome
 }
 
-func newFunction(ctx context.Context) *function {
-	return &function{ctx: ctx, called: map[string]*callee{}}
+func newFunction(ctx context.Context, of *Called) *function {
+	return &function{ctx: ctx, of: of, called: map[string]*callee{}}
 }
 
 // delivered notes an outcome that the function has got.
