@@ -154,12 +154,8 @@ func (c *Called) WaitOutcome(o WaitOptions) (core.Step, error) {
 func (c *Called) outcome(advance func(*core.OpenStep) error) (core.Step, error) {
 	a := c.steps.attempt
 	c.enter()
-	defer func() {
-		c.leave()
-		c.steps.fn.mu.Lock()
-		defer c.steps.fn.mu.Unlock()
-		c.callee.active--
-	}()
+	defer c.steps.fn.left(c)
+	defer c.leave()
 	for {
 		if err := c.active(); err != nil {
 			return core.Step{}, err

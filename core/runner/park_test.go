@@ -209,6 +209,28 @@ func TestStartIsNotParked(t *testing.T) {
 	})
 }
 
+// TestErrorOfAParkedAttempt: it fails the message, which then waits for nothing.
+func TestErrorOfAParkedAttempt(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		var got error
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			go func() {
+				time.Sleep(time.Minute)
+				for range 2 {
+					_, got = a.Begin("s", runner.StepOptions{})
+				}
+			}()
+			return wait(a, "ok", runner.WaitOptions{})
+		}, runner.Options{})
+		rest(time.Hour)
+		b.stop()
+		expectMismatch(t, b, got, "step s of message \"m\" is called while")
+		expect(t, "log", words(t, memory), []string{received, started, waiting, stopped, failed})
+	})
+}
+
 // TestClosedWhileParked: the handler must not wait for ever.
 func TestClosedWhileParked(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {

@@ -35,39 +35,153 @@ func TestOneStepOneAppend(t *testing.T) {
 	})
 }
 
-// TestGuard: a number of a call may mean another call than before.
+// TestGuard: the number of a call may mean another call than before.
 func TestGuard(t *testing.T) {
-	story(t, func(t *testing.T, memory *memstore.Store) {
-		first, second := open(t, memory), open(t, memory)
-		first.send("m")
-		pages := func(a *runner.Attempt) (err error) {
-			for range 2 {
-				_, err = do(a, "page", runner.StepOptions{}, text("page"))
+	pages := func(c caller) (all string, err error) {
+		for range 2 {
+			var page []byte
+			page, err = do(c, "page", runner.StepOptions{}, text("page"))
+			all += string(page)
+		}
+		return all, err
+	}
+	for name, tt := range map[string]struct {
+		before, now func(a *runner.Attempt) (string, error)
+		mismatch    string
+	}{
+		"a step in front of a loop": {
+			func(a *runner.Attempt) (string, error) { return pages(a) },
+			func(a *runner.Attempt) (string, error) {
+				_, _ = do(a, "new", runner.StepOptions{}, text("new"))
+				return pages(a)
+			},
+			"step page of message \"m\" is called after another outcome than before",
+		},
+		"a step in front of a loop in a scope of its own": {
+			func(a *runner.Attempt) (string, error) {
+				_, _ = do(a, "old", runner.StepOptions{}, text("old"))
+				return pages(a.Scope("pages"))
+			},
+			func(a *runner.Attempt) (string, error) {
+				_, _ = do(a, "new", runner.StepOptions{}, text("new"))
+				return pages(a.Scope("pages"))
+			},
+			"",
+		},
+		"a step in front of one": {
+			func(a *runner.Attempt) (string, error) {
+				page, err := do(a, "page", runner.StepOptions{}, text("pagepage"))
+				return string(page), err
+			},
+			func(a *runner.Attempt) (string, error) {
+				_, _ = do(a, "new", runner.StepOptions{}, text("new"))
+				page, err := do(a, "page", runner.StepOptions{}, text("called again"))
+				return string(page), err
+			},
+			"",
+		},
+		"one that becomes two": {
+			func(a *runner.Attempt) (string, error) {
+				_, _ = do(a, "old", runner.StepOptions{}, text("old"))
+				page, err := do(a, "page", runner.StepOptions{}, text("page"))
+				return string(page), err
+			},
+			func(a *runner.Attempt) (string, error) { return pages(a) },
+			"step page of message \"m\" is called after another outcome than before",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				first, second := open(t, memory), open(t, memory)
+				first.send("m")
+				first.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+					_, _ = tt.before(a)
+					return never(ctx, runner.Call{})
+				}, runner.Options{})
+				rest(time.Second)
+				first.stop()
+				var got error
+				second.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+					var all string
+					all, got = tt.now(a)
+					return []byte(all), nil // it swallows the error
+				}, runner.Options{})
+				rest(time.Minute)
+				second.stop()
+				m := second.message("m")
+				if tt.mismatch == "" {
+					expect(t, "result", string(m.Result), "pagepage")
+				} else {
+					expectMismatch(t, second, got, tt.mismatch)
+				}
+			})
+		})
+	}
+}
+
+func expectMismatch(t *testing.T, b *tab, err error, text string) {
+	t.Helper()
+	if !errors.Is(err, core.ErrStepMismatch) || !strings.Contains(err.Error(), text) {
+		t.Errorf("got %v", err)
+	}
+	if m := b.message("m"); !m.Failed || !strings.Contains(m.Error, text) {
+		t.Errorf("the message is %+v", m)
+	}
+	expect(t, "OnError", b.said, []string{"step_mismatch"})
+}
+
+// TestUnorderedCalls: calls of goroutines have no order that a replay could keep,
+// and those by an outer step are not made again. That shows on the first run.
+func TestUnorderedCalls(t *testing.T) {
+	slow := func(ctx context.Context, _ runner.Call) ([]byte, error) {
+		time.Sleep(time.Second)
+		return nil, ctx.Err()
+	}
+	for name, handler := range map[string]func(*runner.Attempt) error{
+		"at the same time": func(a *runner.Attempt) (err error) {
+			var group sync.WaitGroup
+			errs := make([]error, 3)
+			for i := range errs {
+				group.Go(func() { _, errs[i] = do(a, "s", runner.StepOptions{}, slow) })
+			}
+			group.Wait()
+			for _, e := range errs {
+				if errors.Is(e, core.ErrStepMismatch) {
+					err = e
+				}
 			}
 			return err
-		}
-		first.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
-			_ = pages(a)
-			return never(ctx, runner.Call{})
-		}, runner.Options{})
-		rest(time.Second)
-		first.stop()
-		var got error
-		second.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			_, _ = do(a, "new", runner.StepOptions{}, text("new"))
-			got = pages(a)
-			return []byte("swallowed"), nil
-		}, runner.Options{})
-		rest(time.Minute)
-		second.stop()
-		if !errors.Is(got, core.ErrStepMismatch) || !strings.Contains(got.Error(), "give the calls of page keys or scopes") {
-			t.Errorf("got %v", got)
-		}
-		if m := second.message("m"); !m.Failed || !strings.Contains(m.Error, "step_mismatch") {
-			t.Errorf("the message is %+v", m)
-		}
-		expect(t, "OnError", second.said, []string{"step_mismatch"})
-	})
+		},
+		"one after the other, beside another step": func(a *runner.Attempt) error {
+			go func() { _, _ = do(a, "other", runner.StepOptions{}, never) }()
+			time.Sleep(time.Millisecond)
+			_, _ = do(a, "s", runner.StepOptions{}, slow)
+			_, err := do(a, "s", runner.StepOptions{}, slow)
+			return err
+		},
+		"by an outer step": func(a *runner.Attempt) error {
+			_, _ = do(a, "outer", runner.StepOptions{}, func(context.Context, runner.Call) ([]byte, error) {
+				return do(a, "s", runner.StepOptions{}, slow)
+			})
+			_, err := do(a, "s", runner.StepOptions{}, slow)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				b := open(t, memory)
+				b.send("m")
+				var got error
+				b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+					got = handler(a)
+					return nil, nil
+				}, runner.Options{})
+				rest(time.Minute)
+				b.stop()
+				expectMismatch(t, b, got, "step s of message \"m\" is called while other steps of its scope are under way")
+			})
+		})
+	}
 }
 
 func TestRetries(t *testing.T) {

@@ -44,18 +44,20 @@ type function struct {
 	mu     sync.Mutex
 	after  uint32             // one more than the order of the outcome delivered last
 	called map[string]*callee // by scope, name and key
+	active map[string]int     // how many steps of a scope are under way
 }
 
 // callee is what a function has called by one name, or by one name and key.
 type callee struct {
-	count   uint32
-	active  int  // how many are under way
-	effects bool // one of them has side effects that must not be done twice
-	suspect bool // the first one was stored after another outcome
+	count     uint32
+	active    int  // how many are under way
+	effects   bool // one of them has side effects that must not be done twice
+	suspect   bool // the first one was stored after another outcome
+	unordered bool // one of them was called while others of the scope were under way
 }
 
 func newFunction(ctx context.Context, of *Called) *function {
-	return &function{ctx: ctx, of: of, called: map[string]*callee{}}
+	return &function{ctx: ctx, of: of, called: map[string]*callee{}, active: map[string]int{}}
 }
 
 // delivered notes an outcome that the function has got.
@@ -70,23 +72,27 @@ const maxKeyBytes = 256
 
 // Begin calls a step: it finds out who the step is, by the calls before it. What
 // [Called] then does may take its time.
+//
+// Calls of several goroutines have no order that a replay could keep. So a second
+// step of a name without a key is [core.ErrStepMismatch] if other steps of the
+// scope were under way at one of both calls.
 func (s *Steps) Begin(name string, o StepOptions) (*Called, error) {
 	s.fn.mu.Lock()
 	defer s.fn.mu.Unlock()
-	return s.begin(name, o, s.fn.after)
+	return s.begin(name, o, s.fn.after, s.fn.active[s.scope] > 0)
 }
 
-// BeginAfter is Begin for a caller that delivers outcomes itself: after is one
-// more than the order of the one that it has delivered last to the function, 0
-// for none.
+// BeginAfter is Begin for a caller whose calls have an order, because it delivers
+// outcomes itself: after is one more than the order of the one that it has
+// delivered last to the function, 0 for none.
 func (s *Steps) BeginAfter(name string, o StepOptions, after uint32) (*Called, error) {
 	s.fn.mu.Lock()
 	defer s.fn.mu.Unlock()
-	return s.begin(name, o, after)
+	return s.begin(name, o, after, false)
 }
 
 // begin is called with the function's lock.
-func (s *Steps) begin(name string, o StepOptions, after uint32) (*Called, error) {
+func (s *Steps) begin(name string, o StepOptions, after uint32, unordered bool) (*Called, error) {
 	a := s.attempt
 	if a.ctx.Err() != nil {
 		return nil, a.over()
@@ -118,26 +124,38 @@ func (s *Steps) begin(name string, o StepOptions, after uint32) (*Called, error)
 		return nil, refuse(fmt.Sprintf("%s has side effects and is called more than once; give each call a key", name))
 	}
 	c.effects = c.effects || careful
+	c.unordered = c.unordered || unordered
 	place.Count = c.count
-	c.count++
 	called := &Called{steps: s, callee: c, name: name, place: place, path: place.Path(name), options: o}
 	called.options.Retry = o.Retry.over(a.runner.options.Retry)
 	if err := s.guard(called); err != nil {
 		a.fail(err)
 		return nil, err
 	}
+	c.count++
 	c.active++
+	s.fn.active[s.scope]++
 	return called, nil
 }
 
+// left takes back that c is under way.
+func (f *function) left(c *Called) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.callee.active--
+	f.active[c.place.Scope]--
+}
+
 // guard refuses a step that is known by a number and was called after another
-// outcome before: then the numbers may mean other steps.
+// outcome of its scope before: then the numbers may mean other steps.
 func (s *Steps) guard(c *Called) error {
-	if c.place.Key != (core.Key{}) && c.place.Count == 0 {
+	switch {
+	case c.place.Key != (core.Key{}) && c.place.Count == 0:
 		return nil
-	}
-	if c.place.Count > 0 && c.callee.suspect {
-		return c.mismatch()
+	case c.place.Key == (core.Key{}) && c.place.Count > 0 && c.callee.unordered:
+		return c.mismatch("is called while other steps of its scope are under way, and more than once, so a replay may find its calls in another order")
+	case c.place.Count > 0 && c.callee.suspect:
+		return c.mismatch(afterAnother)
 	}
 	state := s.attempt.runner.State()
 	step, open := state.StepAt(s.attempt.id, c.path)
@@ -150,7 +168,8 @@ func (s *Steps) guard(c *Called) error {
 	default:
 		return nil
 	}
-	if stored.After == c.place.After || !state.HasOutcome(s.attempt.id, stored.After) {
+	if stored.After == c.place.After || !state.HasOutcome(s.attempt.id, stored.After) ||
+		s.last(stored.After, false) == s.last(c.place.After, true) {
 		return nil
 	}
 	second := c.place
@@ -159,14 +178,35 @@ func (s *Steps) guard(c *Called) error {
 		c.callee.suspect = true // the name may be used once
 		return nil
 	}
-	return c.mismatch()
+	return c.mismatch(afterAnother)
 }
 
-func (c *Called) mismatch() error {
+// last returns what after is of the outcomes of the scope itself: one more than
+// the order of the last of them that is not after it. Called leaves out steps
+// that the function has not called yet.
+func (s *Steps) last(after uint32, called bool) (last uint32) {
+	m := s.attempt.Message()
+	for _, step := range m.Steps {
+		d := step.Details()
+		if d.Place.Scope != s.scope || d.Order >= after || d.Order < last {
+			continue
+		}
+		first := d.Place
+		first.Count = 0
+		if c := s.fn.called[first.Path(step.Name)]; called && (c == nil || c.count <= d.Place.Count) {
+			continue
+		}
+		last = d.Order + 1
+	}
+	return last
+}
+
+const afterAnother = "is called after another outcome than before, so its number may mean another call"
+
+func (c *Called) mismatch(why string) error {
 	return &core.Error{Code: core.ErrStepMismatch, Op: "step", Stream: c.steps.attempt.runner.ID(), Detail: fmt.Sprintf(
-		"step %s of message %q is called after another outcome than before, so its number may mean another call; "+
-			"give the calls of %s keys or scopes, and see retry with from to go on with this message",
-		strings.TrimSuffix(c.path, fmt.Sprint("#", c.place.Count)), c.steps.attempt.id, c.name)}
+		"step %s of message %q %s; give the calls of %s keys or scopes, and see retry with from to go on with this message",
+		strings.TrimSuffix(c.path, fmt.Sprint("#", c.place.Count)), c.steps.attempt.id, why, c.name)}
 }
 
 func refuse(detail string) error {
