@@ -81,6 +81,12 @@ func (e *TerminalError) Error() string { return e.Err.Error() }
 // Unwrap returns the error itself.
 func (e *TerminalError) Unwrap() error { return e.Err }
 
+// unstorableError says that the function has succeeded with an output that cannot
+// be stored: the step fails, and what was to be done is done.
+type unstorableError struct{ error }
+
+func (e *unstorableError) Unwrap() error { return e.error }
+
 // StepError is what a step fails with: what is stored of its last error.
 type StepError struct {
 	Index    uint32
@@ -117,9 +123,8 @@ type Called struct {
 func (c *Called) Path() string { return c.path }
 
 // Run returns the output of the step: the stored one, or that of fn once it is
-// stored. Errors: a [*StepError] if the step has failed;
-// [core.ErrInvalidArgument] and [core.ErrTooLarge] for an output that cannot be
-// stored; and when the attempt is over, why.
+// stored. Errors: a [*StepError] if the step has failed, also with an output that
+// cannot be stored; and when the attempt is over, why.
 func (c *Called) Run(fn Func) ([]byte, error) { return c.deliver(c.Outcome(fn)) }
 
 // Wait waits for an answer or a time, see [WaitOptions], and returns the answer.
@@ -260,15 +265,19 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 		return err
 	}
 	if err == nil {
-		return c.record(core.Event{Kind: core.KindStepCompleted, Output: output})
+		if err = c.record(core.Event{Kind: core.KindStepCompleted, Output: output}); !refused(err) {
+			return err
+		}
+		err = &unstorableError{err}
 	}
 	failed := core.Event{Kind: core.KindStepFailed, Failure: failureOf(err), Attempt: uint32(call.Attempt)}
 	var terminal *TerminalError
 	var inner *StepError
+	var unstorable *unstorableError
 	switch {
 	case errors.As(err, &terminal):
 		failed.Terminal = true
-	case errors.As(err, &inner), policy != Skip && policy != Ask && call.Attempt >= retry.MaxAttempts:
+	case errors.As(err, &inner), errors.As(err, &unstorable), policy != Skip && policy != Ask && call.Attempt >= retry.MaxAttempts:
 	default:
 		failed.Kind = core.KindAttemptFailed
 		if policy != Skip && policy != Ask {

@@ -384,6 +384,50 @@ func TestTooLargeFailsTheMessageOnly(t *testing.T) {
 	})
 }
 
+// TestUnstorableOutput: the step has failed, in every replay too, and what it has
+// done is done.
+func TestUnstorableOutput(t *testing.T) {
+	outputs := map[string]func(a *runner.Attempt, o runner.StepOptions, call func()) error{
+		"too large": func(a *runner.Attempt, o runner.StepOptions, call func()) error {
+			_, err := do(a, "pay", o, func(context.Context, runner.Call) ([]byte, error) {
+				call()
+				return make([]byte, core.MaxPayloadBytes), nil
+			})
+			return err
+		},
+		"of no type that can be encoded": func(a *runner.Attempt, o runner.StepOptions, call func()) error {
+			_, err := runner.Step(a, "pay", func(context.Context, runner.Call) (func(), error) {
+				call()
+				return call, nil
+			}, o)
+			return err
+		},
+	}
+	for name, pay := range outputs {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				b := open(t, memory)
+				b.send("m")
+				calls := 0
+				b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+					return nil, pay(a, runner.StepOptions{SideEffect: runner.Ask}, func() { calls++ })
+				}, runner.Options{})
+				rest(time.Minute)
+				if did, err := b.Retry(t.Context(), "m"); !did || err != nil {
+					t.Fatal(did, err)
+				}
+				rest(time.Minute)
+				b.stop()
+				expect(t, "calls", calls, 1)
+				expect(t, "log", words(t, memory), []string{received, started, "pay started", "pay failed", failed, retried, started, stopped})
+				if m := b.message("m"); !m.Open[0].Uncertain {
+					t.Errorf("the step is %+v", m.Open[0])
+				}
+			})
+		})
+	}
+}
+
 // TestStepsAtTheSameTime have their own outputs, whichever ends first.
 func TestStepsAtTheSameTime(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {

@@ -10,8 +10,8 @@ import (
 )
 
 // Step runs fn as a step, see [Called.Run], with an output of type T, which is
-// stored as msgpack: what JavaScript stores and reads, too. An output that cannot
-// be encoded, or is stored and cannot be decoded as T, is
+// stored as msgpack: what JavaScript stores and reads, too. With one that cannot
+// be encoded the step fails; one that is stored and cannot be decoded as T is
 // [core.ErrInvalidArgument].
 func Step[T any](c Caller, name string, fn func(ctx context.Context, call Call) (T, error), o StepOptions) (value T, err error) {
 	called, err := c.steps().Begin(name, o)
@@ -25,7 +25,7 @@ func Step[T any](c Caller, name string, fn func(ctx context.Context, call Call) 
 		}
 		encoded, err := msgpack.Marshal(output)
 		if err != nil {
-			return nil, &TerminalError{errValue("encoded", name, err)}
+			return nil, &unstorableError{errValue("encoded", name, err)}
 		}
 		return encoded, nil
 	})
