@@ -118,9 +118,11 @@ func (a *Attempt) owned(s *core.State) error {
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the conversation was deleted"}
 	case m.Cancelled:
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the message was cancelled"}
+	case !m.Pending():
+		return errEnded
 	case m.Runner != a.runner.id:
 		return errLost("the message was started by another runner")
-	case m.Pending() && !m.InProgress && !a.isParked(): // it was cancelled and retried, or deleted and sent again, and both are known at once
+	case !m.InProgress && !a.isParked(): // it was cancelled and retried, or deleted and sent again, and both are known at once
 		return errAgain
 	default:
 		return nil
@@ -128,6 +130,8 @@ func (a *Attempt) owned(s *core.State) error {
 }
 
 var errAgain = &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the message waits to be processed again"}
+
+var errEnded = &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "processing of the message has ended"}
 
 // watch ends the attempt when a change says that the message is no longer its.
 func (a *Attempt) watch(change core.Change) {
@@ -143,24 +147,15 @@ func (a *Attempt) watch(change core.Change) {
 
 // record appends an event of this attempt.
 func (a *Attempt) record(event core.Event) error {
-	return a.append(a.owning(func(m *core.Message) []core.Event {
-		if ended(m, event.Kind) {
-			return nil
+	return a.append(func(s *core.State) ([]core.Event, error) {
+		if m, _ := s.Message(a.id); ended(&m, event.Kind) {
+			return nil, nil
 		}
-		return []core.Event{event}
-	}))
-}
-
-// owning makes decide part of the log, unless the message is no longer this
-// attempt's.
-func (a *Attempt) owning(decide func(*core.Message) []core.Event) func(*core.State) ([]core.Event, error) {
-	return func(s *core.State) ([]core.Event, error) {
 		if err := a.owned(s); err != nil {
 			return nil, err
 		}
-		m, _ := s.Message(a.id)
-		return decide(&m), nil
-	}
+		return []core.Event{event}, nil
+	})
 }
 
 // ended reports whether the message is as an event of this kind makes it: the

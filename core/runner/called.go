@@ -317,7 +317,7 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		a.mu.Unlock()
 	}
 	ctx, end := context.WithCancelCause(c.steps.fn.ctx)
-	defer end(errEnded)
+	defer end(errFunctionEnded)
 	if timeout := c.options.Retry.Timeout; timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
@@ -344,7 +344,7 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 	}
 }
 
-var errEnded = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the function of the step that has called this one has ended"}
+var errFunctionEnded = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the function of the step that has called this one has ended"}
 
 // key returns the idempotency key.
 func (c *Called) key() string {

@@ -338,11 +338,17 @@ func (a *Attempt) start() {
 }
 
 // giveUp appends that the message has failed with an error that ended the
-// attempt.
+// attempt, unless it is no longer the attempt's.
 func (r *runner) giveUp(a *Attempt, cause error) error {
-	return r.Update(context.WithoutCancel(a.ctx), a.owning(func(m *core.Message) []core.Event {
-		return []core.Event{{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(cause)}}
-	}))
+	return r.Update(context.WithoutCancel(a.ctx), func(s *core.State) ([]core.Event, error) {
+		switch err := a.owned(s); {
+		case errors.Is(err, core.ErrCancelled):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
+		return []core.Event{{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(cause)}}, nil
+	})
 }
 
 func errLost(detail string) error {

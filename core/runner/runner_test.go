@@ -412,6 +412,67 @@ func TestCancelledAndRetriedAtOnce(t *testing.T) {
 	})
 }
 
+// TestNothingAfterTheEnd: whatever is under way when processing ends is aborted,
+// and leaves no trace.
+func TestNothingAfterTheEnd(t *testing.T) {
+	for name, end := range map[string]func(other *tab) error{
+		"the handler returns": nil,
+		"another tab finishes the message": func(other *tab) error {
+			_, err := other.RecordProcessingFinished(context.Background(), "m")
+			return err
+		},
+		"another tab fails the message": func(other *tab) error {
+			_, err := other.RecordError(context.Background(), "m", "enough")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				b, other := open(t, memory), open(t, memory)
+				b.send("m")
+				calls := 0
+				var cause error
+				b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+					fail := func() error {
+						_, err := do(a, "s", runner.StepOptions{}, func(ctx context.Context, c runner.Call) ([]byte, error) {
+							calls++
+							_, err := never(ctx, c)
+							cause = context.Cause(ctx)
+							return nil, err
+						})
+						return err
+					}
+					if end != nil {
+						return nil, fail()
+					}
+					go func() { _ = fail() }()
+					time.Sleep(time.Second)
+					return nil, nil
+				}, runner.Options{})
+				rest(500 * time.Millisecond)
+				if end != nil {
+					if err := other.Refresh(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					if err := end(other); err != nil {
+						t.Fatal(err)
+					}
+				}
+				rest(time.Minute)
+				b.stop()
+				expect(t, "calls", calls, 1)
+				expect(t, "OnError", b.said, []string(nil))
+				if log := words(t, memory); len(log) != 3 {
+					t.Errorf("the log is %v", log)
+				}
+				if !errors.Is(cause, core.ErrCancelled) {
+					t.Errorf("the function ended with %v", cause)
+				}
+			})
+		})
+	}
+}
+
 // TestNewsThatAreLost: a tab can die between the commit of a message and the
 // news of it, and nobody else knows that it is there.
 func TestNewsThatAreLost(t *testing.T) {
