@@ -196,14 +196,22 @@ func (c *Called) ended(s *core.State) bool {
 	return step != nil
 }
 
-// record appends an event of the step, unless it has an outcome. The first event
-// of a step gives it its index, and has its place.
-func (c *Called) record(event core.Event) error {
+// record appends an event of the step, unless it has an outcome, or the function
+// that has called it has ended. The first event of a step gives it its index, and
+// has its place.
+func (c *Called) record(event core.Event) error { return c.recordOf(c.steps.fn.ctx, event) }
+
+// recordOf is record for an event of a function that ends with ctx. The end of
+// the attempt does not keep it out of the log: it has been paid for.
+func (c *Called) recordOf(ctx context.Context, event core.Event) error {
 	a := c.steps.attempt
 	event.MessageID, event.Name = a.id, c.name
 	return a.append(func(s *core.State) ([]core.Event, error) {
 		if err := a.owned(s); err != nil {
 			return nil, err
+		}
+		if ctx.Err() != nil && a.ctx.Err() == nil {
+			return nil, nil
 		}
 		step, open := s.StepAt(a.id, c.path)
 		switch {

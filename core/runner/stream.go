@@ -123,7 +123,7 @@ func (p *parts) pump(ctx context.Context) {
 			return // another run may begin
 		}
 		batch := p.take()
-		err := p.called.record(core.Event{Kind: core.KindStepStreamed, Offset: p.offset, Output: batch})
+		err := p.called.recordOf(ctx, core.Event{Kind: core.KindStepStreamed, Offset: p.offset, Output: batch})
 		if err != nil {
 			return // the attempt is over
 		}

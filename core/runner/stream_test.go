@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,7 +77,7 @@ func TestStreamThatFailsBeginsAnew(t *testing.T) {
 					if err := emit(fmt.Appendf(nil, "%d.%d ", c.Attempt, i)); err != nil {
 						return nil, err
 					}
-					time.Sleep(200 * time.Millisecond)
+					time.Sleep(time.Duration(c.Attempt*c.Attempt) * 200 * time.Millisecond) // the second run is slower
 				}
 				if c.Attempt == 1 {
 					return nil, errors.New("cut")
@@ -123,5 +124,53 @@ func TestStreamWaitsForTheStore(t *testing.T) {
 		rest(time.Minute)
 		b.stop()
 		expect(t, "parts", emitted.Load(), int32(1000))
+	})
+}
+
+// TestStreamOfARunThatIsOver: a batch that is late must not come between those of
+// the next run.
+func TestStreamOfARunThatIsOver(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		conflict := func(append func() (uint64, error)) (uint64, error) {
+			time.Sleep(6 * time.Second)
+			return 0, core.ErrBlocked // it is tried again
+		}
+		b.store.next = []func(func() (uint64, error)) (uint64, error){pass, pass, conflict}
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			return stream(a, "write", runner.StepOptions{Retry: runner.Retry{Timeout: 5 * time.Second, Initial: time.Millisecond}}, func(ctx context.Context, c runner.Call, emit func([]byte) error) ([]byte, error) {
+				for i := range 4 {
+					if err := emit(fmt.Appendf(nil, "%d.%d ", c.Attempt, i)); err != nil {
+						return nil, err
+					}
+					time.Sleep(time.Duration(c.Attempt*c.Attempt) * 200 * time.Millisecond) // the second run is slower
+				}
+				if c.Attempt == 1 {
+					return never(ctx, c)
+				}
+				return []byte("all"), nil
+			})
+		}, runner.Options{})
+		rest(time.Minute)
+		b.stop()
+		if log := words(t, memory); !slices.Contains(log, "write attempt_failed") {
+			t.Errorf("the log is %v", log)
+		}
+		c, _ := core.New("chat", memory)
+		events, err := c.Events(t.Context(), 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := ""
+		for _, e := range events {
+			if e.Event.Kind == core.KindStepStreamed {
+				if of := string(e.Event.Output[:1]); of < run {
+					t.Errorf("a batch of run %s comes after one of run %s", of, run)
+				} else {
+					run = of
+				}
+			}
+		}
 	})
 }
