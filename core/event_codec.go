@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"math"
@@ -433,10 +434,7 @@ func (r *eventReader) read() (Event, error) {
 	e.MessageID = r.messageID()
 	r.rest(&e, form > 0)
 	if e.Kind.ofStep() && form == len(forms)-1 {
-		e.Place = readPlace(&r.Reader)
-		if !e.Place.placed() {
-			r.Refuse("the time of the call", " is zero")
-		}
+		e.Place = readPlace(&r.Reader, textOf)
 	}
 	if len(r.Rest()) > 0 {
 		r.Refuse("the event", " is followed by other bytes")
@@ -530,8 +528,16 @@ func optionalBytes(r *wire.Reader, what string, present bool) []byte {
 	return nil
 }
 
-func readPlace(r *wire.Reader) (p Place) {
-	p.Scope = string(r.Text("the scope"))
+func textOf(b []byte) string { return string(b) }
+
+// readPlace reads a place. keep returns the text of the scope, or what the
+// caller needs of it.
+func readPlace(r *wire.Reader, keep func([]byte) string) (p Place) {
+	scope := r.Text("the scope")
+	if len(scope) > MaxScopeBytes || bytes.IndexByte(scope, 0) >= 0 {
+		r.Refuse("the scope", " is none")
+	}
+	p.Scope = keep(scope)
 	if key := r.Bytes("the key"); len(key) > 0 {
 		if copy(p.Key[:], key); len(key) != len(p.Key) || p.Key == (Key{}) {
 			r.Refuse("the key", " is none")
@@ -539,24 +545,29 @@ func readPlace(r *wire.Reader) (p Place) {
 	}
 	p.Count = uint32(r.Uint("the count", math.MaxUint32))
 	p.After = uint32(r.Uint("the step before", math.MaxUint32))
-	p.Called = r.Uint("the time of the call", MaxSequence)
-	if err := checkPlace("decode event", &p); err != nil {
-		r.Refuse("the place: ", detailOf(err))
+	if p.Called = r.Uint("the time of the call", MaxSequence); !p.placed() {
+		r.Refuse("the time of the call", " is zero")
 	}
 	return p
 }
 
 func readFailure(r *wire.Reader) Failure {
+	var causes [MaxCauses]Cause
+	return slices.Clone(causes[:readCauses(r, &causes, textOf)])
+}
+
+// readCauses reads a failure, and returns of how many causes it is. keep returns
+// a text, or what the caller needs of it.
+func readCauses(r *wire.Reader, causes *[MaxCauses]Cause, keep func([]byte) string) int {
 	count := r.ArrayLen("the failure")
 	if count%2 != 0 || count > 2*MaxCauses || count == 0 {
 		r.Refuse("the failure", " has a wrong number of texts")
-		return nil
+		return 0
 	}
-	f := make(Failure, count/2)
-	for i := range f {
-		f[i] = Cause{string(r.Text("the name of an error")), string(r.Text("the message of an error"))}
+	for i := range count / 2 {
+		causes[i] = Cause{keep(r.Text("the name of an error")), keep(r.Text("the message of an error"))}
 	}
-	return f
+	return count / 2
 }
 
 // indexes reads ascending indexes of steps, at least as many as least says.

@@ -353,8 +353,10 @@ func (r *rowReader) fatal() []uint32 {
 }
 
 // text reads a text, and pays for it.
-func (r *rowReader) text(what string) string {
-	b := r.Text(what)
+func (r *rowReader) text(what string) string { return r.keep(r.Text(what)) }
+
+// keep pays for a text that was read.
+func (r *rowReader) keep(b []byte) string {
 	if !r.spend(2 * len(b)) {
 		return ""
 	}
@@ -403,7 +405,7 @@ func (r *rowReader) packedSteps() *packedSteps {
 			r.steps.Refuse("a step", " stands in the wrong place")
 		}
 		r.details.Reset(step.details)
-		p.failed = readDetails(&r.details).Failure != nil || p.failed
+		p.failed = checkDetails(&r.details) || p.failed
 		if r.details.More() {
 			r.details.Refuse("the details", " are followed by other bytes")
 		}
@@ -442,17 +444,16 @@ func (r *rowReader) open() []OpenStep {
 		want := 6
 		if on(flagPlaced) {
 			want += placeFields
-			step.Place = readPlace(&r.Reader)
-			r.spend(2 * len(step.Place.Scope))
+			step.Place = readPlace(&r.Reader, r.keep)
 		}
 		if on(flagTried) {
 			want++
-			step.Failure = readFailure(&r.Reader)
-			for _, cause := range step.Failure {
-				r.spend(causeCost + 2*(len(cause.Name)+len(cause.Message)))
+			var causes [MaxCauses]Cause
+			if n := readCauses(&r.Reader, &causes, r.keep); r.spend(n * causeCost) {
+				step.Failure = slices.Clone(causes[:n])
 			}
 		}
-		if count != want || on(flagPlaced) != step.Place.placed() {
+		if count != want {
 			r.Refuse("an open step", " has a wrong number of elements")
 		}
 		if i > 0 && step.Index <= steps[i-1].Index {

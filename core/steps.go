@@ -38,7 +38,11 @@ func (s *Step) Details() Details {
 }
 
 // Failed reports whether the step has failed.
-func (s *Step) Failed() bool { return s.Details().Failure != nil }
+func (s *Step) Failed() bool {
+	var r wire.Reader
+	r.Reset(s.details)
+	return checkDetails(&r)
+}
 
 // The flags of details.
 const (
@@ -67,13 +71,30 @@ func readDetails(r *wire.Reader) (d Details) {
 	flags := r.Uint("the flags", detailsFlags)
 	d.Effects = flags&detailsEffects != 0
 	if flags&detailsPlaced != 0 {
-		d.Place = readPlace(r)
+		d.Place = readPlace(r, textOf)
 	}
 	if flags&detailsFailed != 0 {
 		d.Failure = readFailure(r)
 		d.Attempts = uint32(r.Uint("the attempts", math.MaxUint32))
 	}
 	return d
+}
+
+// checkDetails reads details, reports whether the step has failed, and keeps
+// nothing.
+func checkDetails(r *wire.Reader) (failed bool) {
+	none := func([]byte) string { return "" }
+	r.Uint("the order", math.MaxUint32)
+	flags := r.Uint("the flags", detailsFlags)
+	if flags&detailsPlaced != 0 {
+		readPlace(r, none)
+	}
+	if failed = flags&detailsFailed != 0; failed {
+		var causes [MaxCauses]Cause
+		readCauses(r, &causes, none)
+		r.Uint("the attempts", math.MaxUint32)
+	}
+	return failed
 }
 
 // packedSteps are the steps with an outcome of a message as bytes, at least one,
