@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 // goldenStates are the states, of the conversation "chat" at sequence 300, whose
-// snapshots testdata/snapshots_v2.golden pins.
+// snapshots testdata/snapshots_v3.golden pins.
 var goldenStates = map[string][]core.Event{
 	"nothing":  nil,
 	"received": {received("msg-1", 1_700_000_000_000, "hi")},
@@ -37,17 +38,41 @@ var goldenStates = map[string][]core.Event{
 	"failed_twice":        {failed("m", "one"), event(core.KindMessageRetried, "m"), failed("m", "")},
 	"cancelled":           {received("m", 1, "x"), event(core.KindMessageCancelled, "m")},
 	"steps": {
-		completed("m", 0, "a"), completed("m", 300, "b"), completed("m", 1<<32-1, ""),
-		{Kind: core.KindStepCompleted, MessageID: "m", Step: 2, Name: "plan", Output: []byte("p")},
+		completed("m", 1, "a"), done(2, "plan", "p"), completed("m", 300, "b"), completed("m", math.MaxUint32, ""), completed("m", 0, "c"),
 	},
 	"open_steps": {
 		startedBy("m", 1), streamed("m", 0, "Once"), stepStarted("m", 3), startedBy("m", 2), stepStarted("m", 4),
 	},
 	"streamed_nothing": {streamed("m", 0, "Once"), streamed("m", 0, "")},
+	"seeds":            {{Kind: core.KindMessageReceived, ID: testID, MessageID: "m"}},
+	"failed_for_steps": {{Kind: core.KindErrorOccurred, MessageID: "m", Error: "boom", Steps: []uint32{0, 300, math.MaxUint32}}},
+	"steps_with_a_place": {
+		at(done(0, "plan", "a"), "", 0, 0), keyed(done(1, "plan", "b"), "agent:/", 7, 1),
+		at(begun(300, "pay"), "plan#0/", 300, 2), done(300, "pay", ""),
+	},
+	"failed_steps": {
+		at(stepFailed(0, "plan", "böom"), "", 0, 0),
+		at(begun(1, "pay"), "", 0, 1), {Kind: core.KindStepFailed, MessageID: "m", Step: 1, Name: "pay", Failure: testFailure, Attempt: 300},
+		{Kind: core.KindStepFailed, MessageID: "m", Step: 2, Name: "send", Failure: make(core.Failure, core.MaxCauses)},
+	},
+	"attempts": {
+		at(attemptFailed(0, "plan", "boom", 1, 70), "", 0, 0),
+		at(begun(1, "pay"), "agent:/", 0, 0), {Kind: core.KindAttemptFailed, MessageID: "m", Step: 1, Name: "pay", Failure: testFailure, Attempt: 2, Due: core.MaxSequence},
+	},
+	"waits": {
+		at(core.Event{Kind: core.KindStepWaiting, MessageID: "m", Name: "allow", Output: []byte("?"), Due: 70, Pass: true}, "", 0, 0),
+		{Kind: core.KindStepWaiting, MessageID: "m", Step: 1, Name: "ask", Output: []byte{}}, keyed(sleeping(2, "nap", core.MaxSequence), "agent:/", 7, 0),
+	},
+	"parked":       {received("m", 1, "x"), startedBy("m", 1), parked("m", 0, false)},
+	"parked_until": {received("m", 1, "x"), parked("m", core.MaxSequence, true)},
+	"forgotten": {
+		at(done(0, "plan", "a"), "", 0, 0), at(begun(1, "pay"), "", 0, 1), done(1, "pay", "paid"), at(stepFailed(2, "send", "boom"), "", 0, 2),
+		{Kind: core.KindMessageRetried, ID: testID, MessageID: "m", Steps: []uint32{1, 2}, Doubted: []uint32{1}, Reseed: true},
+	},
 }
 
 func TestSnapshotGolden(t *testing.T) {
-	file, err := os.ReadFile("testdata/snapshots_v2.golden")
+	file, err := os.ReadFile("testdata/snapshots_v3.golden")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,9 +117,7 @@ func known(s *core.State) map[string]core.Message {
 	all := map[string]core.Message{}
 	for _, id := range s.Known() {
 		m, _ := s.Message(id)
-		if len(m.Starts) == 0 {
-			m.Starts = nil
-		}
+		m.Starts, m.Steps, m.Open = orNil(m.Starts), orNil(m.Steps), orNil(m.Open)
 		all[id] = m
 	}
 	for m := range s.Messages() { // in order
@@ -125,9 +148,47 @@ func TestSnapshotDamage(t *testing.T) {
 }
 
 const (
-	snapshotHead = "9402cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff" // [1, 300, id,
-	emptyMessage = "9a" + "a16d" + "00" + "00" + "c400" + "a0" + "c400" + "c400" + "c400" + "c400" + "90"
+	snapshotHead = "9403cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"                               // [3, 300, id,
+	emptyMessage = "9f" + "a16d" + "00" + "00" + "c400" + "a0" + "c400" + "c400" + "c400" + "c400" + "90" + // up to the open steps
+		"90" + "c400" + "00" + "00" + "00" // fatal, seed, next, outcomes, due
+	noSteps = "c40090" + "90" // no steps, no open steps, none of them fatal
+	noEnd   = "90c4000000" + "00"
 )
+
+// with returns a snapshot of an empty message in which other bytes are in place
+// of some.
+func with(old, new string) string {
+	if strings.Count(emptyMessage, old) == 0 {
+		panic(old)
+	}
+	return snapshotHead + "91" + strings.Replace(emptyMessage, old, new, 1)
+}
+
+// withSteps has these elements of steps.
+func withSteps(elements string) string {
+	elements = strings.ReplaceAll(elements, " ", "")
+	return with(noSteps, bin(elements)+"9090")
+}
+
+// withDetails has a step with these details.
+func withDetails(details string) string {
+	return withSteps("00a0c400" + bin(strings.ReplaceAll(details, " ", "")))
+}
+
+// withOpen has these open steps.
+func withOpen(steps string) string {
+	return with(noSteps, "c400"+strings.ReplaceAll(steps, " ", "")+"90")
+}
+
+func bin(digits string) string {
+	if n := len(digits) / 2; n < 256 {
+		return fmt.Sprintf("c4%02x", n) + digits
+	} else if n < 1<<16 {
+		return fmt.Sprintf("c5%04x", n) + digits
+	} else {
+		return fmt.Sprintf("c6%08x", n) + digits
+	}
+}
 
 // hostileSnapshots have a right checksum, and no release writes them.
 var hostileSnapshots = []struct {
@@ -136,47 +197,102 @@ var hostileSnapshots = []struct {
 }{
 	{"nothing", "", core.ErrCorrupt},
 	{"no array", "c0", core.ErrCorrupt},
-	{"newer version", "9403c0c0c0", core.ErrUnsupportedVersion},
-	{"an older version", "9401c0c0c0", core.ErrUnsupportedVersion},
-	{"a field more", "9502cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff9000", core.ErrCorrupt},
-	{"sequence 0", "940200c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
-	{"sequence past 2^53-1", "9402cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
-	{"short id", "9402cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe90", core.ErrCorrupt},
+	{"newer version", "9404c0c0c0", core.ErrUnsupportedVersion},
+	{"an older version", "9402c0c0c0", core.ErrUnsupportedVersion},
+	{"a field more", "9503cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff9000", core.ErrCorrupt},
+	{"sequence 0", "940300c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
+	{"sequence past 2^53-1", "9403cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
+	{"short id", "9403cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe90", core.ErrCorrupt},
 	{"messages beyond the bytes", snapshotHead + "ddffffffff", core.ErrCorrupt},
 	{"more messages than memory", snapshotHead + "dc4000" + strings.Repeat("90", 1<<14), core.ErrCorrupt},
 	{"trailing bytes", snapshotHead + "9000", core.ErrCorrupt},
 	{"two of one id", snapshotHead + "92" + emptyMessage + emptyMessage, core.ErrCorrupt},
 	{"wrong order", snapshotHead + "92" + emptyMessage + strings.Replace(emptyMessage, "a16d", "a16c", 1), core.ErrCorrupt},
 	{"received behind the others", snapshotHead + "92" + emptyMessage + strings.Replace(emptyMessage, "a16d00", "a16e01", 1), core.ErrCorrupt},
-	{"empty message id", snapshotHead + "91" + strings.Replace(emptyMessage, "a16d", "a0", 1), core.ErrCorrupt},
-	{"message id not UTF-8", snapshotHead + "91" + strings.Replace(emptyMessage, "a16d", "a1ff", 1), core.ErrCorrupt},
-	{"unknown flag", snapshotHead + "91" + strings.Replace(emptyMessage, "a16d00", "a16dcd0100", 1), core.ErrCorrupt},
-	{"an absent body with bytes", snapshotHead + "91" + strings.Replace(emptyMessage, "0000c400", "0000c40100", 1), core.ErrCorrupt},
-	{"a runner of zeros", snapshotHead + "91" + strings.Replace(emptyMessage, "a0c400", "a0c410"+strings.Repeat("00", 16), 1), core.ErrCorrupt},
-	{"a short runner", snapshotHead + "91" + strings.Replace(emptyMessage, "a0c400", "a0c40101", 1), core.ErrCorrupt},
-	{"half a start", snapshotHead + "91" + strings.Replace(emptyMessage, "c400c40090", "c4080000000000000000c40090", 1), core.ErrCorrupt},
-	{"too many starts", snapshotHead + "91" + strings.Replace(emptyMessage, "c400c40090", "c53e90"+strings.Repeat("00", 16*1001)+"c40090", 1), core.ErrCorrupt},
-	{"steps beyond the bytes", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c6ffffffff", 1), core.ErrCorrupt},
-	{"more steps than memory", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", ascendingSteps(2000)+"90", 1), core.ErrCorrupt},
-	{"more open steps than memory", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c400dc4000"+strings.Repeat("90", 1<<14), 1), core.ErrCorrupt},
-	{"a step twice", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c408"+"00a0c400"+"00a0c400"+"90", 1), core.ErrCorrupt},
-	{"half a step", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c402"+"00a0"+"90", 1), core.ErrCorrupt},
-	{"a step that goes on behind the steps", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c404"+"00a0c401"+"90", 1), core.ErrCorrupt},
-	{"a step with a name that none can have", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c405"+"00a100c400"+"90", 1), core.ErrCorrupt},
-	{"an open step twice", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c40092"+"9400a17000c400"+"9400a17000c400", 1), core.ErrCorrupt},
-	{"an open step without a name", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c40091"+"9400a000c400", 1), core.ErrCorrupt},
-	{"an unknown flag of an open step", snapshotHead + "91" + strings.Replace(emptyMessage, "c40090", "c40091"+"9400a17008c400", 1), core.ErrCorrupt},
+	{"a message of ten elements", with("9fa16d", "9aa16d"), core.ErrCorrupt},
+	{"empty message id", with("a16d", "a0"), core.ErrCorrupt},
+	{"message id not UTF-8", with("a16d", "a1ff"), core.ErrCorrupt},
+	{"a flag that only parts have", with("a16d00", "a16dcd0400"), core.ErrCorrupt},
+	{"an absent body with bytes", with("0000c400", "0000c40100"), core.ErrCorrupt},
+	{"a runner of zeros", with("a0c400", "a0c410"+strings.Repeat("00", 16)), core.ErrCorrupt},
+	{"a short runner", with("a0c400", "a0c40101"), core.ErrCorrupt},
+	{"half a start", with("c400"+noSteps, "c4080000000000000000"+noSteps), core.ErrCorrupt},
+	{"too many starts", with("c400"+noSteps, bin(strings.Repeat("00", 16*1001))+noSteps), core.ErrCorrupt},
+	{"steps beyond the bytes", with("c40090", "c6ffffffff"), core.ErrCorrupt},
+	{"more steps than memory", withSteps(ascendingSteps(2000, "c400")), core.ErrCorrupt},
+	{"more open steps than memory", withOpen("dc4000" + strings.Repeat("90", 1<<14)), core.ErrCorrupt},
+	{"more fatal steps than memory", with(noEnd, "dd00100000"+strings.Repeat("00", 1<<20)), core.ErrCorrupt},
+	{"a step twice", withSteps("00a0c400c4020000 00a0c400c4020000"), core.ErrCorrupt},
+	{"half a step", withSteps("00a0"), core.ErrCorrupt},
+	{"a step that goes on behind the steps", withSteps("00a0c401"), core.ErrCorrupt},
+	{"a step with a name that none can have", withSteps("00a100c400c4020000"), core.ErrCorrupt},
+	{"a step without details", withSteps("00a0c400c400"), core.ErrCorrupt},
+	{"an order past 2^32-1", withDetails("cf0000000100000000 00"), core.ErrCorrupt},
+	{"an unknown flag of details", withDetails("00 08"), core.ErrCorrupt},
+	{"details that go on", withDetails("00 00 00"), core.ErrCorrupt},
+	{"half a place", withDetails("00 01 a0 c400 00"), core.ErrCorrupt},
+	{"a place that was never called", withDetails("00 01 a0 c400 00 00 00"), core.ErrCorrupt},
+	{"a scope with NUL", withDetails("00 01 a100 c400 00 00 01"), core.ErrCorrupt},
+	{"a scope that is too long", withDetails("00 01 da2001" + strings.Repeat("6d", core.MaxScopeBytes+1) + "c400 00 00 01"), core.ErrCorrupt},
+	{"a key of zeros", withDetails("00 01 a0 c410" + strings.Repeat("00", 16) + "00 00 01"), core.ErrCorrupt},
+	{"a failure without a cause", withDetails("00 02 90 00"), core.ErrCorrupt},
+	{"a failure of a name alone", withDetails("00 02 91 a145 00"), core.ErrCorrupt},
+	{"a failure of 17 causes", withDetails("00 02 dc0022" + strings.Repeat("a0", 34) + "00"), core.ErrCorrupt},
+	{"more causes of open steps than memory", withOpen("dc03e8" + ascendingOpen(1000, "dc0020"+strings.Repeat("a0", 32))), core.ErrCorrupt},
+	{"as many messages as memory, and a large failure", largeFailure(4800, 1<<20), core.ErrCorrupt},
+	{"a failure without attempts", withDetails("00 02 92 a0a0"), core.ErrCorrupt},
+	{"an open step twice", withOpen("92 9600a17000c4000000 9600a17000c4000000"), core.ErrCorrupt},
+	{"an open step without a name", withOpen("91 9600a000c4000000"), core.ErrCorrupt},
+	{"an unknown flag of an open step", withOpen("91 9600a170cd0100c4000000"), core.ErrCorrupt},
+	{"an open step of seven elements", withOpen("91 9700a17000c400000000"), core.ErrCorrupt},
+	{"an open step without its place", withOpen("91 9600a17040c4000000"), core.ErrCorrupt},
+	{"an open step that was never called", withOpen("91 9b00a17040c4000000 a0c400000000"), core.ErrCorrupt},
+	{"an open step without its failure", withOpen("91 9600a170cc80c4000000"), core.ErrCorrupt},
+	{"an open step with an empty failure", withOpen("91 9700a170cc80c400000090"), core.ErrCorrupt},
+	{"an open step with output that is none", withOpen("91 9600a17000c401000000"), core.ErrCorrupt},
+	{"an open step due past 2^53-1", withOpen("91 9600a17000c40000cf0020000000000000"), core.ErrCorrupt},
+	{"fatal steps that descend", with(noEnd, "920100c400000000"), core.ErrCorrupt},
+	{"a fatal step past 2^32-1", with(noEnd, "91cf0000000100000000c400000000"), core.ErrCorrupt},
+	{"a seed of zeros", with(noEnd, "90c410"+strings.Repeat("00", 16)+"000000"), core.ErrCorrupt},
+	{"a short seed", with(noEnd, "90c40101000000"), core.ErrCorrupt},
+	{"a next step past 2^32-1", with(noEnd, "90c400cf00000001000000000000"), core.ErrCorrupt},
+	{"outcomes past 2^32-1", with(noEnd, "90c40000cf000000010000000000"), core.ErrCorrupt},
+	{"parked until past 2^53-1", with(noEnd, "90c4000000cf0020000000000000"), core.ErrCorrupt},
 	{"a map", snapshotHead + "80", core.ErrCorrupt},
 	{"nested deeply", strings.Repeat("91", 10_000), core.ErrCorrupt},
 }
 
-// ascendingSteps is a bin of n steps without anything in them.
-func ascendingSteps(n int) string {
+// ascendingSteps are n steps with these details and nothing else.
+func ascendingSteps(n int, details string) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, "cd%04xa0c400", 256+i)
+		fmt.Fprintf(&b, "cd%04xa0c400%s", 256+i, details)
 	}
-	return fmt.Sprintf("c5%04x", b.Len()/2) + b.String()
+	return b.String()
+}
+
+// ascendingOpen are n open steps with this failure and nothing else.
+func ascendingOpen(n int, failure string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "97cd%04xa173cc80c4000000%s", 256+i, failure)
+	}
+	return b.String()
+}
+
+// largeFailure has n messages, and in the last one an open step that has failed
+// with a text of this size in bytes.
+func largeFailure(n, size int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, snapshotHead+"dc%04x", n)
+	for i := range n {
+		message := strings.Replace(emptyMessage, "a16d", fmt.Sprintf("a4%x", fmt.Sprintf("%04d", i)), 1)
+		if i == n-1 {
+			message = strings.Replace(message, noSteps, "c400"+fmt.Sprintf("919700a173cc80c400000092a0db%08x", size)+strings.Repeat("6d", size)+"90", 1)
+		}
+		b.WriteString(message)
+	}
+	return b.String()
 }
 
 func TestDecodeHostileSnapshots(t *testing.T) {
@@ -220,11 +336,29 @@ func TestSnapshotsOfManySmallThings(t *testing.T) {
 		"names of a byte": func(i int) core.Event {
 			return core.Event{Kind: core.KindStepCompleted, MessageID: "m", Step: uint32(i), Name: "s", Output: []byte{}}
 		},
-		"one start a step": func(i int) core.Event { return started(fmt.Sprint(i)) },
+		"one start a step":   func(i int) core.Event { return started(fmt.Sprint(i)) },
+		"steps with a place": func(i int) core.Event { return at(done(uint32(i), "s", ""), strings.Repeat("x", i%90)+"/", 0, 0) },
+		"failed steps":       func(i int) core.Event { return at(stepFailed(uint32(i), "s", "x"), "", 0, 0) },
+		"failures of nothing": func(i int) core.Event {
+			e := stepFailed(uint32(i), "s", "")
+			e.Failure = make(core.Failure, core.MaxCauses)
+			return e
+		},
+		"attempts": func(i int) core.Event { return at(attemptFailed(uint32(i), "s", "x", 1, 1), "agent:/", 0, 0) },
+		"attempts of nothing": func(i int) core.Event {
+			e := attemptFailed(uint32(i), "s", "", 1, 1)
+			e.Failure = make(core.Failure, core.MaxCauses)
+			return e
+		},
+		"waits": func(i int) core.Event { return waiting(uint32(i), "s", "") },
+		"fatal steps": func(i int) core.Event {
+			return core.Event{Kind: core.KindErrorOccurred, MessageID: fmt.Sprint(i), Steps: []uint32{0, 1, 2, uint32(3 + i)}}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, n := range []int{200, 230, 1793, 5000} {
-				if name == "open steps" {
+				switch name {
+				case "open steps", "attempts", "attempts of nothing", "waits":
 					n = min(n, 2000) // each is inserted into a copy of the list
 				}
 				state := core.NewState()
