@@ -359,7 +359,7 @@ func TestSnapshotsOfManySmallThings(t *testing.T) {
 			for _, n := range []int{200, 230, 1793, 5000} {
 				switch name {
 				case "open steps", "attempts", "attempts of nothing", "waits":
-					n = min(n, 2000) // each is inserted into a copy of the list
+					n = min(n, 1000) // each is inserted into a copy of the list
 				}
 				state := core.NewState()
 				for i := range n {
