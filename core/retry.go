@@ -134,11 +134,13 @@ func (m *Message) forgetFailures() (f forgotten) {
 		if _, done := f.steps[t.index]; done {
 			return
 		}
-		f.add(t)
+		if f.add(t); !t.place.placed() {
+			return
+		}
 		within := FunctionPath(t.path)
 		for _, other := range all {
 			switch {
-			case t.place.placed() && other.failed && strings.HasPrefix(other.place.Scope, within):
+			case other.failed && strings.HasPrefix(other.place.Scope, within):
 				forget(other)
 			case other.index != t.index && other.place.placed() && other.place.Scope == t.place.Scope && other.place.counted() && other.place.After > t.order:
 				if _, done := f.steps[other.index]; !done {
