@@ -16,7 +16,8 @@ import (
 // or the last failed one if there are none, those that failed after the first
 // of them, and those within them. So are the steps without a key that were
 // called within the same scope after such a failure was delivered, since their
-// count may mean something else now. Failures before that stay.
+// count may mean something else now, and all within them. Failures before that
+// stay.
 func (c *Conversation) Retry(ctx context.Context, messageID string) (retried bool, err error) {
 	return c.retry(ctx, messageID, func(m *Message) (forgotten, error) { return m.forgetFailures(), nil })
 }
@@ -99,6 +100,17 @@ func (f *forgotten) add(t trace) {
 	f.steps[t.index] = t.effects
 }
 
+// addWithin forgets t, which may mean another call now, and all within it.
+func (f *forgotten) addWithin(t trace, all []trace) {
+	f.add(t)
+	within := FunctionPath(t.path)
+	for _, other := range all {
+		if strings.HasPrefix(other.place.Scope, within) {
+			f.add(other)
+		}
+	}
+}
+
 func (m *Message) forgetFrom(index uint32) (f forgotten, found bool) {
 	all := m.traces()
 	at := slices.IndexFunc(all, func(t trace) bool { return t.index == index && t.ended })
@@ -144,7 +156,7 @@ func (m *Message) forgetFailures() (f forgotten) {
 				forget(other)
 			case other.index != t.index && other.place.placed() && other.place.Scope == t.place.Scope && other.place.counted() && other.place.After > t.order:
 				if _, done := f.steps[other.index]; !done {
-					f.add(other)
+					f.addWithin(other, all)
 				}
 			}
 		}

@@ -73,6 +73,11 @@ func TestRetry(t *testing.T) {
 				at(done(2, "a", ""), "", 1, 2), at(done(3, "b", ""), "", 0, 2), at(attemptFailed(4, "c", "boom", 1, 0), "", 0, 3),
 				at(done(5, "called before", ""), "", 0, 1), errorOf(1)},
 			forgotten: []uint32{1, 2, 3, 4}},
+		{name: "and all within them, since they may be within another step now",
+			log: []core.Event{at(stepFailed(0, "job", "boom"), "", 0, 0), at(attemptFailed(1, "job", "boom", 1, 0), "", 1, 1),
+				at(done(2, "in", ""), "job#1/", 0, 0), at(waiting(3, "in a scope", ""), "job#1/s:/", 0, 1), at(begun(4, "far in"), "job#1/in#0/", 0, 0),
+				at(done(5, "in another", ""), "job#0/", 0, 0), done(1, "job", ""), errorOf(0)},
+			forgotten: []uint32{0, 1, 2, 3, 4}, doubted: []uint32{4}},
 		{name: "not those with a key, unless it is used again, nor of other scopes",
 			log: []core.Event{at(stepFailed(0, "a", "boom"), "s:/", 0, 0), keyed(done(1, "b", ""), "s:/", 7, 1),
 				{Kind: core.KindStepCompleted, MessageID: "m", Step: 2, Name: "b", Place: core.Place{Scope: "s:/", Key: core.Key{7}, Count: 1, After: 1, Called: 1}},
@@ -261,7 +266,7 @@ func (r *retryModel) forget(s *modelStep) {
 }
 
 // forgetAfter takes out s, what has failed within it, and the counted steps of
-// its scope that were called after it had been delivered.
+// its scope that were called after it had been delivered, with all within them.
 func (r *retryModel) forgetAfter(s *modelStep) {
 	if now := r.steps[s.path]; now == nil || !now.ended {
 		return // already
@@ -275,6 +280,11 @@ func (r *retryModel) forgetAfter(s *modelStep) {
 	for _, other := range r.sorted() {
 		if other.scope == s.scope && other.counted && other.called && other.after >= s.order {
 			r.forget(other)
+			for _, in := range r.sorted() {
+				if strings.HasPrefix(in.path, other.path+"/") {
+					r.forget(in)
+				}
+			}
 		}
 	}
 }
