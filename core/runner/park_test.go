@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -94,6 +95,219 @@ func TestPass(t *testing.T) {
 		rest(time.Hour)
 		b.stop()
 		expect(t, "order", order, []string{"passes", "holds up", "last"})
+	})
+}
+
+// TestWaits goes through when an answer may come.
+func TestWaits(t *testing.T) {
+	minute := runner.WaitOptions{Until: time.Time{}.Add(time.Minute)} // from the call on
+	for name, tt := range map[string]struct {
+		o    runner.WaitOptions
+		play func(b *tab, user *tab, again func() *tab)
+		want string
+	}{
+		"before it is parked": {
+			runner.WaitOptions{}, func(b, user *tab, _ func() *tab) {
+				rest(time.Millisecond)
+				user.answer("m", "yes")
+			}, "yes",
+		},
+		"while it is parked": {
+			runner.WaitOptions{}, func(b, user *tab, _ func() *tab) {
+				rest(time.Minute)
+				user.answer("m", "yes")
+			}, "yes",
+		},
+		"before a restart": {
+			runner.WaitOptions{}, func(b, user *tab, again func() *tab) {
+				rest(time.Minute)
+				b.crash()
+				user.answer("m", "yes")
+				rest(time.Minute)
+				again()
+			}, "yes",
+		},
+		"after a restart": {
+			runner.WaitOptions{}, func(b, user *tab, again func() *tab) {
+				rest(time.Minute)
+				b.stop()
+				again()
+				rest(time.Minute)
+				user.answer("m", "yes")
+			}, "yes",
+		},
+		"before it is parked, and after a restart": {
+			runner.WaitOptions{}, func(b, user *tab, again func() *tab) {
+				rest(time.Millisecond)
+				b.crash()
+				again()
+				rest(time.Minute)
+				user.answer("m", "yes")
+			}, "yes",
+		},
+		"by the same tab": {
+			runner.WaitOptions{}, func(b, _ *tab, _ func() *tab) {
+				rest(time.Minute)
+				b.answer("m", "yes")
+			}, "yes",
+		},
+		"twice": {
+			runner.WaitOptions{}, func(b, user *tab, _ func() *tab) {
+				rest(time.Minute)
+				user.answer("m", "yes")
+				if did, err := b.Answer(context.Background(), "m", 0, []byte("no")); did || err != nil {
+					b.t.Errorf("the second answer: %v, %v", did, err)
+				}
+			}, "yes",
+		},
+		"in time": {
+			minute, func(b, user *tab, _ func() *tab) {
+				rest(59 * time.Second)
+				user.answer("m", "yes")
+			}, "yes",
+		},
+		"too late": {
+			minute, func(b, user *tab, _ func() *tab) {
+				rest(61 * time.Second)
+				if did, err := user.Answer(context.Background(), "m", 0, []byte("no")); did || err != nil {
+					b.t.Errorf("the answer: %v, %v", did, err)
+				}
+			}, "TimeoutError: nobody has answered ok in time after 1m0s",
+		},
+		"never, over a restart": {
+			minute, func(b, user *tab, again func() *tab) {
+				rest(30 * time.Second)
+				b.stop()
+				again()
+			}, "TimeoutError: nobody has answered ok in time after 1m0s",
+		},
+		"never, and nobody is there in time": {
+			minute, func(b, user *tab, again func() *tab) {
+				rest(30 * time.Second)
+				b.stop()
+				rest(time.Hour)
+				again()
+			}, "TimeoutError: nobody has answered ok in time after 1h0m30s",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				user := open(t, memory)
+				user.send("m")
+				begin := time.Now()
+				var last *tab
+				again := func() *tab {
+					last = open(t, memory)
+					last.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+						o := tt.o
+						if !o.Until.IsZero() {
+							o.Until = time.Now().Add(o.Until.Sub(time.Time{}))
+						}
+						value, err := wait(a, "ok", o)
+						if err != nil {
+							return fmt.Appendf(nil, "%v after %v", err, time.Since(begin)), nil
+						}
+						return value, nil
+					}, runner.Options{})
+					return last
+				}
+				tt.play(again(), user, again)
+				rest(time.Minute)
+				last.stop()
+				expect(t, "result", string(last.message("m").Result), tt.want)
+			})
+		})
+	}
+}
+
+// TestFormOfAnEarlierPrompt cannot answer a later one, and a sleep has no answer.
+func TestFormOfAnEarlierPrompt(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		b.run(func(_ context.Context, a *runner.Attempt) (all []byte, err error) {
+			for range 2 {
+				value, err := wait(a, "ok", runner.WaitOptions{})
+				if all = append(all, value...); err != nil {
+					return nil, err
+				}
+			}
+			return all, runner.Sleep(a, "pause", time.Now().Add(time.Hour))
+		}, runner.Options{})
+		rest(time.Minute)
+		b.answer("m", "one")
+		rest(time.Minute)
+		for index := range uint32(3) {
+			if did, err := b.Answer(t.Context(), "m", index, []byte("two")); did != (index == 1) || err != nil {
+				t.Errorf("answer of step %d: %v, %v", index, did, err)
+			}
+			rest(time.Minute)
+		}
+		rest(time.Hour)
+		b.stop()
+		expect(t, "result", string(b.message("m").Result), "onetwo")
+	})
+}
+
+// TestSleeps wake at their time, also after a restart.
+func TestSleeps(t *testing.T) {
+	for _, d := range []time.Duration{0, 200 * time.Millisecond, 2 * time.Second, time.Hour} {
+		for _, restart := range []bool{false, true} {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				begin := time.Now()
+				var woke time.Duration
+				handler := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+					if err := runner.Sleep(a, "pause", time.Now().Add(d)); err != nil {
+						return nil, err
+					}
+					woke = time.Since(begin)
+					return nil, nil
+				}
+				b := open(t, memory)
+				b.send("m")
+				b.run(handler, runner.Options{})
+				rest(100 * time.Millisecond)
+				if restart {
+					b.stop()
+					b = open(t, memory)
+					b.run(handler, runner.Options{})
+				}
+				rest(2 * time.Hour)
+				b.stop()
+				if woke < d || woke > d+100*time.Millisecond {
+					t.Errorf("a sleep of %v took %v", d, woke)
+				}
+			})
+		}
+	}
+}
+
+// TestRestartsWhileAStepWaits: a thousand of them leave no trace.
+func TestRestartsWhileAStepWaits(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		user := open(t, memory)
+		user.send("m")
+		handler := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			return do(a, "outer", runner.StepOptions{}, func(_ context.Context, c runner.Call) ([]byte, error) {
+				return wait(c, "ok", runner.WaitOptions{})
+			})
+		}
+		restart := func() {
+			b := open(t, memory)
+			b.run(handler, runner.Options{})
+			rest(5 * time.Second)
+			b.stop()
+		}
+		restart()
+		want := []string{received, started, waiting, stopped}
+		expect(t, "log after the first one", words(t, memory), want)
+		for range 1000 {
+			restart()
+		}
+		expect(t, "log", words(t, memory), want)
+		user.answer("m", "yes")
+		restart()
+		expect(t, "log after the answer", words(t, memory), append(want, "ok completed", started, "outer completed", finished))
 	})
 }
 

@@ -302,60 +302,6 @@ func TestIdempotencyKeys(t *testing.T) {
 	})
 }
 
-func TestSideEffects(t *testing.T) {
-	type choice struct{ rerun, asked bool }
-	tests := []struct {
-		name   string
-		policy runner.Policy
-		choice choice
-		log    []string
-		calls  int
-	}{
-		{"rerun", runner.Rerun, choice{}, []string{"pay started", started, "pay completed", finished}, 2},
-		{"skip", runner.Skip, choice{}, []string{"pay started", started, "pay completed", finished}, 1},
-		{"ask: rerun", runner.Ask, choice{true, true}, []string{"pay started", started, stopped, resolved, started, "pay started", "pay completed", finished}, 2},
-		{"ask: skip", runner.Ask, choice{false, true}, []string{"pay started", started, stopped, "pay completed", started, finished}, 1},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			story(t, func(t *testing.T, memory *memstore.Store) {
-				first, second, user := open(t, memory), open(t, memory), open(t, memory)
-				first.send("m")
-				var calls []bool
-				handler := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-					return do(a, "pay", runner.StepOptions{SideEffect: tt.policy}, func(ctx context.Context, c runner.Call) ([]byte, error) {
-						calls = append(calls, c.Uncertain)
-						if len(calls) == 1 {
-							return never(ctx, c)
-						}
-						return []byte("paid"), nil
-					})
-				}
-				first.run(handler, runner.Options{})
-				rest(time.Second)
-				first.crash()
-				second.run(handler, runner.Options{})
-				rest(time.Minute)
-				if tt.choice.asked {
-					if m := second.message("m"); !m.Parked || !m.Open[0].Uncertain {
-						t.Errorf("it does not wait: %+v", m)
-					}
-					if did, err := user.ResolveStep(t.Context(), "m", 0, tt.choice.rerun); !did || err != nil {
-						t.Errorf("resolve: %v, %v", did, err)
-					}
-					rest(time.Second)
-				}
-				second.stop()
-				expect(t, "log", words(t, memory), append([]string{received, started}, tt.log...))
-				expect(t, "calls", len(calls), tt.calls)
-				if tt.calls == 2 && calls[1] == tt.choice.rerun {
-					t.Errorf("the second call is told that it is uncertain: %v", calls[1])
-				}
-			})
-		})
-	}
-}
-
 func TestTooLargeFailsTheMessageOnly(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
 		b := open(t, memory)
