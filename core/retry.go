@@ -24,8 +24,8 @@ func (c *Conversation) Retry(ctx context.Context, messageID string) (retried boo
 
 // RetryFrom is [Conversation.Retry], but it forgets the outcome of the step
 // with this index and all that came after it in the log, and the steps without
-// an outcome that were called after one of these. [ErrInvalidArgument] if the
-// step has no outcome.
+// an outcome that were called after one of these, or within a step that was.
+// [ErrInvalidArgument] if the step has no outcome.
 func (c *Conversation) RetryFrom(ctx context.Context, messageID string, index uint32) (retried bool, err error) {
 	return c.retry(ctx, messageID, func(m *Message) (forgotten, error) {
 		f, found := m.forgetFrom(index)
@@ -118,8 +118,13 @@ func (m *Message) forgetFrom(index uint32) (f forgotten, found bool) {
 		return f, false
 	}
 	from := all[at].order
+	calledAfter := func(t trace) bool { // or within one that was
+		return slices.ContainsFunc(all, func(outer trace) bool {
+			return outer.place.After > from && (outer.index == t.index || strings.HasPrefix(t.place.Scope, FunctionPath(outer.path)))
+		})
+	}
 	for _, t := range all {
-		if t.ended && t.order >= from || !t.ended && t.place.After > from {
+		if t.ended && t.order >= from || !t.ended && calledAfter(t) {
 			f.add(t)
 			f.reseed = f.reseed || t.ended && !t.failed
 		}

@@ -161,6 +161,14 @@ func TestRetryFrom(t *testing.T) {
 			[]core.Event{at(waiting(0, "before", ""), "", 0, 0), at(done(1, "a", ""), "", 0, 0), at(waiting(2, "after", ""), "", 0, 1),
 				at(begun(3, "pay"), "s:/", 0, 1), at(attemptFailed(4, "try", "boom", 1, 9), "", 0, 1), errorOf()},
 			1, []uint32{1, 2, 3, 4}, []uint32{3}, true},
+		{"also within steps that were called after it",
+			[]core.Event{at(done(0, "a", ""), "", 0, 0), at(attemptFailed(1, "outer", "boom", 1, 0), "", 0, 1), at(waiting(2, "in", ""), "outer#0/", 0, 0),
+				at(begun(3, "in a scope"), "outer#0/s:/", 0, 0), at(waiting(4, "far in", ""), "outer#0/s:/in a scope#0/", 0, 0), errorOf()},
+			0, []uint32{0, 1, 2, 3, 4}, []uint32{3}, true},
+		{"but not within those that were called before",
+			[]core.Event{at(attemptFailed(0, "outer", "boom", 1, 0), "", 0, 0), at(done(1, "a", ""), "", 0, 0),
+				at(waiting(2, "in", ""), "outer#0/", 0, 0), errorOf()},
+			1, []uint32{1}, nil, true},
 		{"but not those that were called after an earlier one",
 			[]core.Event{at(done(0, "a", ""), "", 0, 0), at(done(1, "b", ""), "", 0, 0), at(waiting(2, "w", ""), "", 0, 1),
 				at(waiting(3, "v", ""), "", 0, 2), errorOf()},
@@ -320,8 +328,11 @@ func (r *retryModel) failures(m *core.Message) {
 
 // from forgets the outcomes from one on, and what was called after it.
 func (r *retryModel) from(order uint32) {
-	for _, s := range r.sorted() {
-		if s.ended && s.order >= order || !s.ended && s.called && s.after >= order {
+	all := r.sorted()
+	for _, s := range all {
+		after := func(s *modelStep) bool { return s.called && s.after >= order }
+		within := slices.ContainsFunc(all, func(outer *modelStep) bool { return strings.HasPrefix(s.path, outer.path+"/") && after(outer) })
+		if s.ended && s.order >= order || !s.ended && (after(s) || within) {
 			r.reseed = r.reseed || s.ended && !s.failed
 			r.forget(s)
 		}
