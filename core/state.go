@@ -272,6 +272,7 @@ func (s *State) StepAt(id, path string) (*Step, *OpenStep) {
 		return &step, nil
 	}
 	open, _ := m.OpenStep(index)
+	open.Output = slices.Clip(open.Output)
 	return nil, &open
 }
 
