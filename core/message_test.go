@@ -140,11 +140,7 @@ func (tt messageTest) run(t *testing.T) {
 		looked.Message("m")
 	}
 	check("looked at after each event", looked)
-	_, _, restored, err := core.DecodeSnapshot("chat", core.EncodeSnapshot("chat", 300, testID, stateOf(tt.events...)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	check("from a snapshot", restored)
+	check("from a snapshot", restored(t, stateOf(tt.events...)))
 }
 
 func orNil[T any](list []T) []T {
