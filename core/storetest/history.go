@@ -117,18 +117,20 @@ func (s *stage) wantSameConversation(h *snapshotter, id string) {
 	if c.ExpectedSeq() != whole.ExpectedSeq() {
 		s.Fatalf("with the snapshot at %d, without it at %d", c.ExpectedSeq(), whole.ExpectedSeq())
 	}
-	got, gotRows := portrait(c.State())
-	want, wantRows := portrait(whole.State())
-	for i := range min(len(got), len(want)) {
-		if !reflect.DeepEqual(got[i], want[i]) {
-			s.Fatalf("message %d is with the snapshot\n%+v, without it\n%+v", i, got[i], want[i])
+	got, want := portrait(c.State()), portrait(whole.State())
+	for i := range min(len(got.received), len(want.received)) {
+		if !reflect.DeepEqual(got.received[i], want.received[i]) {
+			s.Fatalf("message %d is with the snapshot\n%+v, without it\n%+v", i, got.received[i], want.received[i])
 		}
 	}
-	if len(got) != len(want) {
-		s.Fatalf("with the snapshot %d messages, without it %d", len(got), len(want))
+	if len(got.received) != len(want.received) {
+		s.Fatalf("with the snapshot %d messages, without it %d", len(got.received), len(want.received))
 	}
-	if !bytes.Equal(gotRows, wantRows) {
-		s.Fatalf("the rows are with the snapshot\n%x, without it\n%x", gotRows, wantRows)
+	if !bytes.Equal(got.rows, want.rows) {
+		s.Fatalf("the rows are with the snapshot\n%x, without it\n%x", got.rows, want.rows)
+	}
+	if !reflect.DeepEqual(got.steps, want.steps) {
+		s.Fatalf("the steps are with the snapshot at\n%v, without it at\n%v", got.steps, want.steps)
 	}
 	if err := c.Refresh(s.Context()); err != nil {
 		s.Fatalf("refresh: %v", err)
@@ -141,16 +143,39 @@ func (s *stage) wantSameConversation(h *snapshotter, id string) {
 	}
 }
 
-// portrait is all there is to see of a state: the messages that were received,
-// where a list without elements may be nil or not, and the rows of all.
-func portrait(s *core.State) (received []core.Message, rows []byte) {
-	received = slices.Collect(s.Messages())
-	for i := range received {
-		m := &received[i]
+// seen is all there is to see of a state.
+type seen struct {
+	received []core.Message // a list without elements is nil
+	rows     []byte         // of all messages
+	steps    map[string]string
+}
+
+func portrait(s *core.State) seen {
+	all := seen{received: slices.Collect(s.Messages()), steps: map[string]string{}}
+	for i := range all.received {
+		m := &all.received[i]
 		m.Starts, m.Steps, m.Open = orNil(m.Starts), orNil(m.Steps), orNil(m.Open)
+		for _, step := range m.Steps {
+			all.look(s, m.ID, step.Name, step.Details().Place)
+		}
+		for _, step := range m.Open {
+			all.look(s, m.ID, step.Name, step.Place)
+		}
 	}
-	rows, _ = s.Rows(0, math.MaxInt)
-	return received, rows
+	all.rows, _ = s.Rows(0, math.MaxInt)
+	return all
+}
+
+// look notes what the state finds at the path of a step.
+func (all *seen) look(s *core.State, id, name string, p core.Place) {
+	path := p.Path(name)
+	found := "nothing"
+	if step, open := s.StepAt(id, path); step != nil {
+		found = fmt.Sprintf("step %d, failed %v", step.Index, step.Failed())
+	} else if open != nil {
+		found = fmt.Sprintf("open step %d", open.Index)
+	}
+	all.steps[id+" "+path] = found
 }
 
 func orNil[T any](list []T) []T {
@@ -158,54 +183,4 @@ func orNil[T any](list []T) []T {
 		return nil
 	}
 	return list
-}
-
-// randomEvents appends n random events of all kinds, in a few groups.
-func (s *stage) randomEvents(r *rand.Rand, c *core.Conversation, n int) {
-	s.Helper()
-	for n > 0 {
-		group := make([]core.Event, min(n, 1+r.IntN(5)))
-		for i := range group {
-			group[i] = randomEvent(r)
-		}
-		decided := false
-		err := c.Update(s.Context(), func(*core.State) ([]core.Event, error) {
-			decided = true
-			return group, nil
-		})
-		if err != nil || !decided {
-			s.Fatalf("append %+v: %v", group, err)
-		}
-		n -= len(group)
-	}
-}
-
-// randomEvent is one of any kind, about few messages with few steps, so that
-// the events of one meet.
-func randomEvent(r *rand.Rand) core.Event {
-	data := func() []byte {
-		switch r.IntN(4) {
-		case 0:
-			return nil
-		case 1:
-			return []byte{}
-		default:
-			return []byte(filler(r.IntN(300)))
-		}
-	}
-	e := core.Event{
-		Kind:       core.Kind(1 + r.IntN(10)),
-		MessageID:  fmt.Sprint("message ", r.IntN(6)),
-		ReceivedAt: r.Uint64N(core.MaxSequence + 1),
-		Body:       data(),
-		Step:       []uint32{0, 1, 2, 3, 200, 1<<32 - 1}[r.IntN(6)],
-		Name:       []string{"plan", "search", "\u00e9crire"}[r.IntN(3)],
-		Offset:     r.Uint64N(400),
-		Output:     data(),
-		Error:      filler(r.IntN(40)),
-	}
-	if r.IntN(2) == 0 {
-		e.Runner = core.RunnerID{byte(r.IntN(3))}
-	}
-	return e
 }
