@@ -352,7 +352,7 @@ var shapes = []script{
 			if err != nil {
 				return "", err
 			}
-			if err := h.sleep("pause", time.Minute); err != nil {
+			if err := h.sleep("pause", "pause", runner.WaitOptions{Until: time.Now().Add(time.Minute)}); err != nil {
 				return "", err
 			}
 			b, err := h.wait("ok", "second", runner.WaitOptions{Until: time.Now().Add(time.Hour)})
@@ -386,7 +386,7 @@ var shapes = []script{
 				case 1:
 					return b.step("ask", "ask", does{body: func(h *hand) (string, error) { return h.wait("ok", label, runner.WaitOptions{}) }})
 				default:
-					return "", b.sleep("pause", 10*time.Second)
+					return "", b.sleep("pause", "pause", runner.WaitOptions{Until: time.Now().Add(10 * time.Second)})
 				}
 			})
 		},

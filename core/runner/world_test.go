@@ -326,6 +326,8 @@ type hand struct {
 	run    *run // nil within the function of a step: it depends on whether that runs
 	c      stepper
 	branch string
+	keyed  bool   // its steps need keys
+	last   string // what it got last
 }
 
 // stepper is what calls steps: an attempt, the steps of a scope, or a call.
@@ -356,11 +358,13 @@ func (h *hand) note(format string, args ...any) {
 
 // scope returns the hand of a goroutine of its own, whose steps are in a scope.
 func (h *hand) scope(name string) *hand {
-	return &hand{h.p, h.run, h.c.Scope(name), h.branch + "/" + name}
+	return &hand{p: h.p, run: h.run, c: h.c.Scope(name), branch: h.branch + "/" + name, keyed: h.keyed, last: h.last}
 }
 
 // beside returns the hand of a goroutine whose steps have keys.
-func (h *hand) beside(name string) *hand { return &hand{h.p, h.run, h.c, h.branch + "/" + name} }
+func (h *hand) beside(name string) *hand {
+	return &hand{p: h.p, run: h.run, c: h.c, branch: h.branch + "/" + name, last: h.last}
+}
 
 // step calls a step. Its label says which call of the handler it is: the output is
 // made of that.
@@ -378,10 +382,11 @@ func (h *hand) wait(name, label string, o runner.WaitOptions) (string, error) {
 	return h.got(label, value, err)
 }
 
-func (h *hand) sleep(name string, d time.Duration) error {
-	h.note("%s is called", name)
-	err := runner.Sleep(h.c, name, time.Now().Add(d))
-	_, err = h.got(name, "", err)
+func (h *hand) sleep(name, label string, o runner.WaitOptions) error {
+	h.note("%s is called", label)
+	o.Sleep = true
+	_, err := runner.Wait[any](h.c, name, o)
+	_, err = h.got(label, "", err)
 	return err
 }
 
@@ -398,6 +403,7 @@ func (h *hand) got(label, value string, err error) (string, error) {
 		h.p.w.problem("%s got %s", label, value)
 	}
 	h.note("%s is %s, %v", label, value, err)
+	h.last = label + value
 	return value, err
 }
 
