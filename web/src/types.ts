@@ -6,8 +6,7 @@ import type { ErrorCode, StepError } from "./errors.js";
  * A conversation is an append-only log of events in IndexedDB. Every append
  * checks the expected sequence inside the transaction that writes it, so two
  * tabs can never both win a place in the log. After a crash {@link Holdfast.recover}
- * replays the log, and a message that was half processed goes on at the step
- * after the last completed one.
+ * replays the log, and the {@link Handler} of a message that was half processed goes on where it was.
  */
 
 /**
@@ -65,7 +64,7 @@ export type Decision =
   /** Never seen: it is now in the log. */
   | { readonly kind: "start" };
 
-/** A step of a message that has ended: it has completed, or has failed for good. */
+/** A step with an outcome: it has completed, or has failed for good. */
 export interface Step {
   /** Index of the step, from 0. It is never used again within the message. */
   readonly index: number;
@@ -73,27 +72,35 @@ export interface Step {
   readonly name: string | undefined;
   /** What was recorded as its output; `undefined` if it has failed. */
   readonly output: unknown;
-  /** What it has failed with; `undefined` if it has completed. */
+  /** What it has failed with, as its caller got it; `undefined` if it has completed. */
   readonly error: StepError | undefined;
   /** When it was called first, in milliseconds since the Unix epoch; `undefined` for a step that was recorded by its index. */
   readonly calledAt: number | undefined;
 }
 
-/** A step that has left traces in the log and has not ended: it streams, has side effects, waits, or is to be tried again. */
+/**
+ * A step without an outcome of which the log has something: it streams, has side effects, waits, or
+ * has failed and is called again later. Of other steps nothing is stored before they end.
+ */
 export interface OpenStep {
   readonly index: number;
   readonly name: string;
-  /** What a streaming step has stored so far, in order; a run after a crash replaces it, unless the step resumes. */
+  /** What a streaming step has stored so far, in order. Its next run replaces that, unless it has `resume`. */
   readonly chunks: readonly unknown[];
   /**
-   * Whether nobody knows if the side effects have happened: the function may have been running when an
-   * attempt ended, or has failed. With the policy `"ask"` the step waits for {@link Conversation.resolveStep}.
+   * Whether its side effects may have happened, which nobody knows: a page died while its function may
+   * have been running, or the function has failed. With `sideEffect: "ask"` the step waits for
+   * {@link Conversation.resolveStep} then.
    */
   readonly uncertain: boolean;
-  /** How many calls of its function have failed, and the last of their errors. */
+  /** How many calls of its function have failed. */
   readonly attempts: number;
+  /** What the last of them has failed with. */
   readonly error: StepError | undefined;
-  /** When the next call is due, or the wait ends, in milliseconds since the Unix epoch; `undefined` for never. */
+  /**
+   * When its function is called next, or its wait ends, in milliseconds since the Unix epoch;
+   * `undefined` if that is not known.
+   */
   readonly due: number | undefined;
   /** What it waits for, if it is a `step.wait` or a `step.sleep`. */
   readonly waiting: Waiting | undefined;
@@ -102,6 +109,7 @@ export interface OpenStep {
 /** What a step waits for: an answer (see {@link Conversation.answer}) or a time. */
 export interface Waiting {
   readonly for: "answer" | "time";
+  /** What is asked, as given to `step.wait`. */
   readonly prompt: unknown;
 }
 
@@ -113,18 +121,19 @@ export interface Message {
   /** The message itself, if it was recorded with one. */
   readonly body: unknown;
   /**
-   * `"received"`, also after `retry` and after `stop()`; `"processing"` after a start; `"failed"` after an
-   * error (a redelivery and `retry` resume it); `"cancelled"` (`retry` resumes it); `"finished"` at the end;
-   * `"waiting"` while all that is under way waits for an answer, a time or a decision.
+   * `"received"`: not begun, or let go by `retry`, `stop()`, or the end of a wait. `"processing"`: begun; also
+   * if the page has died, until another one goes on. `"waiting"`: for a second all that is under way has
+   * waited for an answer, a time or a decision. `"failed"` and `"cancelled"`: `retry` brings it back, and a
+   * redelivery of a failed one, too. `"finished"`: it has its `result`.
    */
   readonly status: "received" | "processing" | "waiting" | "failed" | "cancelled" | "finished";
-  /** Steps that have completed or failed, ordered by index. */
+  /** Steps with an outcome, ordered by index. */
   readonly steps: readonly Step[];
-  /** Steps that have left traces and have not ended, ordered by index. */
+  /** Steps without one of which the log has something, ordered by index. */
   readonly openSteps: readonly OpenStep[];
   /** What the handler returned, once it is finished. */
   readonly result: unknown;
-  /** How often processing has started since a step has ended last. */
+  /** How often processing has started since a step has last ended, see {@link ProcessOptions}. */
   readonly starts: number;
   /** When a message that is `"waiting"` goes on by itself, in milliseconds since the Unix epoch; `undefined` for never. */
   readonly due: number | undefined;
@@ -189,12 +198,13 @@ export type ConversationEvent = {
 );
 
 /**
- * Works on one message. What it returns is stored as the message's `result`, and the message is finished. What it
- * throws fails the message: the error is recorded, and later messages go on.
+ * Works on one message. What it returns is stored as the message's `result`, and the message is finished.
+ * What it throws fails the message: the error is recorded, and later messages go on.
  *
- * After a crash it is called again, in whichever tab or worker runs the conversation then. Steps that had ended
- * return or throw what was stored, one at a time and in the order in which they ended, so a handler goes the way it
- * went before, if it does whatever costs, fails or varies (requests, random numbers, the clock) within a step.
+ * After a crash it is called again, in whichever tab or worker runs the conversation then. Its steps that
+ * had ended return or throw what is stored, one at a time, in the order in which they ended. So it goes the
+ * way that it went before, if all that costs, fails or varies is within steps: requests, random numbers, the
+ * clock. See docs/replay.md.
  */
 export type Handler = (work: Work) => unknown;
 
@@ -206,52 +216,63 @@ export interface Work {
   readonly step: RunStep;
   /**
    * Aborts when the message is not to be worked on any longer. Its `reason` is a {@link HoldfastError}: `cancelled` by
-   * `cancel(id)` or because the conversation was deleted; `lost_ownership` when another runner has taken over; `closed` by `stop()` or `close()`.
-   * Nothing the handler does from then on is recorded.
+   * `cancel(id)` or because the conversation was deleted; `lost_ownership` when another runner has taken over; `closed` by
+   * `stop()` or `close()`; `step_mismatch`, see {@link RunStep}; or an error of the storage. From then on nothing that the
+   * handler does is recorded, whether it catches the error or not.
    */
   readonly signal: AbortSignal;
 }
 
 /**
- * Runs `fn` as a step of the message, and resolves with its output once that is stored; if the step has ended before,
- * with what is stored, and does not call `fn`. The output must be a {@link Storable}.
+ * Runs `fn` as a step of the message, and resolves with its output once that is stored. If the step has
+ * ended before, it does not call `fn`: it resolves or rejects with what is stored. The output must be a
+ * {@link Storable}.
  *
- * A step is known by its scope, its name (1 to 1024 bytes) and its key; without a key, by the number of the call of
- * that name in that scope. Steps may run at the same time: those of one name then need keys, or scopes of their own.
- * Where numbers may mean other calls than before, the attempt ends with `step_mismatch`.
+ * A step is known by its scope, its name (1 to 1024 bytes) and its key. Without a key it is known by the
+ * number of the call of that name in that scope. So steps that run at the same time need names, keys or
+ * scopes of their own. Where a number may mean another call than before, the attempt ends and the message
+ * fails, with `step_mismatch`.
  *
- * If `fn` throws, it is called again after a while, see {@link StepOptions}; after its last attempt, or when it throws a
- * {@link TerminalError} or the {@link StepError} of a step within it, the step has failed, also in every replay: the call
- * rejects with a {@link StepError}.
+ * If `fn` throws, it is called again after a while, see {@link StepOptions}. After the last of these calls
+ * the step has failed, and rejects with a {@link StepError}, now and in every replay. It fails at once if
+ * `fn` throws a {@link TerminalError}, or the {@link StepError} of a step within it.
  */
 export interface RunStep {
   <T>(name: string, fn: (context: StepContext) => T | PromiseLike<T>, options?: StepOptions): Promise<T>;
   /**
-   * Runs a step whose output arrives in chunks, such as the answer of a language model. They are stored as they arrive, in at most
-   * about ten commits a second, and can be seen as `openSteps` of the message, also in other tabs and after a
-   * crash. Resolves with all of them: strings joined to one, and none give `""`; anything else as an array. If the step runs
-   * again, it begins with no chunks, unless `resume` is set. A text that ends within a surrogate pair waits for the other half.
+   * Runs a step whose output arrives in chunks, such as the answer of a language model. They are stored as they arrive, in at
+   * most about ten commits a second, and can be seen in `openSteps` of the message, also in other tabs and after a crash.
+   * Resolves with all of them: strings joined to one, and none give `""`; anything else as an array.
+   *
+   * If the step runs again it begins with no chunks, unless `resume` is set. A chunk of text may end within a surrogate
+   * pair: the half is stored with the next chunk.
    */
   stream(name: string, fn: (context: StepContext) => Streamed<string>, options?: StreamOptions): Promise<string>;
   stream<T>(name: string, fn: (context: StepContext) => Streamed<T>, options?: StreamOptions): Promise<readonly T[]>;
   /**
-   * Waits for an answer, which {@link Conversation.answer} gives, from any tab and after any time. Rejects with a
-   * {@link StepError} named `TimeoutError` when the time is over. While all that is under way of a message waits, it is `"waiting"`.
+   * Waits for an answer of {@link Conversation.answer}, from any tab and after any time, and resolves with it. Rejects with
+   * a {@link StepError} whose `name` is `TimeoutError` when `timeout` is over.
    */
   wait<T = unknown>(name: string, options?: WaitOptions): Promise<T>;
-  /** Waits for so many milliseconds, or until a time, also while no page is open. */
+  /**
+   * Waits for so many milliseconds, at most 366 days, or until a time, which is stored. If no page is open then, it
+   * resolves when the next one processes the conversation.
+   */
   sleep(name: string, until: number | Date, options?: { readonly key?: string }): Promise<void>;
-  /** Steps that are known within a scope: a loop, a branch, a sub-agent. Two scopes of one name in one place are one. */
+  /**
+   * Returns a `step` whose calls are known, and counted, within a scope: for a loop, a branch, a sub-agent. Two scopes of
+   * the same name in the same place are one.
+   */
   scope(name: string): RunStep;
 }
 
 /** Options of `step.wait`. */
 export interface WaitOptions {
-  /** What is asked, for whoever shows it: `openSteps[i].waiting.prompt`. */
+  /** What is asked. Views find it in `openSteps` of the message, as `waiting.prompt`. */
   readonly prompt?: Storable;
-  /** Milliseconds after which the wait fails. Default: never. */
+  /** Milliseconds after which the wait fails, at most 366 days. Default: never. */
   readonly timeout?: number;
-  /** Whether later messages may be processed while the message waits. Default: `false`. */
+  /** Whether later messages may be processed while the message waits for nothing else. Default: `false`. */
   readonly pass?: boolean;
   /** See {@link StepOptions}. */
   readonly key?: string;
@@ -262,26 +283,26 @@ export type Streamed<T> = AsyncIterable<T> | PromiseLike<AsyncIterable<T>>;
 
 /** What the function of a step is given. */
 export interface StepContext {
-  /** Aborts as {@link Work.signal} does, and with a `TimeoutError` when the step's time is over. */
+  /** Aborts as {@link Work.signal} does, when the handler has ended, and with a `TimeoutError` when the `timeout` is over. */
   readonly signal: AbortSignal;
   /**
    * The same for every run of this step, and for no other step of any message or database: 32 hexadecimal digits. A
-   * server that gets it can recognize a repeated request.
+   * server that gets it can recognize a repeated request. After a retry that has forgotten a completed step it is another.
    */
   readonly idempotencyKey: string;
   /** Which call of `fn` it is, from 1, with those before a crash. */
   readonly attempt: number;
-  /** Whether a step with side effects may have had them before, see {@link OpenStep.uncertain}. */
+  /** Whether a step with side effects may have had them in an earlier call, see {@link OpenStep.uncertain}. */
   readonly uncertain: boolean;
   /** What an earlier run of a streaming step has stored. */
   readonly chunks: readonly unknown[];
-  /** Calls steps within this one. They end with its function. */
+  /** Calls steps within this one. They end when its function does. In `fn` the outer `step` is refused. */
   readonly step: RunStep;
 }
 
 /** How a step deals with failures. */
 export interface RetryOptions {
-  /** How often a step's function is called before its error counts, 1 to 1000. Default: 5. */
+  /** How often a step's function is called before the step has failed, 1 to 1000. Default: 5. */
   readonly maxAttempts?: number;
   /**
    * Milliseconds to wait before the second call, doubled for each one after it: the wait is random, from half of that
@@ -295,41 +316,48 @@ export interface RetryOptions {
 /** Options of {@link RunStep}; what is not given is as in {@link ProcessOptions}. */
 export interface StepOptions extends RetryOptions {
   /**
-   * Says that the step does something in the world that must not be done twice without a thought, such as a payment. Its start is then
-   * stored first, at the price of one more commit. If the page dies while `fn` runs, or `fn` throws anything but a
-   * {@link TerminalError}, nobody knows whether it is done: then it is called again (`"rerun"`, with `uncertain` set), taken as
-   * completed with the output `undefined` (`"skip"`), or waits until the application has called `resolveStep` (`"ask"`).
+   * Says that the step does something that must not be done twice by accident, such as a payment. That it starts is stored
+   * first, which is one more commit.
+   *
+   * If the page dies while `fn` runs, or `fn` throws anything but a {@link TerminalError}, nobody knows whether it is done.
+   * Then the step calls `fn` again with `uncertain` set (`"rerun"`), counts as completed with the output `undefined`
+   * (`"skip"`), or waits for {@link Conversation.resolveStep} (`"ask"`).
    */
   readonly sideEffect?: "rerun" | "skip" | "ask";
   /**
-   * Tells the step from others of its name in the scope: 1 to 256 bytes, of which only a hash is stored. The same key
-   * again, after the earlier call has ended, is the next step of that key.
+   * Tells the step from others of its name in the scope: what it is about, such as the id of a file, in 1 to 256 bytes.
+   * Only a hash of it is stored. The same key again, after the earlier call has ended, is the next step of that key.
    */
   readonly key?: string;
 }
 
 /** Options of `step.stream`. */
 export interface StreamOptions extends StepOptions {
-  /** Whether what the function yields comes after the `chunks` that an earlier run has stored, in place of beginning again. */
+  /**
+   * Whether what the function yields comes after the `chunks` that an earlier run has stored, which it must not yield
+   * again. Default: `false`, and it replaces them.
+   */
   readonly resume?: boolean;
 }
 
 /** Options of {@link Conversation.process}. The first three are the defaults for steps. */
 export interface ProcessOptions extends RetryOptions {
   /**
-   * How often processing of a message may start without completing a step, 1 to 1000, before it fails: a
-   * message that kills its tab must not do so for ever. Default: 10. Starts that ended with `stop()` do not count.
+   * How often processing of a message may start without the end of a step in between, 1 to 1000, before it fails: a
+   * message that kills its tab must not do so for ever. Default: 10. Starts that ended with `stop()`, or with a wait,
+   * do not count.
    */
   readonly maxStarts?: number;
   /**
-   * Called with an error of the handler's own code, with its stack, and with what went wrong outside of it: `lost_ownership` when another runner has taken a message over, and errors of the storage.
-   * After most of them the runner tries again by itself; after one whose `outcome` is `"permanent"` (but for `lost_ownership`) it has stopped.
-   * Default: `reportError`.
+   * Called with what goes wrong outside of steps: errors of the handler's own code, with their stacks; `step_mismatch`, also
+   * as a warning that steps need keys; `lost_ownership` when another runner has taken a message over; and errors of the
+   * storage. After one of the storage whose `outcome` is `"permanent"` the runner has stopped; after all others it goes on
+   * by itself. Default: `reportError`.
    */
   readonly onError?: (error: Error) => void;
   /**
-   * Whether the handler is called once more after it has ended, over what its steps have returned, without calling
-   * their functions: `onError` hears of one that goes another way then, as it would after a crash. For tests and for
+   * Whether the handler is called once more when it has ended. Its steps then return what they have returned before, and
+   * call no function. If it goes another way than before, as it would after a crash, `onError` hears of it. For tests and
    * development. Default: `false`.
    */
   readonly rehearse?: boolean;
@@ -391,14 +419,17 @@ export interface Conversation {
    */
   cancel(messageId: string): Promise<boolean>;
   /**
-   * Lets a failed or cancelled message be processed again. What made it fail is forgotten: the failed steps that its error
-   * was made of. With `from`, the index of a step, the outcome of that step and all that came after it are forgotten.
-   * Resolves with whether it was failed or cancelled. An unknown id or step is an `invalid_argument`.
+   * Lets a failed or cancelled message be processed again. Of a failed one it forgets what made it fail: the failures that
+   * its error was made of, or else the last one, those after the first of these, and the steps without a key that were
+   * called after one. With `from`, the index of a step, it forgets the outcome of that step and all that came after it.
+   *
+   * Resolves with whether the message was failed or cancelled. An id that was never received is an `invalid_argument`, and
+   * so is a `from` without an outcome.
    */
   retry(messageId: string, options?: { readonly from?: number }): Promise<boolean>;
   /**
-   * Answers a step that waits, see `step.wait`. The first answer counts: resolves with whether it was this one. An
-   * unknown id is an `invalid_argument`.
+   * Answers a step that waits, see `step.wait`; `step` is its index. The first answer counts: resolves with whether it was
+   * this one. An unknown id is an `invalid_argument`.
    */
   answer(messageId: string, step: number, answer?: Storable): Promise<boolean>;
   /**
