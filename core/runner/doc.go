@@ -1,6 +1,6 @@
 // Package runner processes the messages of a conversation with a handler whose
-// steps are durable: a step that has completed is never run again, in no tab and
-// after no crash, and the handler goes on behind it.
+// steps are durable: a step that has ended is never run again, in no tab and
+// after no crash, and the handler goes on after it.
 //
 // Of all runners of a conversation one works at a time, by a lock of the store.
 // The lock only says who works; the log decides. Each attempt at a message

@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-dev/holdfast/core/runner"
 )
 
-// A runner ends in the middle of a message. The next one goes on behind the
-// last completed step.
+// A runner ends in the middle of a message. The next one goes on after the last
+// completed step.
 func Example() {
 	store := memstore.New()
 	plan := func(context.Context, runner.Call) (string, error) {

@@ -15,23 +15,25 @@ import (
 // Handler works on one message. What it returns is stored as the message's
 // result; nil is none. An error fails the message, and later messages go on.
 //
-// After a crash it is called again, with the completed steps kept. So it must
-// begin the same steps in the same order, and do what costs, fails or varies
-// within a step. When ctx ends the message is not to be worked on any longer,
-// and nothing more is recorded; [context.Cause] tells why.
+// After a crash it is called again, and steps that had ended return what is
+// stored. So it must do what costs, fails or varies within steps, and give those
+// that goroutines call at the same time keys or scopes, see [Steps]. When ctx
+// ends the message is not to be worked on any longer, and nothing more is
+// recorded; [context.Cause] returns why.
 type Handler func(ctx context.Context, a *Attempt) (result []byte, err error)
 
 // Options of [Run]. The zero value means the defaults.
 type Options struct {
 	// Retry is what steps do that do not say otherwise.
 	Retry Retry
-	// MaxStarts is how often processing of a message may start without
-	// completing a step before the message fails: one that kills its process
-	// must not do so for ever. At most [core.MaxStarts]; default 10.
+	// MaxStarts is how often processing of a message may start without the end of
+	// a step in between before the message fails: one that kills its process must
+	// not do so for ever. Starts that ended with a stop or a wait do not count. At
+	// most [core.MaxStarts]; default 10.
 	MaxStarts int
-	// OnError is told errors after which the runner goes on by itself:
-	// [core.ErrLostOwnership], and those of the store that may pass. Steps that
-	// run at the same time may call it at the same time.
+	// OnError is called with errors after which the runner goes on by itself:
+	// [core.ErrLostOwnership], [core.ErrStepMismatch], and those of the store that
+	// may pass. Steps that run at the same time may call it at the same time.
 	OnError func(error)
 }
 
@@ -186,7 +188,7 @@ func (r *runner) own() (worked bool, err error) {
 }
 
 // lookInterval is how often a runner without work looks into the log by itself.
-// News of a message can be lost: its tab may die right behind the commit.
+// News of a message can be lost: its tab may die right after the commit.
 const lookInterval = 10 * time.Second
 
 // next returns the message to be processed next. It waits for one no longer
