@@ -131,7 +131,7 @@ test("a question that is asked before the page is ready waits, and is not lost",
   expect(page.url(), "no form was sent the old way").toBe(`${model.origin}/index.html`);
 });
 
-test("Cancel aborts the request, and Retry goes on behind the completed steps", async ({ page, model }) => {
+test("Cancel aborts the request, and Retry goes on after the completed steps", async ({ page, model }) => {
   await visit(page, model);
   await ask(page, "How deep is the sea?");
   await answerTwo(model);
