@@ -93,7 +93,8 @@ export class Runner {
   }
 
   #report(error: Error): void {
-    queueMicrotask(() => this.#onError(error));
+    const onError = this.#onError; // not a method: reportError minds
+    queueMicrotask(() => onError(error));
   }
 }
 

@@ -152,7 +152,7 @@ test("a runner of a damaged conversation ends with what is wrong, and those of o
   await put(holdfast, recordKey("damaged", 3));
   const facts = await holdfast.evaluate(async (holdfast) => {
     const error = await new Promise<unknown>((resolve) => {
-      holdfast.create("damaged").process(() => undefined, { onError: ({ code }) => resolve(code) });
+      holdfast.create("damaged").process(() => undefined, { onError: (error) => resolve((error as { readonly code?: string }).code) });
     });
     const whole = await holdfast.recover("whole");
     const done = new Promise<number>((resolve) => {
@@ -190,10 +190,12 @@ test("a stored body that cannot be decoded is `corrupt`, and hides no other mess
     const done = new Promise<void>((resolve) => {
       c.subscribe(() => c.state.messages.every(({ status }) => status === "finished" || status === "failed") && resolve());
     });
-    const stop = c.process(({ message }) => message.body);
+    const reported: unknown[] = [];
+    const stop = c.process(({ message }) => message.body, { onError: (error) => reported.push((error as { readonly code?: string }).code) });
     await done;
     await stop();
     return {
+      reported,
       state: c.state.messages.map((message) => code(() => message.body)),
       events: events.map((event) => code(() => event.kind === "message_received" && event.body)),
       status: c.state.messages.map(({ status }) => status),
@@ -206,6 +208,7 @@ test("a stored body that cannot be decoded is `corrupt`, and hides no other mess
     state: [...bodies, ...corrupt],
     events: [...bodies, ...corrupt],
     status: [...bodies.map(() => "finished"), ...corrupt.map(() => "failed")],
+    reported: corrupt,
     damage: [],
   });
 });
