@@ -346,11 +346,17 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		return r.output, r.err
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) && c.steps.fn.ctx.Err() == nil {
-			return nil, fmt.Errorf("step %s took longer than its timeout: %w", c.name, context.DeadlineExceeded)
+			return nil, &timeoutError{fmt.Sprintf("step %s took longer than its timeout", c.name)}
 		}
 		return nil, context.Cause(ctx)
 	}
 }
+
+// timeoutError is the failure of a step whose time is over.
+type timeoutError struct{ detail string }
+
+func (e *timeoutError) Error() string         { return e.detail }
+func (e *timeoutError) Failure() core.Failure { return core.Failure{{Name: "TimeoutError", Message: e.detail}} }
 
 var errFunctionEnded = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the function of the step that has called this one has ended"}
 
@@ -372,8 +378,8 @@ func (c *Called) wait(open *core.OpenStep, o WaitOptions) error {
 	if open.Sleep {
 		return c.record(core.Event{Kind: core.KindStepCompleted})
 	}
-	return c.record(core.Event{Kind: core.KindStepFailed, Terminal: true,
-		Failure: core.Failure{{Name: "TimeoutError", Message: fmt.Sprintf("nobody has answered %s in time", c.name)}}})
+	late := &timeoutError{fmt.Sprintf("nobody has answered %s in time", c.name)}
+	return c.record(core.Event{Kind: core.KindStepFailed, Terminal: true, Failure: late.Failure()})
 }
 
 // stepsOf returns the indexes of the failed steps that an error is made of.
