@@ -1,6 +1,6 @@
 // Every code of the closed list: reached by a story whose failure carries it, or listed as out of reach.
 import { readFileSync } from "node:fs";
-import type { ErrorCode, Outcome } from "@holdfast-dev/holdfast";
+import type { ErrorCode, Handler, Outcome } from "@holdfast-dev/holdfast";
 import type { Page } from "@playwright/test";
 import { expect, type Failure, test } from "./harness/holdfast.js";
 
@@ -32,13 +32,17 @@ const reached: Partial<Record<ErrorCode, Reached>> = {
         await c.send({ id: "m" });
         let first = true;
         return await new Promise((resolve) => {
-          c.process(async ({ step }) => {
-            const stepping = step(first ? "plan" : "think", () => 1);
-            if (!first) resolve(told.failure(stepping));
-            await stepping;
+          const handler: Handler = async ({ step }) => {
+            if (!first) await step("new", () => 0);
+            for (let turn = 0; turn < 2; turn++) {
+              const stepping = step("turn", () => turn);
+              if (!first) resolve(told.failure(stepping));
+              await stepping;
+            }
             first = false;
             throw new Error("once more");
-          });
+          };
+          c.process(handler, { onError: () => undefined });
           c.subscribe(() => {
             if (c.state.message("m")?.status === "failed" && !first) void c.retry("m");
           });

@@ -26,7 +26,7 @@ async function work(tab: Tab, name: string): Promise<void> {
           throw error;
         });
       },
-      { onError: (error) => void globalThis.tell(`${who}: ${error.code}`) },
+      { onError: (error) => void globalThis.tell(`${who}: ${(error as { code?: string }).code}`) },
     );
   }, name);
 }

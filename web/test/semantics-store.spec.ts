@@ -112,7 +112,7 @@ onEachStore(() => {
       { sequence: 0, kind: "message_received", ...common, receivedAt: 7, body: "b" },
       { sequence: 1, kind: "processing_started", ...common },
       { sequence: 2, kind: "step_completed", ...common, step: 5, output: "out" },
-      { sequence: 3, kind: "error_occurred", ...common, error: "text" },
+      { sequence: 3, kind: "error_occurred", ...common, error: "text", steps: [] },
       { sequence: 4, kind: "processing_finished", ...common },
     ]);
     expect(new Set(all.map((event) => (event.kind === "deleted" ? "" : event.eventId))).size).toBe(5);

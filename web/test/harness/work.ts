@@ -49,8 +49,12 @@ export async function send(tab: Tab, ...ids: string[]): Promise<void> {
   }, ids);
 }
 
-/** The log of a message in words: `message_received`, `processing_started`, `plan completed`, … */
+/** The log of a message in words: `message_received`, `processing_started`, `plan completed`, `plan attempt_failed`, … */
 export async function words(tab: Tab, id?: string): Promise<string[]> {
   const own = (event: ConversationEvent): boolean => event.kind !== "deleted" && (id === undefined || event.messageId === id);
-  return (await log(tab)).filter(own).map((event) => ("step" in event ? `${event.name ?? event.step} ${event.kind.slice("step_".length)}` : event.kind));
+  return (await log(tab)).filter(own).map((event) => {
+    if (!("step" in event)) return event.kind;
+    const { kind, step } = event;
+    return `${("name" in event ? event.name : undefined) ?? step} ${kind.replace(/^step_/, "")}`;
+  });
 }

@@ -74,10 +74,12 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
         (timeout) => processing(() => 1, { timeout }),
         (maxStarts) => processing(() => 1, { maxStarts }),
         (onError) => processing(() => 1, { onError }),
+        (rehearse) => processing(() => 1, { rehearse }),
         (signal) => processing(() => 1, { signal }),
       ),
       ...appending("cancel", (id) => c.cancel(id)),
-      ...appending("retry", (id) => c.retry(id)),
+      ...appending("retry", (id) => c.retry(id), (options) => c.retry("m", options), (from) => c.retry("m", { from })),
+      ...appending("answer", (id) => c.answer(id, 0), (step) => c.answer("m", step), (value) => c.answer("m", 0, value)),
       ...appending("resolveStep", (id) => c.resolveStep(id, 0, "skip"), (step) => c.resolveStep("m", step, "skip"), (choice) => c.resolveStep("m", 0, choice)),
       ...appending("recordProcessingStarted", (id) => c.recordProcessingStarted(id)),
       ...appending(
@@ -122,7 +124,7 @@ export async function uncovered(): Promise<string[]> {
     const covered = new Set([...(values[of] ?? []), ...(positions[of] ?? []).map(({ name }) => name.replace(/[ ,].*/, ""))]);
     return membersOf(object).filter((name) => !covered.has(name)).map((name) => `${of}.${name}`);
   });
-  const exports = new Set(["open", "errorCodes", "HoldfastError", "SequenceConflictError", "TerminalError"]);
+  const exports = new Set(["open", "errorCodes", "HoldfastError", "SequenceConflictError", "StepError", "TerminalError"]);
   return [...missing, ...Object.keys(holdfastPackage).filter((name) => !exports.has(name))];
 }
 
