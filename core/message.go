@@ -262,7 +262,8 @@ func (m *kept) forget(e *Event) {
 	var steps []Step
 	doubt := func(index uint32, name string, p Place) {
 		if in(e.Doubted, index) && name != "" {
-			open = append(open, OpenStep{Index: index, Name: name, Place: p, Uncertain: true})
+			at, _ := slices.BinarySearchFunc(open, index, byIndex)
+			open = slices.Insert(open, at, OpenStep{Index: index, Name: name, Place: p, Uncertain: true})
 		}
 	}
 	for _, step := range m.Open {
@@ -279,7 +280,6 @@ func (m *kept) forget(e *Event) {
 			steps = append(steps, step)
 		}
 	}
-	slices.SortFunc(open, func(a, b OpenStep) int { return cmp.Compare(a.Index, b.Index) })
 	m.Open, m.Steps, m.packed, m.paths = open, steps, nil, nil
 }
 

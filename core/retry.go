@@ -79,21 +79,21 @@ type trace struct {
 }
 
 // traces returns all steps of m, by index.
-func (m *Message) traces() []trace {
-	var all []trace
+func (m *Message) traces() []*trace {
+	var all []*trace
 	for _, step := range m.Steps {
 		d := step.Details()
-		all = append(all, trace{step.Index, d.Place.Path(step.Name), d.Place, true, d.Order, d.Failure != nil, d.Effects})
+		all = append(all, &trace{step.Index, d.Place.Path(step.Name), d.Place, true, d.Order, d.Failure != nil, d.Effects})
 	}
 	for _, step := range m.Open {
-		all = append(all, trace{index: step.Index, path: step.Place.Path(step.Name), place: step.Place, effects: step.Started || step.Uncertain})
+		all = append(all, &trace{index: step.Index, path: step.Place.Path(step.Name), place: step.Place, effects: step.Started || step.Uncertain})
 	}
-	slices.SortFunc(all, func(a, b trace) int { return cmp.Compare(a.index, b.index) })
+	slices.SortFunc(all, func(a, b *trace) int { return cmp.Compare(a.index, b.index) })
 	return all
 }
 
 // add forgets t: of a step that may have had side effects only the outcome.
-func (f *forgotten) add(t trace) {
+func (f *forgotten) add(t *trace) {
 	if f.steps == nil {
 		f.steps = map[uint32]bool{}
 	}
@@ -101,7 +101,7 @@ func (f *forgotten) add(t trace) {
 }
 
 // addWithin forgets t, which may mean another call now, and all within it.
-func (f *forgotten) addWithin(t trace, all []trace) {
+func (f *forgotten) addWithin(t *trace, all []*trace) {
 	f.add(t)
 	within := FunctionPath(t.path)
 	for _, other := range all {
@@ -113,13 +113,13 @@ func (f *forgotten) addWithin(t trace, all []trace) {
 
 func (m *Message) forgetFrom(index uint32) (f forgotten, found bool) {
 	all := m.traces()
-	at := slices.IndexFunc(all, func(t trace) bool { return t.index == index && t.ended })
+	at := slices.IndexFunc(all, func(t *trace) bool { return t.index == index && t.ended })
 	if at < 0 {
 		return f, false
 	}
 	from := all[at].order
-	calledAfter := func(t trace) bool { // or within one that was
-		return slices.ContainsFunc(all, func(outer trace) bool {
+	calledAfter := func(t *trace) bool { // or within one that was
+		return slices.ContainsFunc(all, func(outer *trace) bool {
 			return outer.place.After > from && (outer.index == t.index || strings.HasPrefix(t.place.Scope, FunctionPath(outer.path)))
 		})
 	}
@@ -137,17 +137,17 @@ func (m *Message) forgetFailures() (f forgotten) {
 		return f
 	}
 	all := m.traces()
-	failed := slices.DeleteFunc(slices.Clone(all), func(t trace) bool { return !t.failed })
+	failed := slices.DeleteFunc(slices.Clone(all), func(t *trace) bool { return !t.failed })
 	if len(failed) == 0 {
 		return f
 	}
-	slices.SortFunc(failed, func(a, b trace) int { return cmp.Compare(a.order, b.order) })
+	slices.SortFunc(failed, func(a, b *trace) int { return cmp.Compare(a.order, b.order) })
 	first := len(failed) - 1
-	if at := slices.IndexFunc(failed, func(t trace) bool { return slices.Contains(m.Fatal, t.index) }); at >= 0 {
+	if at := slices.IndexFunc(failed, func(t *trace) bool { return slices.Contains(m.Fatal, t.index) }); at >= 0 {
 		first = at
 	}
-	var forget func(trace)
-	forget = func(t trace) {
+	var forget func(*trace)
+	forget = func(t *trace) {
 		if _, done := f.steps[t.index]; done {
 			return
 		}

@@ -47,10 +47,10 @@ const (
 	flagResult
 	flagParked
 	flagPass
-	storedFlags       = 1<<iota - 1
-	flagPart          = 1 << (iota - 1) // these only in changes
-	flagBodyOmitted   = 1 << (iota - 1)
-	flagResultOmitted = 1 << (iota - 1)
+	flagPart // this and the following only in changes
+	flagBodyOmitted
+	flagResultOmitted
+	storedFlags = flagPart - 1
 )
 
 // The flags of an open step. Before it streams it has no output.

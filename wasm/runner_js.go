@@ -227,8 +227,8 @@ func (b *bridge) wait(_ safejs.Value, args []safejs.Value) any {
 	return b.called(a, c, err, func(c *runner.Called) (core.Step, error) { return c.WaitOutcome(o) })
 }
 
-// reply ends the call of a step's function. The fourth argument says whether it
-// is of no use to call it again, and the fifth that a step within it has failed.
+// reply ends the call of a step's function. The fourth argument says whether
+// certainly nothing was done, and the fifth that it is of no use to call it again.
 func (b *bridge) reply(args arguments) (any, error) {
 	if c, ok := b.calls.waiting[args.number(0)]; ok {
 		end := args.answer()

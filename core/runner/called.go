@@ -355,8 +355,10 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 // timeoutError is the failure of a step whose time is over.
 type timeoutError struct{ detail string }
 
-func (e *timeoutError) Error() string         { return e.detail }
-func (e *timeoutError) Failure() core.Failure { return core.Failure{{Name: "TimeoutError", Message: e.detail}} }
+func (e *timeoutError) Error() string { return e.detail }
+func (e *timeoutError) Failure() core.Failure {
+	return core.Failure{{Name: "TimeoutError", Message: e.detail}}
+}
 
 var errFunctionEnded = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the function of the step that has called this one has ended"}
 

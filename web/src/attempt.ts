@@ -6,7 +6,7 @@ import { Delivery, Run, type Stored, type Waiting } from "./delivery.js";
 import { HoldfastError, StepError } from "./errors.js";
 import { callOf, type End, type Noted, rehearse } from "./rehearsal.js";
 import { streamed } from "./streamed.js";
-import { isStep, isTerminal, stepsOf, textOf, textsOf } from "./thrown.js";
+import { isFinal, isTerminal, stepsOf, textOf, textsOf } from "./thrown.js";
 import type { Handler, Message, RunStep, StepContext, StepOptions, Streamed, StreamOptions, WaitOptions } from "./types.js";
 import { decodeValue, decodeValues, encodeOutput, encodeValue } from "./values.js";
 
@@ -39,6 +39,8 @@ export class Attempt {
   readonly #root = new Run(0, "");
   /** The calls that have no outcome yet. */
   readonly #promised = new Set<Promised>();
+  /** Those that have failed. */
+  readonly #failed: Promised[] = [];
   /** How often steps were called, by function, scope, name and key, and whether that has no order. */
   readonly #counted = new Map<Run, Map<string, { count: number; unordered: boolean }>>();
   /** The calls of the handler itself, for a rehearsal. */
@@ -75,7 +77,7 @@ export class Attempt {
       thrown = { error };
     }
     const end = thrown === undefined ? result : textOf(thrown.error);
-    const forgotten = [...this.#promised].filter((call) => call.run === this.#root && !call.awaited);
+    const forgotten = [...this.#failed, ...this.#promised].filter((call) => call.run === this.#root && !call.awaited);
     const ends = await Promise.allSettled(forgotten.map(({ promise }) => promise));
     if (signal.aborted) return;
     const failed = ends.findIndex(({ status }) => status === "rejected");
@@ -162,7 +164,7 @@ export class Attempt {
       const bytes = await output;
       if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, bytes));
     } catch (error) {
-      if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isStep(error)));
+      if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isFinal(error)));
     } finally {
       run.over = check.refuse("step", "the function of the step that calls this one has ended; await its steps in it");
       controller.abort(run.over);
@@ -225,6 +227,7 @@ export class Attempt {
       ([value, order, index]) =>
         this.#delivery.take(waiting, order, () => {
           this.#promised.delete(promised);
+          if (!(value instanceof Uint8Array)) this.#failed.push(promised);
           const hand: Noted["hand"] = (...settle) => {
             if (value instanceof Uint8Array) return decodeInto(value, ...settle);
             const [attempts, ...texts] = value;

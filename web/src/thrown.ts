@@ -38,14 +38,19 @@ export function stepsOf(thrown: unknown): number[] {
 }
 
 /** Whether it is what a step has failed with, of whatever copy of this package. */
-export function isStep(thrown: unknown): thrown is StepError {
+function isStep(thrown: unknown): thrown is StepError {
   return isMarked(thrown, "StepError");
 }
 
-/** Whether it is of no use to call a step's function again after what it has thrown. */
+/** Whether it says that certainly nothing was done. */
 export function isTerminal(thrown: unknown): boolean {
+  return isMarked(thrown, "TerminalError");
+}
+
+/** Whether it is of no use to call a step's function again: a step within it has failed, or something was refused for good. */
+export function isFinal(thrown: unknown): boolean {
   try {
-    return isMarked(thrown, "TerminalError") || (thrown instanceof HoldfastError && thrown.outcome === "permanent");
+    return isStep(thrown) || (thrown instanceof HoldfastError && thrown.outcome === "permanent");
   } catch {
     return false;
   }

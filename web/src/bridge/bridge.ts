@@ -112,10 +112,10 @@ export interface Bridge {
   /** Calls a step that waits. `due` is in milliseconds since the Unix epoch, 0 for never. */
   wait(...where: [...Called, due: number, sleep: boolean, pass: boolean, prompt: Uint8Array | undefined, call: Call<Outcome>]): string;
   /**
-   * Ends a call: with the output, or with what it failed with, and whether it is of no use to call it
-   * again, or a step within it has failed.
+   * Ends a call: with the output, or with what it failed with, and whether certainly nothing was done, or
+   * it is of no use to call it again.
    */
-  reply(stepCall: number, output: Uint8Array | undefined, failure?: readonly string[], terminal?: boolean, inner?: boolean): Result<null>;
+  reply(stepCall: number, output: Uint8Array | undefined, failure?: readonly string[], terminal?: boolean, final?: boolean): Result<null>;
   emit(stepCall: number, part: Uint8Array, call: Call<null>): void;
   refresh(handle: number, call: Call<null>): void;
   events(handle: number, from: number, limit: number, call: Call<Uint8Array>): void;
