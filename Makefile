@@ -71,6 +71,10 @@ model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many 
 	for backend in leveldb sqlite; do .tools/test-wasm.sh $$backend -timeout=0 ./idbstore -v -run='^TestModel$$' \
 		-model.ops=$${MODEL_BROWSER_OPS:-50000} -model.seed=$${MODEL_SEED:-1}; done
 
+.PHONY: handlers
+handlers: ## draw random handlers, and have each killed after every event of its log; takes HANDLERS, HANDLERS_SEED (0 for a random one)
+	go test -vet=off -timeout=0 ./core/runner -v -run='^TestRandomHandlers$$' -handlers=$${HANDLERS:-20000} -handlers.seed=$${HANDLERS_SEED:-1}
+
 .PHONY: history
 history: build ## check many histories of tabs and workers that append, read and delete against each other, and have eight append to one log; takes HISTORY_COUNT, HISTORY_SEED, CROWD_TABS, CROWD_APPENDS
 	chrome=$$(.tools/chrome.sh) && cd web && HISTORY_COUNT=$${HISTORY_COUNT:-1000} CROWD_TABS=$${CROWD_TABS:-8} CROWD_APPENDS=$${CROWD_APPENDS:-1250} CHROME=$$chrome \

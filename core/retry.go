@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -14,18 +15,18 @@ import (
 //
 // What made it fail is forgotten: the failed steps that its error was made of,
 // or the last failed one if there are none, those that failed after the first
-// of them, and those within them. So are the steps without a key that were
-// called within the same scope after such a failure was delivered, since their
-// count may mean something else now, and all within them. Failures before that
-// stay.
+// of them, and those within them. So are the steps known by a number, and all
+// within them, that were called because of such a failure, or after it within
+// the same scope or one around that: their numbers may mean something else now.
+// Failures before that stay.
 func (c *Conversation) Retry(ctx context.Context, messageID string) (retried bool, err error) {
 	return c.retry(ctx, messageID, func(m *Message) (forgotten, error) { return m.forgetFailures(), nil })
 }
 
 // RetryFrom is [Conversation.Retry], but it forgets the outcome of the step
 // with this index and all that came after it in the log, and the steps without
-// an outcome that were called after one of these, or within a step that was.
-// [ErrInvalidArgument] if the step has no outcome.
+// an outcome that were called after one of these. [ErrInvalidArgument] if the
+// step has no outcome.
 func (c *Conversation) RetryFrom(ctx context.Context, messageID string, index uint32) (retried bool, err error) {
 	return c.retry(ctx, messageID, func(m *Message) (forgotten, error) {
 		f, found := m.forgetFrom(index)
@@ -71,14 +72,14 @@ type forgotten struct {
 type trace struct {
 	index   uint32
 	path    string
-	place   Place // zero if it has none
+	place   Place
 	ended   bool
-	order   uint32 // of the outcome, if it has ended
+	order   uint32 // of the outcome; the highest if it has none
 	failed  bool
 	effects bool // it may have had side effects
 }
 
-// traces returns all steps of m, by index.
+// traces returns all steps of m, in the order of their outcomes.
 func (m *Message) traces() []*trace {
 	var all []*trace
 	for _, step := range m.Steps {
@@ -86,9 +87,9 @@ func (m *Message) traces() []*trace {
 		all = append(all, &trace{step.Index, d.Place.Path(step.Name), d.Place, true, d.Order, d.Failure != nil, d.Effects})
 	}
 	for _, step := range m.Open {
-		all = append(all, &trace{index: step.Index, path: step.Place.Path(step.Name), place: step.Place, effects: step.Started || step.Uncertain})
+		all = append(all, &trace{index: step.Index, path: step.Place.Path(step.Name), place: step.Place, order: math.MaxUint32, effects: step.Started || step.Uncertain})
 	}
-	slices.SortFunc(all, func(a, b *trace) int { return cmp.Compare(a.index, b.index) })
+	slices.SortFunc(all, func(a, b *trace) int { return cmp.Compare(a.order, b.order) })
 	return all
 }
 
@@ -98,17 +99,6 @@ func (f *forgotten) add(t *trace) {
 		f.steps = map[uint32]bool{}
 	}
 	f.steps[t.index] = t.effects
-}
-
-// addWithin forgets t, which may mean another call now, and all within it.
-func (f *forgotten) addWithin(t *trace, all []*trace) {
-	f.add(t)
-	within := FunctionPath(t.path)
-	for _, other := range all {
-		if strings.HasPrefix(other.place.Scope, within) {
-			f.add(other)
-		}
-	}
 }
 
 func (m *Message) forgetFrom(index uint32) (f forgotten, found bool) {
@@ -141,33 +131,58 @@ func (m *Message) forgetFailures() (f forgotten) {
 	if len(failed) == 0 {
 		return f
 	}
-	slices.SortFunc(failed, func(a, b *trace) int { return cmp.Compare(a.order, b.order) })
 	first := len(failed) - 1
 	if at := slices.IndexFunc(failed, func(t *trace) bool { return slices.Contains(m.Fatal, t.index) }); at >= 0 {
 		first = at
 	}
+	within := func(t *trace, do func(*trace)) {
+		for _, other := range all {
+			if strings.HasPrefix(other.place.Scope, FunctionPath(t.path)) {
+				do(other)
+			}
+		}
+	}
+	done := map[uint32]bool{}
 	var forget func(*trace)
 	forget = func(t *trace) {
-		if _, done := f.steps[t.index]; done {
+		if done[t.index] {
 			return
 		}
-		if f.add(t); !t.place.placed() {
-			return
-		}
-		within := FunctionPath(t.path)
-		for _, other := range all {
-			switch {
-			case other.failed && strings.HasPrefix(other.place.Scope, within):
-				forget(other)
-			case other.index != t.index && other.place.placed() && other.place.Scope == t.place.Scope && other.place.counted() && other.place.After > t.order:
-				if _, done := f.steps[other.index]; !done {
-					f.addWithin(other, all)
-				}
+		done[t.index] = true
+		f.add(t)
+		within(t, func(inner *trace) {
+			if inner.failed {
+				forget(inner)
 			}
+		})
+		for _, other := range shifted(t, all) {
+			f.add(other)
+			within(other, f.add)
 		}
 	}
 	for _, t := range failed[first:] {
 		forget(t)
 	}
 	return f
+}
+
+// shifted returns the steps whose numbers may mean other calls once t no longer
+// fails: those that were called because its failure was delivered, and those that
+// were called after it in its scope or one around that. All are in the order of
+// their outcomes.
+func shifted(t *trace, all []*trace) (steps []*trace) {
+	because := map[uint32]bool{t.order + 1: true} // of the outcomes that came of it
+	for _, other := range all {
+		if !other.place.placed() || functionOf(other.place.Scope) != functionOf(t.place.Scope) {
+			continue
+		}
+		caused := because[other.place.After]
+		if caused && other.ended {
+			because[other.order+1] = true
+		}
+		if other.place.counted() && (caused || other.place.After > t.order && strings.HasPrefix(t.place.Scope, other.place.Scope)) {
+			steps = append(steps, other)
+		}
+	}
+	return steps
 }

@@ -1,11 +1,13 @@
 package runner_test
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +17,11 @@ import (
 	"github.com/holdfast-dev/holdfast/core/runner"
 )
 
+// defaultHandlers are fewer in a browser, where there is one thread.
+var defaultHandlers = map[bool]int{false: 300, true: 30}[runtime.GOOS == "js"]
+
 var (
-	handlers     = flag.Int("handlers", 300, "how many handlers TestRandomHandlers draws")
+	handlers     = flag.Int("handlers", defaultHandlers, "how many handlers TestRandomHandlers draws")
 	handlersSeed = flag.Uint64("handlers.seed", 1, "the seed of the first of them; 0 for a random one")
 )
 
@@ -29,7 +34,7 @@ func TestRandomHandlers(t *testing.T) {
 		from = rand.Uint64N(1 << 40)
 	}
 	t.Logf("-handlers.seed=%d; handler N alone is -handlers=1 -handlers.seed=N", from)
-	every := *handlers != 300
+	every := *handlers != defaultHandlers
 	runs := 0
 	for seed := from; seed < from+uint64(*handlers) && !t.Failed(); seed++ {
 		runs += playRandom(t, seed, every)
@@ -55,7 +60,8 @@ func playRandom(t *testing.T, seed uint64, every bool) (runs int) {
 					}
 					return ""
 				},
-				rerun: random.IntN(2) > 0,
+				rerun:   random.IntN(2) > 0,
+				trouble: map[bool]*rand.Rand{true: random}[seed%2 > 0],
 				retry: func(w *world, m core.Message) bool {
 					if w.retried >= 2 || strings.Contains(m.Error, "given up") {
 						return false
@@ -156,7 +162,7 @@ func (d *drawing) leaf() *node {
 		}
 		if d.IntN(8) == 0 {
 			n.does.policy = []runner.Policy{runner.Rerun, runner.Skip, runner.Ask}[d.IntN(3)]
-			n.keyed = max(n.keyed, 1)
+			n.keyed = 2 // after a retry a number may mean another call
 		}
 	}
 	return n
@@ -174,10 +180,10 @@ func (d *drawing) tree(depth int) *node {
 	if depth <= 0 || d.size > 20 {
 		return d.leaf()
 	}
-	switch kind := d.of("leaf", "leaf", "seq", "seq", "loop", "try", "try", "together", "together", "race", "nested", "nested", "timeout", "scope", "recursion", "branch", "swallow"); kind {
+	switch kind := d.of("leaf", "leaf", "seq", "seq", "loop", "try", "try", "finally", "together", "together", "race", "nested", "nested", "timeout", "scope", "recursion", "branch", "swallow"); kind {
 	case "leaf":
 		return d.leaf()
-	case "seq", "try", "branch", "race":
+	case "seq", "try", "finally", "branch", "race":
 		return d.node(kind, d.trees(depth, 2)...)
 	case "together":
 		return d.node(kind, d.trees(depth, 2+d.IntN(2))...)
@@ -230,6 +236,10 @@ func (n *node) run(h *hand, at string) (string, error) {
 			return value, nil
 		}
 		return n.list[1].run(h, within(1))
+	case "finally":
+		value, err := n.list[0].run(h, within(0))
+		last, errLast := n.list[1].run(h, within(1))
+		return value + last, cmp.Or(err, errLast)
 	case "swallow":
 		value, err := n.list[0].run(h, at)
 		if err != nil {

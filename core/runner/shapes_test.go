@@ -166,6 +166,26 @@ var shapes = []script{
 		retry: retryOnce(""),
 	},
 	{
+		name: "a retry, and calls in other scopes mean something else",
+		handler: func(h *hand) (string, error) {
+			_, err := h.scope("agent").step("ask", "ask", does{fails: 1, terminal: true})
+			if err != nil {
+				_, _ = h.step("note", "note of the failure", does{})
+				_, _ = h.scope("ui").step("show", "show the failure", does{body: func(h *hand) (string, error) {
+					return h.step("draw", "draw the failure", does{key: "draw"})
+				}})
+				return "", err
+			}
+			note, errA := h.step("note", "note of the answer", does{})
+			show, errB := h.scope("ui").step("show", "show the answer", does{body: func(h *hand) (string, error) {
+				return h.step("draw", "draw the answer", does{key: "draw"})
+			}})
+			return both(note, errA, show, errB)
+		},
+		want:  []string{"note of the answer,show the answer of draw the answer"},
+		retry: retryOnce(""),
+	},
+	{
 		name: "a retry from a step",
 		handler: func(h *hand) (string, error) {
 			a, errA := h.step("a", "a", does{})

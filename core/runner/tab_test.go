@@ -19,11 +19,12 @@ import (
 // tab is a process with a conversation of its own, on a memory that it shares.
 type tab struct {
 	*core.Conversation
-	t     testing.TB
-	store *flaky
-	stop  func()
-	ended chan error // what Run has returned
-	said  []string   // what OnError was told; read it when everything is at rest
+	t      testing.TB
+	store  *flaky
+	cancel func() // the context of Run
+	stop   func()
+	ended  chan error // what Run has returned
+	said   []string   // what OnError was told; read it when everything is at rest
 }
 
 // flaky is a store whose next appends may fail.
@@ -76,6 +77,7 @@ func open(t testing.TB, memory *memstore.Store) *tab {
 // run lets the tab process its conversation.
 func (b *tab) run(handler runner.Handler, o runner.Options) {
 	ctx, cancel := context.WithCancel(context.Background())
+	b.cancel = cancel
 	b.ended = make(chan error, 1)
 	o.OnError = func(err error) { b.said = append(b.said, string(core.CodeOf(err))) }
 	go func() { b.ended <- runner.Run(ctx, b.Conversation, handler, o) }()

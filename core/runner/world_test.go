@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ type world struct {
 	decided map[string]bool   // by the user, to run again
 	keys    map[string]string // idempotency keys
 	runs    []*run            // of the handler
+	atWork  *process          // whose handler is being called
 	retried int               // by the user
 	done    map[string]int    // calls of steps that have an outcome in the log
 }
@@ -56,8 +58,8 @@ type script struct {
 	rerun bool
 	// retry is called when the message has failed; false leaves it so.
 	retry func(w *world, m core.Message) bool
-	// fails has errors of the runner expected.
-	fails bool
+	// trouble, if it is not nil, draws what becomes of the appends.
+	trouble *rand.Rand
 }
 
 // process is a runner that works until the message has ended, or it is killed.
@@ -69,6 +71,7 @@ type process struct {
 
 // run is one call of the handler: what it has seen, by goroutine.
 type run struct {
+	ctx   context.Context // what it sees after its end does not count
 	mu    sync.Mutex
 	era   int // how often the message had been retried
 	first bool
@@ -87,26 +90,45 @@ func (w *world) problem(format string, args ...any) {
 }
 
 // process lets a runner work until the message has ended or the log has as many
-// events as dieAt, and reports whether the message has ended.
+// events as dieAt, and reports whether the message has ended. Then it is killed,
+// or stopped if dieAt is odd and there is trouble.
 func (w *world) process(dieAt uint64, first bool) (ended bool) {
 	p := &process{tab: open(w.t, w.memory), w: w}
+	var stopped atomic.Bool
 	watcher := w.memory.Share()
 	unwatch := watcher.Watch(func(moved core.StreamInfo) {
-		if moved.Name == "chat" && moved.Head >= dieAt && !p.dead.Swap(true) {
+		switch {
+		case moved.Name != "chat" || moved.Head < dieAt:
+		case w.script.trouble != nil && dieAt%2 > 0:
+			stopped.Store(true)
+			p.cancel()
+		case !p.dead.Swap(true):
 			p.crash()
 		}
 	})
 	defer unwatch()
+	p.store.next = w.drawTrouble()
 	w.noteOutcomes()
 	handler := w.script.handler
 	if !first && w.script.changed != nil {
 		handler = w.script.changed
 	}
-	p.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+	p.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
 		w.mu.Lock()
-		one := &run{era: w.retried, first: first, seen: map[string][]string{}}
+		one := &run{ctx: ctx, era: w.retried, first: first, seen: map[string][]string{}}
 		w.runs = append(w.runs, one)
+		if w.atWork != nil && !w.atWork.dead.Load() {
+			w.problem("the handler is called twice at once")
+		}
+		w.atWork = p
 		w.mu.Unlock()
+		defer func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.atWork == p {
+				w.atWork = nil
+			}
+		}()
 		result, err := handler(&hand{p: p, run: one, c: a, branch: "handler"})
 		return []byte(result), err
 	}, runner.Options{Retry: runner.Retry{MaxAttempts: 3, Initial: 100 * time.Millisecond}, MaxStarts: 50})
@@ -118,9 +140,13 @@ func (w *world) process(dieAt uint64, first bool) (ended bool) {
 			}
 			return false
 		}
+		if stopped.Load() {
+			p.stop()
+			return false
+		}
 		if w.userActs(p) {
 			p.stop()
-			if p.said != nil && !w.script.fails {
+			if p.said != nil {
 				w.problem("OnError was told %v", p.said)
 			}
 			return true
@@ -129,6 +155,37 @@ func (w *world) process(dieAt uint64, first bool) (ended bool) {
 	p.stop()
 	w.problem("stuck: %+v", w.user.message("m"))
 	return true
+}
+
+// drawTrouble draws what becomes of appends: they take their time, fail, or are
+// committed and nobody can tell.
+func (w *world) drawTrouble() []func(append func() (uint64, error)) (uint64, error) {
+	if w.script.trouble == nil {
+		return nil
+	}
+	troubles := make([]func(append func() (uint64, error)) (uint64, error), 50)
+	for i := range troubles {
+		switch w.script.trouble.IntN(12) {
+		case 0:
+			troubles[i] = refuse(core.ErrBlocked)
+		case 1:
+			troubles[i] = refuse(core.ErrOutcomeUnknown)
+		case 2:
+			troubles[i] = func(append func() (uint64, error)) (uint64, error) {
+				_, _ = append()
+				return 0, core.ErrOutcomeUnknown
+			}
+		case 3, 4:
+			d := time.Duration(w.script.trouble.IntN(2500)) * time.Millisecond
+			troubles[i] = func(append func() (uint64, error)) (uint64, error) {
+				time.Sleep(d)
+				return append()
+			}
+		default:
+			troubles[i] = pass
+		}
+	}
+	return troubles
 }
 
 // noteOutcomes notes which functions must not be called again: those of steps with
@@ -218,14 +275,12 @@ func (w *world) retry(label string) {
 	for _, step := range w.user.message("m").Steps {
 		if label != "" && labelOf(step) == label {
 			retry = func(ctx context.Context, id string) (bool, error) { return w.user.RetryFrom(ctx, id, step.Index) }
-			w.mu.Lock()
-			clear(w.keys) // completed steps are forgotten
-			w.mu.Unlock()
 		}
 	}
 	w.mu.Lock()
 	w.retried++
 	clear(w.done) // until it is known what is forgotten
+	clear(w.keys) // a number may mean another call than before
 	w.mu.Unlock()
 	if did, err := retry(ctx, "m"); !did || err != nil {
 		w.problem("retry: %v, %v", did, err)
@@ -349,7 +404,7 @@ type does struct {
 }
 
 func (h *hand) note(format string, args ...any) {
-	if h.run != nil && !h.p.dead.Load() {
+	if h.run != nil && !h.p.dead.Load() && h.run.ctx.Err() == nil {
 		h.run.mu.Lock()
 		defer h.run.mu.Unlock()
 		h.run.seen[h.branch] = append(h.run.seen[h.branch], fmt.Sprintf(format, args...))
