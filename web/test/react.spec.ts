@@ -122,6 +122,32 @@ for (const strict of [false, true]) {
       for (const each of [page, there]) await expect(item(each)).toHaveText("why? | finished | because");
     });
 
+    test("it shows a wait, attempts and a failure in every tab, and answers", async ({ page, server, tab }) => {
+      const [there, other] = await openTab(page, server);
+      await show(page, tab, ["chat"], strict);
+      await show(there, other, ["chat"], strict);
+      const work = await tab.evaluateHandle(({ conversation }) => {
+        let fail = (): void => undefined;
+        const again = new Promise<void>((resolve) => (fail = resolve));
+        conversation.process(async ({ step }) => {
+          const failing = async ({ attempt }: { readonly attempt: number }): Promise<never> => {
+            if (attempt > 1) await again;
+            throw new Error("no");
+          };
+          await step("first", failing, { maxAttempts: 2, backoff: { initial: 1 } }).catch(() => undefined);
+          return await step.wait("second", { prompt: "Go on?" });
+        });
+        return { fail };
+      });
+      await send(other, "do it");
+      const items = [page, there].map((of) => of.getByRole("listitem"));
+      for (const item of items) await expect(item).toHaveText("do it | processing | first, try 1: no");
+      await work.evaluate(({ fail }) => fail());
+      for (const item of items) await expect(item).toHaveText("do it | waiting | first has failed: noGo on?");
+      await there.getByRole("button", { name: "Go on?" }).click();
+      for (const item of items) await expect(item).toHaveText("do it | finished | yes | first has failed: no");
+    });
+
     test("another id shows nothing of the former, also while that is still being read", async ({ page, tab }) => {
       await send(tab, "first");
       await send(await recover(tab, "b"), "second");

@@ -1,5 +1,5 @@
 // A chat in React, in development mode, whose warnings the tests read. It tells what it was given at each of its renders.
-import type { Holdfast, Message } from "@holdfast-dev/holdfast";
+import type { Conversation, Holdfast, Message } from "@holdfast-dev/holdfast";
 import { useConversation, type UseConversation } from "@holdfast-dev/holdfast/react";
 import { createElement as h, type ReactNode, StrictMode } from "react";
 import { createRoot, hydrateRoot, type Root } from "react-dom/client";
@@ -21,8 +21,17 @@ interface ChatProps {
 }
 
 function textOf(message: Message): string {
-  const { body, status, result = "", openSteps } = message as Message & { readonly result: string | undefined };
-  return [body, status, result, ...openSteps.map(({ chunks }) => chunks.join(""))].filter((part) => part !== "").join(" | ");
+  const { body, status, result = "", steps, openSteps } = message as Message & { readonly result: string | undefined };
+  const failed = steps.flatMap(({ name, error }) => (error === undefined ? [] : [`${name} has failed: ${error.message}`]));
+  const tried = openSteps.flatMap(({ name, attempts, error }) => (error === undefined ? [] : [`${name}, try ${attempts}: ${error.message}`]));
+  return [body, status, result, ...openSteps.map(({ chunks }) => chunks.join("")), ...failed, ...tried].filter((part) => part !== "").join(" | ");
+}
+
+/** A button for each question of a message. It answers yes. */
+function questions({ id, openSteps }: Message, conversation: Conversation): ReactNode[] {
+  return openSteps
+    .filter(({ waiting }) => waiting?.for === "answer")
+    .map(({ index, waiting }) => h("button", { key: index, onClick: () => void conversation.answer(id, index, "yes") }, String(waiting?.prompt)));
 }
 
 function Chat({ holdfast, id, renders }: ChatProps): ReactNode {
@@ -34,7 +43,7 @@ function Chat({ holdfast, id, renders }: ChatProps): ReactNode {
     case "failed":
       return h("p", { className: "failed" }, `${id}: ${chat.error.code}`);
     case "open":
-      return h("ul", null, ...chat.state.messages.map((message) => h("li", { key: message.id }, textOf(message))));
+      return h("ul", null, ...chat.state.messages.map((message) => h("li", { key: message.id }, textOf(message), ...questions(message, chat.conversation))));
   }
 }
 
