@@ -34,7 +34,11 @@ export class App {
     const bell = new Bell();
     const library = new Library(holdfast, bell);
     const settings = new Settings(() => this.#connection.show());
-    const tools = { search: (query: string) => library.search(query), connection: (signal: AbortSignal) => settings.connection(signal) };
+    const tools = {
+      search: (query: string) => library.search(query),
+      quote: (text: string) => library.quote(text),
+      connection: (signal: AbortSignal) => settings.connection(signal),
+    };
     this.#chats = new Chats(holdfast, bell, tools, {
       changed: (chat) => this.#show(chat),
       failed: this.#failed,
@@ -76,7 +80,7 @@ export class App {
     const chat = this.#room?.chat;
     this.#sidebar.show(all, chat, this.#chats.damaged);
     if (chat === undefined) return;
-    this.#frame.show(chat.role, all.some(({ role }) => role === "here"));
+    this.#frame.show(chat.role, all.some(({ role }) => role === "here" || role === "asking"));
     if (changed !== chat) return;
     this.#room?.show();
     this.#storage.update().catch(this.#failed);

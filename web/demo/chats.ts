@@ -1,18 +1,22 @@
 // All conversations of this browser. Each is followed, and worked on, whichever of them is shown.
-import type { Conversation, Handler, Holdfast, HoldfastError, Message, Storable, Verification } from "@holdfast-dev/holdfast";
+import { type Conversation, type Handler, type Holdfast, HoldfastError, type Message, type Storable, type Verification } from "@holdfast-dev/holdfast";
 import type { Tools, Turn } from "./agent/agent.js";
 import { agentOf } from "./agent/agents.js";
 import type { Bell } from "./bell.js";
 import { isHeldElsewhere } from "./holder.js";
-import { answerOf, isDamage, isUnfinished, textOf } from "./message.js";
+import { answerOf, askedBy, isDamage, isUnfinished, textOf } from "./message.js";
 
 const prefix = "chat/";
 
+/** The tools that are the same for all messages. */
+type SharedTools = Omit<Tools, "history" | "earlier">;
+
 /**
  * Who works on a chat. `"here"`: this tab. `"elsewhere"`: another one, and this one watches. `"starting"`: nobody yet.
+ * `"asking"`: nobody, until the user has answered a question.
  * `"idle"`: there is nothing to do. `"stopped"`: this tab has, since the storage has failed.
  */
-export type Role = "here" | "elsewhere" | "starting" | "idle" | "stopped";
+export type Role = "here" | "elsewhere" | "starting" | "asking" | "idle" | "stopped";
 
 /** What chats tell the page. */
 export interface Listener {
@@ -25,7 +29,7 @@ export interface Listener {
 /** One conversation. */
 export class Chat {
   readonly conversation: Conversation;
-  readonly #tools: Omit<Tools, "history">;
+  readonly #tools: SharedTools;
   readonly #listener: Listener;
   readonly #end: () => void;
   #stop: () => Promise<void> = () => Promise.resolve();
@@ -35,7 +39,7 @@ export class Chat {
   #sending = 0;
   #stopped = false;
 
-  constructor(conversation: Conversation, tools: Omit<Tools, "history">, listener: Listener) {
+  constructor(conversation: Conversation, tools: SharedTools, listener: Listener) {
     this.conversation = conversation;
     this.#tools = tools;
     this.#listener = listener;
@@ -62,8 +66,10 @@ export class Chat {
 
   get role(): Role {
     if (this.#stopped) return "stopped";
+    const next = this.messages.find(isUnfinished);
+    if (next !== undefined && askedBy(next) !== undefined) return "asking";
     if (this.#active !== undefined) return "here";
-    if (!this.messages.some(isUnfinished)) return "idle";
+    if (next === undefined) return "idle";
     return this.#elsewhere ? "elsewhere" : "starting";
   }
 
@@ -104,6 +110,7 @@ export class Chat {
     this.#stopped = false;
     const stop = this.conversation.process(this.#handle, {
       onError: (error) => {
+        if (!(error instanceof HoldfastError)) return reportError(error); // of an agent, whose message has failed of it
         if (error.code === "lost_ownership") return; // another tab goes on
         this.#stopped = true;
         void stop();
@@ -118,7 +125,7 @@ export class Chat {
     this.#work(work.message.id);
     work.signal.addEventListener("abort", () => this.#work(undefined));
     try {
-      await agentOf(work.message.body).answer(work, { ...this.#tools, history: () => this.#before(work.message) });
+      await agentOf(work.message.body).answer(work, { ...this.#tools, ...this.#memoryOf(work.message) });
     } finally {
       if (!work.signal.aborted) this.#work(undefined);
     }
@@ -139,22 +146,26 @@ export class Chat {
     this.#listener.changed(this);
   }
 
-  #before(message: Message): Turn[] {
-    const before = this.messages.slice(0, this.messages.findIndex(({ id }) => id === message.id));
-    return before.filter(({ status }) => status === "finished").map((turn) => ({ question: textOf(turn.body), answer: answerOf(turn) }));
+  /** What an agent may know of the messages before one. */
+  #memoryOf(message: Message): Pick<Tools, "history" | "earlier"> {
+    const before = (): readonly Message[] => this.messages.slice(0, this.messages.findIndex(({ id }) => id === message.id));
+    return {
+      history: () => before().filter(({ status }) => status === "finished").map((turn): Turn => ({ question: textOf(turn.body), answer: answerOf(turn) })),
+      earlier: (step) => before().flatMap(({ steps }) => steps).findLast(({ name }) => name === step)?.output,
+    };
   }
 }
 
 export class Chats {
   readonly #holdfast: Holdfast;
   readonly #bell: Bell;
-  readonly #tools: Omit<Tools, "history">;
+  readonly #tools: SharedTools;
   readonly #listener: Listener;
   readonly #open = new Map<string, Chat>();
   readonly #damaged = new Map<string, Verification>();
   #updating: Promise<void> = Promise.resolve();
 
-  constructor(holdfast: Holdfast, bell: Bell, tools: Omit<Tools, "history">, listener: Listener) {
+  constructor(holdfast: Holdfast, bell: Bell, tools: SharedTools, listener: Listener) {
     this.#holdfast = holdfast;
     this.#bell = bell;
     this.#tools = tools;

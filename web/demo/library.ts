@@ -1,7 +1,7 @@
 // The user's files: each is a conversation of its own, whose last message is the text as it was dropped last.
 import { type Holdfast, HoldfastError } from "@holdfast-dev/holdfast";
 import type { Bell } from "./bell.js";
-import { type Document, type Found, search } from "./agent/search.js";
+import { type Document, type Found, quote, search } from "./agent/search.js";
 import { isDamage, textOf } from "./message.js";
 
 const prefix = "file/";
@@ -61,6 +61,12 @@ export class Library {
   async search(query: string): Promise<{ files: number; passages: Found[] }> {
     const documents = await this.#read();
     return { files: documents.length, passages: search(documents, query) };
+  }
+
+  /** The passages that have a text word for word, and how many files were looked at. */
+  async quote(text: string): Promise<{ files: number; passages: Found[] }> {
+    const documents = await this.#read();
+    return { files: documents.length, passages: quote(documents, text) };
   }
 
   /** The text of a file; undefined if it is damaged, which must not keep the others from being found. */

@@ -1,5 +1,6 @@
 // What the demo keeps in a message. The log is read as anybody's: it may hold other shapes.
-import { HoldfastError, type Message, type Verification } from "@holdfast-dev/holdfast";
+import { HoldfastError, type Message, type OpenStep, type Storable, type Verification } from "@holdfast-dev/holdfast";
+import type { Question } from "./agent/agent.js";
 
 /** The text of a stored body. */
 export function textOf(body: unknown): string {
@@ -18,7 +19,22 @@ export function answerOf(message: Message): string {
 
 /** Whether somebody should go on with the message without being asked. */
 export function isUnfinished(message: Message): boolean {
-  return message.status === "received" || message.status === "processing";
+  return message.status === "received" || message.status === "processing" || message.status === "waiting";
+}
+
+/** The step that waits for the user's answer. */
+export function askedBy(message: Message): OpenStep | undefined {
+  return isUnfinished(message) ? message.openSteps.find(({ waiting }) => waiting?.for === "answer") : undefined;
+}
+
+/** What a step asks. */
+export function questionOf(step: OpenStep): Question {
+  const prompt = step.waiting?.prompt;
+  const choices = listOf(prompt, "choices").map((choice) => ({
+    label: field(choice, "label") ?? compact(choice),
+    answer: Reflect.get(Object(choice) as object, "answer") as Storable,
+  }));
+  return { text: field(prompt, "text") ?? compact(prompt), about: field(prompt, "about") ?? "", choices };
 }
 
 /** Few enough characters of an id to tell messages apart by eye. */
@@ -49,6 +65,12 @@ export function field(value: unknown, name: string): string | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const found: unknown = Reflect.get(value, name);
   return typeof found === "string" ? found : undefined;
+}
+
+/** A property of a value, if it is a list. */
+export function listOf(value: unknown, name: string): readonly unknown[] {
+  const found: unknown = Reflect.get(Object(value) as object, name);
+  return Array.isArray(found) ? found : [];
 }
 
 export function count(n: number, noun: string): string {

@@ -3,6 +3,7 @@ import type { Message } from "@holdfast-dev/holdfast";
 import { agentOf } from "./agent/agents.js";
 import type { Role } from "./chats.js";
 import { count, excerpt, isUnfinished, textOf } from "./message.js";
+import { partsOf, passedOf } from "./progress.js";
 
 /** What was found when the page was opened, in all conversations. */
 export interface Recovery {
@@ -29,14 +30,16 @@ export function describeTakeover(messages: readonly Message[]): string[] {
 }
 
 function describeMessage(message: Message, role: Role): string {
-  const { steps } = agentOf(message.body);
   const subject = `Message “${excerpt(textOf(message.body), 40)}”`;
-  const next = (message.steps.at(-1)?.index ?? -1) + 1;
-  const step = steps[next];
-  if (role === "elsewhere") return `${subject} has completed ${next} of ${steps.length} steps; another tab is working on it.`;
-  if (step === undefined) return `${subject} had completed all ${steps.length} steps; only the end was missing.`;
-  if (message.status === "failed") return `${subject} has failed in step ${next + 1} (${step}), and can be tried again.`;
-  return `${subject} had completed ${next} of ${steps.length} steps; going on with step ${next + 1} (${step}).`;
+  if (message.status === "failed") return `${subject} has failed, and can be tried again.`;
+  const parts = partsOf(message, agentOf(message.body).steps);
+  const passed = passedOf(parts);
+  const part = parts[passed];
+  if (part === undefined) return `${subject} had passed all ${parts.length} steps; only the end was missing.`;
+  const place = `${passed} of ${parts.length} steps`;
+  if (role === "elsewhere") return `${subject} has passed ${place}; another tab is working on it.`;
+  if (part.state === "asking") return `${subject} has passed ${place}, and waits for your answer.`;
+  return `${subject} had passed ${place}; going on with step ${passed + 1} (${part.name}).`;
 }
 
 function duration(milliseconds: number): string {

@@ -29,6 +29,14 @@ export class Room {
     this.#messages = new Messages(conversation.state, found, {
       cancel: (id) => void conversation.cancel(id).catch(failed),
       retry: (id) => void conversation.retry(id).catch(failed),
+      answer: async (id, step, answer) => {
+        try {
+          await conversation.answer(id, step, answer);
+        } catch (error) {
+          failed(error);
+          throw error;
+        }
+      },
     });
     const rows = new EventLog();
     let fresh = false;

@@ -31,7 +31,7 @@ export async function hasBuiltin(): Promise<boolean> {
 
 export const builtin: Agent = {
   label: "This browser's own model",
-  steps: ["search", "answer"],
+  steps: [{ name: "search" }, { name: "answer" }],
 
   async answer({ message, step }, tools) {
     const question = textOf(message.body);

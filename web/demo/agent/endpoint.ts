@@ -1,28 +1,43 @@
 // An agent with a language model at any OpenAI-compatible endpoint.
-import { TerminalError } from "@holdfast-dev/holdfast";
+import { StepError, TerminalError, type Work } from "@holdfast-dev/holdfast";
 import { EventSourceParserStream } from "eventsource-parser/stream";
-import { field, textOf } from "../message.js";
-import type { Agent, Connection } from "./agent.js";
+import { field, listOf, textOf } from "../message.js";
+import type { Agent, Connection, Tools } from "./agent.js";
 import { type Prompt, promptFor } from "./prompt.js";
+import { wordsOf } from "./search.js";
 
 export const endpoint: Agent = {
   label: "Language model at an address",
-  steps: ["query", "search", "answer"],
+  steps: [{ name: "query" }, { name: "words", insteadOf: "query" }, { name: "search" }, { name: "answer" }],
 
   async answer({ message, step }, tools) {
     const question = textOf(message.body);
-    const query = await step("query", async ({ signal }) => {
-      const { files } = await tools.search("");
-      if (files === 0) return ""; // nothing to search, nothing to pay
-      const content = `Name three to eight words, and nothing else, to search the user's notes for in order to answer: ${question}`;
-      return await complete(await tools.connection(signal), [{ role: "user", content }], signal);
-    });
+    const query = await queryFor(question, step, tools);
     const { passages } = await step("search", () => tools.search(query));
     return await step.stream("answer", async ({ signal }) => {
       return stream(await tools.connection(signal), promptFor(question, passages, tools.history()), signal);
     });
   },
 };
+
+/** Returns what to search for: what the model says or, if it cannot, the words of the question. */
+async function queryFor(question: string, step: Work["step"], tools: Tools): Promise<string> {
+  try {
+    return await step(
+      "query",
+      async ({ signal }) => {
+        const { files } = await tools.search("");
+        if (files === 0) return ""; // nothing to search, nothing to pay
+        const content = `Name three to eight words, and nothing else, to search the user's notes for in order to answer: ${question}`;
+        return await complete(await tools.connection(signal), [{ role: "user", content }], signal);
+      },
+      { maxAttempts: 2 }, // there is another way
+    );
+  } catch (error) {
+    if (!(error instanceof StepError)) throw error;
+    return await step("words", () => wordsOf(question).join(" "));
+  }
+}
 
 async function complete(to: Connection, messages: Prompt, signal: AbortSignal): Promise<string> {
   const answer: unknown = await (await post(to, { messages }, signal)).json();
@@ -78,9 +93,4 @@ function online(signal: AbortSignal): Promise<void> {
     addEventListener("online", () => (over.abort(), resolve()), { signal: over.signal });
     signal.addEventListener("abort", () => (over.abort(), reject(signal.reason as Error)), { signal: over.signal });
   });
-}
-
-function listOf(value: unknown, name: string): readonly unknown[] {
-  const found: unknown = Reflect.get(Object(value) as object, name);
-  return Array.isArray(found) ? found : [];
 }

@@ -1,5 +1,6 @@
 // The agent that needs no network: it answers with quotes from the user's files.
-import type { Agent } from "./agent.js";
+import { StepError, type Work } from "@holdfast-dev/holdfast";
+import type { Agent, Question, Tools } from "./agent.js";
 import { count, textOf } from "../message.js";
 import { type Found, isForm, mentions, sentencesOf, wordsOf } from "./search.js";
 
@@ -11,35 +12,100 @@ const maxQuotes = 3;
 /** A part of a passage. Of the words that the passage was found by it has `words`. */
 type Quote = Found;
 
+/** It only computes: what fails once fails always. */
+const once = { maxAttempts: 1 };
+
 /** The outputs have a `line`, which the page shows, and what later steps need. */
 export const research: Agent = {
   label: "Research assistant, offline",
-  steps: ["question", "search", "read", "compare", "answer"],
+  steps: [
+    { name: "question" },
+    { name: "exact" },
+    { name: "search", insteadOf: "exact" },
+    { name: "consent", asks: true },
+    { name: "read" },
+    { name: "compare" },
+    { name: "answer" },
+  ],
 
   async answer({ message, step }, tools) {
-    // It only computes: what fails once fails always.
-    const once = { maxAttempts: 1 };
     const text = textOf(message.body);
-    const question = await step("question", slowly(() => understand(text)), once);
-    const found = await step("search", slowly(async () => told(await tools.search(question.words.join(" ")))), once);
-    const read = await step("read", slowly(() => quotesIn(found.passages)), once);
+    const question = await step("question", slowly(() => understand(text, tools)), once);
+    const found = await find(text, question.words, step, tools);
+    const files = [...new Set(found.passages.map(({ file }) => file))];
+    const all = files.length < 2 || (question.consent ?? (await step.wait<Consent>("consent", { prompt: ask(files) }))).all;
+    const allowed = all ? files : files.slice(0, 1);
+    const read = await step("read", (context) => readAll(allowed, found.passages, context.step), once);
     const compared = await step("compare", slowly(() => compare(read.quotes, question.words)), once);
-    return await step.stream("answer", () => spoken(write(question.words, found.files, compared)), once);
+    const unread = files.slice(allowed.length);
+    return await step.stream("answer", () => spoken(write(question.words, found.files, compared, unread)), once);
   },
 };
 
-function understand(text: string): { line: string; words: string[] } {
-  const words = wordsOf(text);
-  return { line: words.length === 0 ? "no words to look for" : `look for ${words.join(", ")}`, words };
+/** What the user has allowed. */
+type Consent = {
+  readonly line: string;
+  /** Whether all files may be read, and not only the one that fits best. */
+  readonly all: boolean;
+};
+
+interface Finding {
+  readonly line: string;
+  readonly files: number;
+  readonly passages: readonly Found[];
 }
 
-function told({ files, passages }: { readonly files: number; readonly passages: readonly Found[] }): { line: string; files: number; passages: readonly Found[] } {
+/** The user is asked once in a conversation: `consent` is what was answered before. */
+function understand(text: string, tools: Tools): { line: string; words: string[]; consent: Consent | undefined } {
+  const words = wordsOf(text);
+  const consent = tools.earlier("consent") as Consent | undefined;
+  return { line: words.length === 0 ? "no words to look for" : `look for ${words.join(", ")}`, words, consent };
+}
+
+/** Looks for the question as it stands or, since files seldom say it so, for its words. */
+async function find(text: string, words: readonly string[], step: Work["step"], tools: Tools): Promise<Finding> {
+  try {
+    return await step("exact", slowly(async () => exactly(await tools.quote(text))), once);
+  } catch (error) {
+    if (!(error instanceof StepError)) throw error;
+    return await step("search", slowly(async () => told(await tools.search(words.join(" ")))), once);
+  }
+}
+
+function exactly(found: Omit<Finding, "line">): Finding {
+  if (found.passages.length === 0) throw new Error("no file says it in these words");
+  return told(found);
+}
+
+function told({ files, passages }: Omit<Finding, "line">): Finding {
   return { line: `${count(passages.length, "passage")} in ${count(files, "file")}`, files, passages };
 }
 
+function ask(files: readonly string[]): Question {
+  const [best = ""] = files;
+  const all: Consent = { line: `all ${files.length} files`, all: true };
+  const one: Consent = { line: `only ${best}`, all: false };
+  return {
+    text: "Read all files?",
+    about: `${listed(files, "conjunction")} say something about it, and ${best} fits best.`,
+    choices: [
+      { label: `Read all ${files.length}`, answer: all },
+      { label: `Only ${best}`, answer: one },
+    ],
+  };
+}
+
+/** Reads the files at the same time, each in a step within the one that is called. */
+async function readAll(files: readonly string[], passages: readonly Found[], step: Work["step"]): Promise<{ line: string; quotes: Quote[] }> {
+  // A name may be longer than a key; the place of a file among those found is stored with them.
+  const read = files.map((name, place) => step("file", slowly(() => quotesIn(passages.filter(({ file }) => file === name))), { ...once, key: String(place) }));
+  const quotes = (await Promise.all(read)).flat().sort((a, b) => b.fit - a.fit);
+  return { line: `${count(quotes.length, "sentence")} to quote`, quotes };
+}
+
 /** Returns the sentence with most of the words of each passage, and one beside a short one. */
-function quotesIn(passages: readonly Found[]): { line: string; quotes: Quote[] } {
-  const quotes = passages.flatMap(({ text, words, ...passage }) => {
+function quotesIn(passages: readonly Found[]): Quote[] {
+  return passages.flatMap(({ text, words, ...passage }) => {
     const sentences = sentencesOf(text);
     const hits = sentences.map((sentence) => mentions(sentence, words));
     const best = hits.reduce((most, own, i) => (own.length > (hits[most]?.length ?? 0) ? i : most), 0);
@@ -48,7 +114,6 @@ function quotesIn(passages: readonly Found[]): { line: string; quotes: Quote[] }
     const quote = sentences.slice(first, first + (short ? 2 : 1)).join(" ");
     return quote === "" ? [] : [{ ...passage, text: quote, words: hits[best] ?? [] }];
   });
-  return { line: `${count(quotes.length, "sentence")} to quote`, quotes };
 }
 
 interface Compared {
@@ -72,18 +137,23 @@ function compare(quotes: readonly Quote[], words: readonly string[]): Compared {
   return { line: `${count(kept.length, "quote")} from ${count(files, "file")}`, quotes: kept, missing };
 }
 
-function write(words: readonly string[], files: number, { quotes, missing }: Compared): string {
+function write(words: readonly string[], files: number, { quotes, missing }: Compared, unread: readonly string[]): string {
   if (files === 0) return "I have nothing to read yet. Drop text or Markdown files on this page, or add the sample notes, and ask again.";
   if (words.length === 0) return "Ask me something, and I will look it up in your files.";
-  if (quotes.length === 0) return `I have looked for ${listed(words)} in ${count(files, "file")}, and found nothing.`;
+  if (quotes.length === 0) return `I have looked for ${quoted(words)} in ${count(files, "file")}, and found nothing.`;
   const parts = [`This is what your files say:`];
   for (const { text, file, heading } of quotes) parts.push(`> ${text}\n— ${file}${heading === "" ? "" : `, ${heading}`}`);
-  if (missing.length > 0) parts.push(`I found nothing about ${listed(missing)}.`);
+  if (missing.length > 0) parts.push(`I found nothing about ${quoted(missing)}.`);
+  if (unread.length > 0) parts.push(`I have not read ${listed(unread, "disjunction")}, as you wished.`);
   return parts.join("\n\n");
 }
 
-function listed(words: readonly string[]): string {
-  return new Intl.ListFormat("en", { type: "disjunction" }).format(words.map((word) => `“${word}”`));
+function quoted(words: readonly string[]): string {
+  return listed(words.map((word) => `“${word}”`), "disjunction");
+}
+
+function listed(items: readonly string[], type: Intl.ListFormatType): string {
+  return new Intl.ListFormat("en", { type }).format(items);
 }
 
 function slowly<T>(work: () => T | Promise<T>): () => Promise<T> {

@@ -65,6 +65,15 @@ export function search(documents: readonly Document[], query: string): Found[] {
   });
 }
 
+/** The passages that have a text word for word, but for its case and the marks at its end. */
+export function quote(documents: readonly Document[], text: string): Found[] {
+  const wanted = text.replace(/[\s\p{P}]+$/u, "").replace(/\s+/gu, " ").trim().toLowerCase();
+  if (wanted === "") return [];
+  const words = wordsOf(wanted).map(processTerm);
+  const passages = documents.flatMap(passagesOf).filter((passage) => passage.text.toLowerCase().includes(wanted));
+  return passages.slice(0, maxFound).map((passage) => ({ ...passage, words, fit: 1 }));
+}
+
 /** How words are indexed: a plural is found by its singular, and the other way round. */
 function processTerm(term: string): string {
   return term.toLowerCase().replace(/(?<=\p{L}{3})s$/u, "");

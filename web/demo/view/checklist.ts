@@ -1,13 +1,14 @@
 // The steps of one message.
-import type { Message } from "@holdfast-dev/holdfast";
-import { excerpt, lineOf } from "../message.js";
+import type { Planned } from "../agent/agent.js";
+import { excerpt } from "../message.js";
+import type { Part } from "../progress.js";
 import { el, setText } from "./dom.js";
 
-type State = "done" | "running" | "failed" | "waiting";
+type State = Exclude<Part["state"], "next"> | "running";
 
 const maxLine = 120;
 
-const spoken: Record<State, string> = { done: "done", running: "running", failed: "failed", waiting: "not yet" };
+const spoken: Record<State, string> = { done: "done", failed: "failed", skipped: "skipped", asking: "asks you", running: "running", later: "not yet" };
 
 interface Row {
   readonly item: HTMLLIElement;
@@ -20,10 +21,10 @@ export class Checklist {
   readonly #rows: readonly Row[];
   readonly #recovered: number;
 
-  /** `recovered`: how many steps were in the log before this page. */
-  constructor(steps: readonly string[], recovered: number) {
+  /** `recovered`: how many of the steps had been passed before this page. */
+  constructor(plan: readonly Planned[], recovered: number) {
     this.#recovered = recovered;
-    this.#rows = steps.map((name) => {
+    this.#rows = plan.map(({ name }) => {
       const state = el("span", { class: "sr-only" });
       const output = el("bdi", { class: "output", dir: "auto" });
       const item = el("li", {}, el("span", { class: "mark", "aria-hidden": "true" }), el("span", { class: "name" }, name), state, output);
@@ -33,17 +34,17 @@ export class Checklist {
   }
 
   /** `active`: whether somebody is working on the message now. */
-  update(message: Message, active: boolean): void {
-    const next = (message.steps.at(-1)?.index ?? -1) + 1;
-    for (const [index, row] of this.#rows.entries()) {
-      const step = message.steps.find((done) => done.index === index);
-      const state = step !== undefined ? "done" : index !== next ? "waiting" : message.status === "failed" ? "failed" : active ? "running" : "waiting";
-      row.item.dataset["state"] = state;
-      setText(row.state, `, ${spoken[state]}`);
-      setText(row.output, step === undefined ? (state === "running" ? "working…" : "") : excerpt(lineOf(step.output), maxLine));
-      if (state === "running") row.item.setAttribute("aria-current", "step");
-      else row.item.removeAttribute("aria-current");
-      row.item.classList.toggle("recovered", step !== undefined && index < this.#recovered);
+  update(parts: readonly Part[], active: boolean): void {
+    for (const [index, { item, state, output }] of this.#rows.entries()) {
+      const part = parts[index];
+      if (part === undefined) continue;
+      const shown: State = part.state !== "next" ? part.state : active ? "running" : "later";
+      item.dataset["state"] = shown;
+      setText(state, `, ${spoken[shown]}`);
+      setText(output, excerpt(shown === "running" && part.line === "" ? "working…" : part.line, maxLine));
+      if (shown === "running" || shown === "asking") item.setAttribute("aria-current", "step");
+      else item.removeAttribute("aria-current");
+      item.classList.toggle("recovered", index < this.#recovered);
     }
   }
 }

@@ -1,6 +1,6 @@
 // The log as rows that arrive.
 import type { ConversationEvent } from "@holdfast-dev/holdfast";
-import { compact, excerpt, shortId } from "../message.js";
+import { compact, excerpt, field, shortId } from "../message.js";
 import { byId, el, keepAtEnd, setText, time } from "./dom.js";
 
 /** Older rows leave the page; the log keeps them. */
@@ -56,10 +56,20 @@ function payloadOf(event: ConversationEvent): string {
       return compact(event.result);
     case "error_occurred":
       return event.error;
-    case "processing_started":
-    case "processing_stopped":
-    case "message_cancelled":
+    case "step_failed":
+      return `${event.step} ${event.name} ${event.error}${event.attempts > 1 ? `, after ${event.attempts} tries` : ""}`;
+    case "attempt_failed":
+      return `${event.step} ${event.name} try ${event.attempt}: ${event.error}`;
+    case "step_waiting":
+      return `${event.step} ${event.name} ${field(event.prompt, "text") ?? compact(event.prompt)}`;
+    case "step_resolved":
+      return `${event.step} is to run again`;
     case "message_retried":
+      return event.steps.length === 0 ? "" : `forgets ${event.steps.join(", ")}`;
+    case "processing_stopped":
+      return event.waiting ? "waits" : "";
+    case "processing_started":
+    case "message_cancelled":
       return "";
     case "deleted":
       return "what came before is gone";

@@ -7,6 +7,7 @@ const labels: Record<Role, string> = {
   here: "The agent works here",
   elsewhere: "Another tab works, this one follows",
   starting: "Starting…",
+  asking: "The agent asks you",
   idle: "Ready",
   stopped: "The agent has stopped",
 };

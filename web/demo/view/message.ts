@@ -1,17 +1,21 @@
 // One message: what was said, the steps under it, and the answer.
-import type { Message } from "@holdfast-dev/holdfast";
+import type { Message, Storable } from "@holdfast-dev/holdfast";
 import type { Agent } from "../agent/agent.js";
 import { agentOf } from "../agent/agents.js";
 import type { Role } from "../chats.js";
-import { answerOf, compact, shortId, textOf } from "../message.js";
+import { answerOf, askedBy, compact, count, questionOf, shortId, textOf } from "../message.js";
+import { partsOf } from "../progress.js";
 import { answerNodes } from "./answer.js";
 import { Checklist } from "./checklist.js";
 import { button, el, time } from "./dom.js";
+import { questionNode } from "./question.js";
 
 /** What can be done with a message, from any tab. */
 export interface Actions {
   cancel(id: string): void;
   retry(id: string): void;
+  /** Answers a step that asks. Rejects if the answer could not be stored. */
+  answer(id: string, step: number, answer: Storable): Promise<void>;
 }
 
 export class MessageView {
@@ -19,6 +23,9 @@ export class MessageView {
   readonly #checklist: Checklist;
   readonly #work: HTMLElement;
   readonly #status: HTMLElement = el("p", { class: "status" });
+  readonly #question: HTMLElement = el("div", { hidden: "" });
+  /** The step whose question is shown. */
+  #asked: number | undefined;
   /** The answer as far as it has come. */
   readonly #partial: HTMLElement = el("div", { class: "bubble partial", hidden: "" });
   readonly #agent: Agent;
@@ -26,7 +33,7 @@ export class MessageView {
   readonly #actions: Actions;
   #shown: { readonly message: Message; readonly role: Role } | undefined;
 
-  /** `recovered`: how many steps were in the log before this page. */
+  /** `recovered`: how many steps had been passed before this page. */
   constructor(message: Message, recovered: number, actions: Actions) {
     this.#actions = actions;
     this.#agent = agentOf(message.body);
@@ -36,7 +43,7 @@ export class MessageView {
     const meta = el("p", { class: "meta" }, time(message.receivedAt, "minutes"), el("code", {}, shortId(message.id)));
     const said = el("div", { class: "bubble person", dir: "auto" }, textOf(message.body));
     this.element = el("li", { class: "message" }, el("div", { class: "said" }, el("span", { class: "sr-only" }, "You said: "), said, meta), this.#work);
-    this.#work.append(el("div", { class: "card" }, this.#status, this.#checklist.element), this.#partial);
+    this.#work.append(el("div", { class: "card" }, this.#status, this.#checklist.element, this.#question), this.#partial);
   }
 
   /** `role`: who works on the message; `"idle"` if it is not its turn. */
@@ -45,7 +52,8 @@ export class MessageView {
     if (before?.message === message && before.role === role) return;
     this.#shown = { message, role };
     const active = role !== "idle" && role !== "stopped";
-    this.#checklist.update(message, active);
+    this.#checklist.update(partsOf(message, this.#agent.steps), active);
+    this.#ask(message);
     // Of a message that waits in the queue there is nothing to see yet.
     this.#checklist.element.hidden = !active && message.steps.length === 0 && message.status === "received";
     this.element.dataset["status"] = message.status;
@@ -62,15 +70,25 @@ export class MessageView {
   #describe(message: Message, role: Role): (Node | string)[] {
     const again = button("Try again", "small", () => this.#actions.retry(message.id));
     if (message.status === "cancelled") return [el("strong", {}, "Cancelled. "), again];
-    if (message.status === "failed") return [el("strong", {}, "This step has failed. "), el("bdi", { dir: "auto" }, message.error ?? ""), again];
-    const who = { here: "Working on it", elsewhere: "Another tab is working on it", starting: "Starting", idle: "Stored, and waiting", stopped: "Stored, and waiting" }[role];
+    if (message.status === "failed") return [el("strong", {}, "It has failed. "), el("bdi", { dir: "auto" }, message.error ?? ""), again];
+    const who = { here: "Working on it", elsewhere: "Another tab is working on it", starting: "Starting", asking: "It waits for your answer", idle: "Stored, and waiting", stopped: "Stored, and waiting" }[role];
     const before = this.#recovered === 0 ? "" : `, ${this.#recovered} of ${this.#agent.steps.length} steps recovered`;
     return [`${who}${before} `, button("Cancel", "small", () => this.#actions.cancel(message.id))];
   }
 
+  /** A question stays as it is while it is asked: a button may have the focus. */
+  #ask(message: Message): void {
+    const step = askedBy(message);
+    if (step?.index === this.#asked) return;
+    this.#asked = step?.index;
+    this.#question.hidden = step === undefined;
+    if (step === undefined) this.#question.replaceChildren();
+    else this.#question.replaceChildren(questionNode(questionOf(step), (answer) => this.#actions.answer(message.id, step.index, answer)));
+  }
+
   #finish(message: Message): void {
     const answer = el("div", { class: "bubble" }, ...answerNodes(answerOf(message)));
-    const steps = el("details", { class: "history" }, el("summary", {}, `${this.#agent.steps.length} steps, each stored once`), this.#checklist.element);
+    const steps = el("details", { class: "history" }, el("summary", {}, `${count(message.steps.length, "step")}, each stored once`), this.#checklist.element);
     this.#work.replaceChildren(el("span", { class: "sr-only" }, "The agent said: "), answer, steps);
   }
 }

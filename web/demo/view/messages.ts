@@ -1,7 +1,9 @@
 // The messages of a chat in order.
 import type { ConversationState, Message } from "@holdfast-dev/holdfast";
 import type { Role } from "../chats.js";
-import { answerOf, excerpt, isUnfinished } from "../message.js";
+import { agentOf } from "../agent/agents.js";
+import { answerOf, askedBy, excerpt, isUnfinished, questionOf } from "../message.js";
+import { partsOf, passedOf } from "../progress.js";
 import { byId, keepAtEnd, setText } from "./dom.js";
 import { type Actions, MessageView } from "./message.js";
 
@@ -12,8 +14,10 @@ export class Messages {
   readonly #live = byId("live", HTMLElement);
   readonly #actions: Actions;
   readonly #views = new Map<string, MessageView>();
-  /** How many steps of each message were there before this page. */
+  /** How many steps of each message had been passed before this page. */
   readonly #recovered: ReadonlyMap<string, number>;
+  /** The questions that were read out: steps and messages. */
+  readonly #announced = new Set<string>();
   #shown: ConversationState;
   /** Where the page has scrolled to by itself; from anywhere else the reader has scrolled away. */
   #placed = 0;
@@ -22,7 +26,7 @@ export class Messages {
   constructor(state: ConversationState, found: readonly Message[], actions: Actions) {
     this.#shown = state;
     this.#actions = actions;
-    this.#recovered = new Map(found.filter(isUnfinished).map((message) => [message.id, message.steps.length]));
+    this.#recovered = new Map(found.filter(isUnfinished).map((message) => [message.id, passedOf(partsOf(message, agentOf(message.body).steps))]));
     this.#list.replaceChildren();
   }
 
@@ -70,13 +74,22 @@ export class Messages {
     return view;
   }
 
+  #announceQuestion(message: Message): void {
+    const step = askedBy(message);
+    if (step === undefined || this.#announced.has(`${step.index} ${message.id}`)) return;
+    this.#announced.add(`${step.index} ${message.id}`);
+    const { text, about } = questionOf(step);
+    setText(this.#live, `The agent asks: ${text} ${about}`);
+  }
+
   /** Tells those who do not see the page. The list itself changes too often to be read out. */
   #announce(before: ConversationState, state: ConversationState): void {
     for (const message of state.messages) {
+      this.#announceQuestion(message);
       if (message.status === before.message(message.id)?.status) continue;
       if (message.status === "finished") setText(this.#live, `The agent said: ${excerpt(answerOf(message), 400)}`);
       if (message.status === "received") setText(this.#live, "Message stored.");
-      if (message.status === "failed") setText(this.#live, "A step has failed.");
+      if (message.status === "failed") setText(this.#live, "It has failed.");
       if (message.status === "cancelled") setText(this.#live, "Cancelled.");
     }
   }

@@ -12,7 +12,7 @@ export interface SidebarActions {
 
 const maxTitle = 80;
 
-const spoken: Record<Role, string> = { here: ", working", elsewhere: ", working in another tab", starting: ", starting", idle: "", stopped: ", stopped" };
+const spoken: Record<Role, string> = { here: ", working", elsewhere: ", working in another tab", starting: ", starting", asking: ", asks you", idle: "", stopped: ", stopped" };
 
 interface Row {
   readonly item: HTMLLIElement;

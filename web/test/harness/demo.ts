@@ -6,14 +6,22 @@ import { fileURLToPath } from "node:url";
 import type { Locator, Page } from "@playwright/test";
 import { build } from "vite";
 import { Server } from "./server.js";
+import type { ConversationEvent } from "@holdfast-dev/holdfast";
 import { attach, brief, log, recover, type Tab } from "./tab.js";
 import { expect, test as base } from "./test.js";
 
-export const names = ["question", "search", "read", "compare", "answer"];
+/** The steps of the assistant. It asks for consent where it has found several files. */
+export const names = ["question", "exact", "search", "consent", "read", "compare", "answer"];
 export const question = "What does a holdfast do in a storm?";
 
-/** The events of one message that was answered, without those that tell of an attempt. */
-export const once = ["received", ...names.map((_, step) => `step ${step}`), "finished"];
+const begun = ["received", "question", "exact: failed", "search"];
+const ended = ["read", "compare", "answer", "finished"];
+
+/** The events of one message that was answered without a question, from so many files. */
+export const once = (files = 0): string[] => [...begun, ...Array.from({ length: files }, () => "file"), ...ended];
+
+/** The same, with a question. */
+export const asked = (files: number): string[] => [...begun, "consent: waiting", "consent", ...once(files).slice(begun.length)];
 
 export const test = base.extend<{ complaints: string[] }, { site: string }>({
   site: [
@@ -76,6 +84,11 @@ export const role = (page: Page): Locator => page.locator("#role");
 export const chats = (page: Page): Locator => page.locator("#chats > li");
 export const finished = (page: Page, index = 0): Promise<void> => expect(message(page, index)).toHaveAttribute("data-status", "finished", { timeout: 30_000 });
 
+/** The question that the assistant asks, and its answers. */
+export const asks = (page: Page, index = 0): Locator => message(page, index).getByRole("group", { name: "Read all files?" });
+export const allow = (page: Page, index = 0): Promise<void> => asks(page, index).getByRole("button", { name: "Read all" }).click();
+export const refuse = (page: Page, index = 0): Promise<void> => asks(page, index).getByRole("button", { name: "Only" }).click();
+
 /** Waits until a step runs. It does so for a second, so the page itself must look often. */
 export async function running(page: Page, name: string, index = 0): Promise<void> {
   await page.waitForFunction(
@@ -94,12 +107,19 @@ export async function stranger(page: Page, server: Server, id?: string): Promise
   return await recover(tab, found ?? "nothing");
 }
 
+/** An event in a word, with the name of its step. */
+function told(event: ConversationEvent): string {
+  if (!("step" in event)) return brief(event);
+  const name = event.kind === "step_resolved" ? undefined : event.name;
+  return `${name ?? event.step}${event.kind === "step_completed" ? "" : `: ${brief(event)}`}`;
+}
+
 /** The events of each message, in the order of their arrival, without those that tell of an attempt. */
 export async function stories(tab: Tab): Promise<string[][]> {
   const found = new Map<string, string[]>();
   for (const event of await log(tab)) {
     if (event.kind === "deleted") found.clear();
-    else if (!["processing_started", "step_streamed"].includes(event.kind)) found.set(event.messageId, [...(found.get(event.messageId) ?? []), brief(event)]);
+    else if (!["processing_started", "processing_stopped", "step_streamed"].includes(event.kind)) found.set(event.messageId, [...(found.get(event.messageId) ?? []), told(event)]);
   }
   return [...found.values()];
 }
@@ -108,7 +128,7 @@ export async function stories(tab: Tab): Promise<string[][]> {
 export async function recovered(page: Page, atLeast: number, of: readonly string[] = names): Promise<number> {
   await expect(banner(page)).toContainText(/Recovered \d+ events? in (under 1|\d+) ms\./);
   const said = await banner(page).textContent();
-  const [, done, total, next, name] = /had completed (\d) of (\d) steps; going on with step (\d) \(([a-z ]+)\)\./.exec(said ?? "") ?? [];
+  const [, done, total, next, name] = /had passed (\d) of (\d) steps; going on with step (\d) \(([a-z ]+)\)\./.exec(said ?? "") ?? [];
   const steps = Number(done);
   expect(steps).toBeGreaterThanOrEqual(atLeast);
   expect({ total, next, name }).toEqual({ total: String(of.length), next: String(steps + 1), name: of[steps] });

@@ -2,14 +2,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
-import { addSamples, answer, banner, finished, message, recovered, role, say, stories, stranger, test as base, visit } from "../harness/demo.js";
+import { addSamples, answer, banner, finished, message, recovered, role, say, step, stories, stranger, test as base, visit } from "../harness/demo.js";
 import { Model } from "../harness/model.js";
 import { expect } from "../harness/test.js";
 
 const key = "sk-not-to-be-stored-4711";
 const question = "What holds kelp in a storm?";
-const steps = ["query", "search", "answer"];
-const once = ["received", "step 0", "step 1", "step 2", "finished"];
+const steps = ["query", "words", "search", "answer"];
+const once = ["received", "query", "search", "answer", "finished"];
 
 /** The model is on another origin than the page. */
 const test = base.extend<{ model: Model }>({
@@ -65,7 +65,7 @@ test("a page killed in the middle of the stream goes on with the answer, and ask
   const second = await launch();
   const page = await second.newPage();
   await visit(page, server);
-  await recovered(page, 2, steps);
+  await recovered(page, 3, steps);
   await expect(message(page).locator(".partial"), "what had streamed is still there").toContainText("by its holdfast");
   await expect(page.getByText("A message waits until it is known where the language model is.")).toBeVisible();
   await page.locator("#wanted").getByRole("button", { name: "Connect" }).click();
@@ -79,6 +79,34 @@ test("a page killed in the middle of the stream goes on with the answer, and ask
   await expect(answer(page).locator("cite")).toHaveText("kelp.md");
   expect(model.counts).toEqual({ "/v1/chat/completions": 3 });
   expect(await stories(await stranger(await second.newPage(), server))).toEqual([once]);
+});
+
+test("a query that fails for good is replaced by the words of the question; no attempt of before a crash is made again", async ({ complaints, context, model, page, server }) => {
+  await visit(page, server);
+  await addSamples(page);
+  await choose(page, model, true);
+  await say(page, question);
+  (await model.next()).fail(503);
+  await model.next(); // the second try, under way
+  await expect(step(page, "query")).toContainText("try 1 failed: the model answered 503");
+  await page.getByRole("button", { name: "Crash" }).click();
+  await page.getByRole("link", { name: "Reload" }).click();
+  await expect(step(page, "query")).toContainText("try 1 failed: the model answered 503");
+  (await model.next()).fail(503);
+  const lost = await model.next();
+  expect(lost.body.messages?.at(-1)?.content, "found by the words of the question").toContain("A kelp is anchored by its holdfast");
+  await expect(step(page, "query")).toContainText("the model answered 503: ; words in its place");
+  await expect(step(page, "words")).toContainText("holds kelp storm");
+  await page.reload();
+  const whole = await model.next();
+  expect(whole.body, "the same question, with the same passages").toEqual(lost.body);
+  whole.stream("Its holdfast.");
+  whole.done();
+  await finished(page);
+  expect(model.counts, "three queries, of which one was lost, and two answers").toEqual({ "/v1/chat/completions": 5 });
+  const story = ["received", "query: failed", "query: failed", "words", "search", "answer", "finished"];
+  expect(await stories(await stranger(await context.newPage(), server))).toEqual([story]);
+  expect(complaints.splice(0).length, "the browser tells of each refusal").toBe(2);
 });
 
 test("with the user's leave the connection is kept, and after a kill it goes on unasked", { tag: "@launch" }, async ({ launch, model, server }) => {
@@ -141,7 +169,7 @@ test("cancel ends the request; a stream that is cut off is asked for again; what
   cut.breakOff();
   (await model.next()).fail(503);
   (await model.next()).fail(401);
-  await expect(message(page)).toContainText("This step has failed. TerminalError: the model answered 401");
+  await expect(message(page)).toContainText("It has failed. TerminalError: the model answered 401");
   expect(complaints.splice(0).length, "the browser tells of each refusal").toBe(2);
   await message(page).getByRole("button", { name: "Try again" }).click();
   const whole = await model.next();

@@ -1,5 +1,5 @@
 // The demo in one tab: answers in steps, crashed in the middle of what it does, hostile content, failures.
-import { addSamples, answer, banner, chats, finished, message, names, once, question, recovered, role, running, say, step, stories, stranger, test, visit } from "../harness/demo.js";
+import { addSamples, allow, answer, asked, asks, banner, chats, finished, message, once, question, recovered, role, running, say, step, stories, stranger, test, visit } from "../harness/demo.js";
 import { remembered } from "../harness/memory.js";
 import { recordKey } from "../harness/record.js";
 import { expect } from "../harness/test.js";
@@ -12,20 +12,30 @@ test("a message is answered in visible steps with quotes from the files, and the
   await expect(banner(page)).toBeHidden();
   await addSamples(page);
   await say(page, question);
-  for (const name of names) await running(page, name);
+  for (const name of ["question", "exact", "search"]) await running(page, name);
   await expect(role(page)).toHaveText("The agent works here");
+  await expect(asks(page)).toContainText("kelp.md and lighthouse.md say something about it, and kelp.md fits best.");
+  await expect(role(page)).toHaveText("The agent asks you");
+  await expect(step(page, "exact")).toContainText("no file says it in these words; search in its place");
   await expect(step(page, "search")).toContainText(/\d passages in 3 files/);
+  await expect(step(page, "consent")).toContainText("Read all files?");
+  await allow(page);
+  for (const name of ["read", "compare", "answer"]) await running(page, name);
+  await expect(step(page, "consent")).toContainText("all 2 files");
   await finished(page);
   await expect(answer(page).locator("blockquote").first()).toContainText("holdfast");
   await expect(answer(page).locator("cite").first()).toHaveText("kelp.md, The holdfast");
   await expect(answer(page).locator("blockquote", { hasText: "storm of January 1953" }).locator("cite")).toHaveText("lighthouse.md, Storms");
-  const rows = page.locator("#log > li:not([data-kind=step_streamed]) .kind");
-  await expect(rows).toHaveText(["message_received", "processing_started", ...names.map(() => "step_completed"), "processing_finished"]);
+  const rows = page.locator("#log > li:not([data-kind^=processing_]):not([data-kind=step_streamed]) .kind");
+  const completed = Array<string>(6).fill("step_completed");
+  await expect(rows).toHaveText(["message_received", "step_completed", "step_failed", "step_completed", "step_waiting", "step_completed", ...completed.slice(1)]);
+  await expect(page.locator("#log > li[data-kind=step_failed]")).toContainText("1 exact Error: no file says it in these words");
+  await expect(page.locator("#log > li[data-kind=step_waiting]")).toContainText("3 consent Read all files?");
   const streamed = await page.locator("#log > li[data-kind=step_streamed]").count();
   expect(streamed, "the answer came in parts").toBeGreaterThan(2);
-  const count = 3 + names.length + streamed;
+  const count = await page.locator("#log > li").count();
   await expect(page.locator("#log > li .sequence")).toHaveText(Array.from({ length: count }, (_, i) => String(i)));
-  expect(await stories(await stranger(await context.newPage(), server))).toEqual([once]);
+  expect(await stories(await stranger(await context.newPage(), server))).toEqual([asked(2)]);
 
   await page.reload();
   await expect(banner(page)).toContainText(new RegExp(`^Recovered ${count} events in (under 1|\\d+) ms, nothing left to do\\.$`));
@@ -37,19 +47,23 @@ test("after a crash in the middle of a step it goes on at that step, and those t
   await visit(page, server);
   await addSamples(page);
   await say(page, question);
-  await say(page, "And the tide?");
+  await say(page, "And the tide?"); // a file has these words, so nothing is searched or asked
+  await allow(page);
   await running(page, "compare");
   await page.getByRole("button", { name: "Crash" }).click();
   await expect(page.getByText("The page is gone, mid-step.")).toBeVisible();
   await page.getByRole("link", { name: "Reload" }).click();
-  await recovered(page, 3);
+  await recovered(page, 5);
   await expect(banner(page)).toContainText("1 more message waits its turn.");
   await finished(page);
   await running(page, "question", 1);
   await finished(page, 1);
   await expect(answer(page)).toContainText("holdfast");
   await expect(answer(page, 1)).toContainText("tide");
-  expect(await stories(await stranger(await context.newPage(), server))).toEqual([once, once]);
+  expect(await stories(await stranger(await context.newPage(), server))).toEqual([
+    asked(2),
+    ["received", "question", "exact", "file", "read", "compare", "answer", "finished"],
+  ]);
 });
 
 test("the same after SIGKILL of the whole browser, and the files are still there", { tag: "@launch" }, async ({ launch, server }) => {
@@ -64,21 +78,23 @@ test("the same after SIGKILL of the whole browser, and the files are still there
   const second = await launch();
   const page = await second.newPage();
   await visit(page, server);
-  await recovered(page, 1);
+  await recovered(page, 2);
   await expect(page.locator("#files > li")).toContainText(["kelp.md", "lighthouse.md", "tides.md"]);
+  await allow(page);
   await finished(page);
   await expect(answer(page)).toContainText("holdfast");
-  expect(await stories(await stranger(await second.newPage(), server))).toEqual([once]);
+  expect(await stories(await stranger(await second.newPage(), server))).toEqual([asked(2)]);
 });
 
 test("the answer can be read as it comes, and what came before a crash is there until the new one begins", async ({ page, server }) => {
   await visit(page, server);
   await addSamples(page);
   await say(page, question);
+  await allow(page);
   await expect(message(page).locator(".partial")).toContainText(/This is what/, { timeout: 20_000 });
   await page.getByRole("button", { name: "Crash" }).click();
   await page.getByRole("link", { name: "Reload" }).click();
-  await recovered(page, 4);
+  await recovered(page, 6);
   await finished(page);
   await expect(message(page).locator(".partial")).toHaveCount(0);
   await expect(answer(page)).toContainText("holdfast");
@@ -94,6 +110,7 @@ test("after one visit it starts and answers without a network, and it can be ins
   await visit(page, server);
   await addSamples(page);
   await say(page, question);
+  await allow(page);
   await finished(page);
   await expect(answer(page)).toContainText("holdfast");
   const session = await page.context().newCDPSession(page);
@@ -104,7 +121,7 @@ test("after one visit it starts and answers without a network, and it can be ins
   server.restore();
 });
 
-test("stored content is shown as text, whatever it is and wherever it stands", async ({ context, page, server }) => {
+test("stored content is shown as text, whatever it is and wherever it stands", async ({ complaints, context, page, server }) => {
   const tab = await stranger(await context.newPage(), server, "chat/hostile");
   await tab.evaluate(async ({ conversation }, hostile) => {
     await conversation.receiveMessage({ id: hostile, body: { text: hostile } });
@@ -117,15 +134,23 @@ test("stored content is shown as text, whatever it is and wherever it stands", a
     await conversation.recordStepCompleted("\u202e", 0, null);
     await conversation.recordProcessingFinished("\u202e");
     await conversation.receiveMessage({ id: "failing", body: { text: hostile, agent: "constructor" } });
-    await conversation.recordStepCompleted("failing", 0, hostile);
-    await conversation.recordStepCompleted("failing", 1, { passages: hostile });
+    // An agent that stores other things in the same steps, and asks other questions.
+    const asking = new Promise<void>((resolve) => conversation.subscribe(() => conversation.state.message("failing")?.status === "waiting" && resolve()));
+    const stop = conversation.process(async ({ step }) => {
+      await step("question", () => hostile);
+      await step("exact", () => ({ passages: hostile }));
+      await step.wait("consent", { prompt: { text: hostile, about: hostile, choices: [hostile, { label: hostile, answer: hostile }] } });
+    });
+    await asking;
+    await stop();
   }, hostile);
   await visit(page, server);
-  // Its third step reads what the second has stored, and that is not what it needs.
-  await expect(message(page, 2)).toContainText("This step has failed. TypeError");
+  await message(page, 2).getByRole("group", { name: hostile }).getByRole("button", { name: hostile }).last().click();
+  // It goes on with what was stored, and that is not what it needs.
+  await expect(message(page, 2)).toContainText("It has failed. TypeError");
   await page.getByRole("button", { name: "Try again" }).click();
-  await expect(message(page, 2)).toContainText("Working on it");
-  await expect(page.getByRole("button", { name: "Try again" })).toBeVisible();
+  await expect.poll(() => complaints.length, { message: "the fault of an agent is told to the developer, each time" }).toBe(2);
+  expect(complaints.splice(0).join()).toContain("TypeError");
   await page.locator("#file-chooser").setInputFiles({ name: `${hostile.replaceAll("/", "\\")}.md`, mimeType: "text/markdown", buffer: Buffer.from(`# ${hostile}\n\nran ${hostile}`) });
   await say(page, hostile);
   await finished(page, 3);
@@ -184,13 +209,14 @@ test("failures are told with their code, and with the way on", async ({ complain
   await page.getByLabel("Message", { exact: true }).press("Enter");
   await finished(page);
   await finished(page, 1);
-  expect(await stories(await stranger(await context.newPage(), server))).toEqual([once, once]);
+  expect(await stories(await stranger(await context.newPage(), server))).toEqual([once(), once()]);
 });
 
 test("a conversation that has lost its end says so, and goes on with what is left", async ({ page, server }) => {
   await visit(page, server);
   await addSamples(page);
   await say(page, question);
+  await allow(page);
   await finished(page);
   const [id, head] = await page.evaluate(
     () =>
@@ -234,6 +260,7 @@ test("a damaged conversation is shown as such, and the others work", async ({ pa
   await finished(page);
   await page.getByRole("button", { name: "New" }).click();
   await say(page, question);
+  await allow(page);
   await finished(page);
   // The record of the first conversation's first event, and a file's.
   const lost = await page.evaluate(
