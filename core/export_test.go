@@ -84,3 +84,6 @@ const MostCopied = mostCopied
 func NewStep(index uint32, name string, output []byte, d Details) Step {
 	return Step{Index: index, Name: name, Output: output, details: d.encode()}
 }
+
+// FunctionOf returns the path of the function that a scope belongs to.
+func FunctionOf(scope string) string { return functionOf(scope) }

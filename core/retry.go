@@ -149,7 +149,9 @@ func (m *Message) forgetFailures() (f forgotten) {
 			return
 		}
 		done[t.index] = true
-		f.add(t)
+		if f.add(t); !t.place.placed() {
+			return
+		}
 		within(t, func(inner *trace) {
 			if inner.failed {
 				forget(inner)

@@ -78,11 +78,11 @@ func TestRetry(t *testing.T) {
 				at(done(2, "in", ""), "job#1/", 0, 0), at(waiting(3, "in a scope", ""), "job#1/s:/", 0, 1), at(begun(4, "far in"), "job#1/in#0/", 0, 0),
 				at(done(5, "in another", ""), "job#0/", 0, 0), done(1, "job", ""), errorOf(0)},
 			forgotten: []uint32{0, 1, 2, 3, 4}, doubted: []uint32{4}},
-		{name: "not those with a key, unless it is used again, nor of other scopes",
+		{name: "not those with a key, unless it is used again; in other scopes those that were called because of it",
 			log: []core.Event{at(stepFailed(0, "a", "boom"), "s:/", 0, 0), keyed(done(1, "b", ""), "s:/", 7, 1),
 				{Kind: core.KindStepCompleted, MessageID: "m", Step: 2, Name: "b", Place: core.Place{Scope: "s:/", Key: core.Key{7}, Count: 1, After: 1, Called: 1}},
 				at(done(3, "b", ""), "", 0, 1), at(done(4, "b", ""), "s:/t:/", 0, 1), at(done(5, "b", ""), "b#0/", 0, 1), errorOf(0)},
-			forgotten: []uint32{0, 2}},
+			forgotten: []uint32{0, 2, 3, 4, 5}},
 		{name: "a step without a place",
 			log: []core.Event{completed("m", 0, ""), stepFailed(1, "a", "boom"), completed("m", 2, ""),
 				at(done(3, "b", ""), "", 0, 3), errorOf(1)},
@@ -273,8 +273,9 @@ func (r *retryModel) forget(s *modelStep) {
 	r.steps[s.path] = &doubted
 }
 
-// forgetAfter takes out s, what has failed within it, and the counted steps of
-// its scope that were called after it had been delivered, with all within them.
+// forgetAfter takes out s, what has failed within it, and the counted steps that
+// were called because of it, or after it in its scope or one around that, with all
+// within them.
 func (r *retryModel) forgetAfter(s *modelStep) {
 	if now := r.steps[s.path]; now == nil || !now.ended {
 		return // already
@@ -285,8 +286,20 @@ func (r *retryModel) forgetAfter(s *modelStep) {
 			r.forgetAfter(in)
 		}
 	}
-	for _, other := range r.sorted() {
-		if other.scope == s.scope && other.counted && other.called && other.after >= s.order {
+	caused := map[uint32]bool{s.order: true}
+	inOrder := slices.SortedFunc(maps.Values(r.steps), func(a, b *modelStep) int {
+		return cmp.Or(cmp.Compare(a.place(), b.place()), cmp.Compare(a.index, b.index))
+	})
+	for _, other := range inOrder {
+		if other.scope == "?" || core.FunctionOf(other.scope) != core.FunctionOf(s.scope) {
+			continue
+		}
+		because := other.called && caused[other.after]
+		if because && other.ended {
+			caused[other.order] = true
+		}
+		later := other.called && other.after >= s.order && strings.HasPrefix(s.scope, other.scope)
+		if other.counted && (because || later) {
 			r.forget(other)
 			for _, in := range r.sorted() {
 				if strings.HasPrefix(in.path, other.path+"/") {
@@ -295,6 +308,14 @@ func (r *retryModel) forgetAfter(s *modelStep) {
 			}
 		}
 	}
+}
+
+// place is where the outcome of s stands in the log; that of none comes last.
+func (s *modelStep) place() uint64 {
+	if !s.ended {
+		return 1 << 32
+	}
+	return uint64(s.order)
 }
 
 func (r *retryModel) sorted() []*modelStep {
