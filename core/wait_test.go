@@ -208,6 +208,33 @@ func TestNextPending(t *testing.T) {
 	}
 }
 
+// TestDue: a time that is to come wakes whoever sleeps, whichever message may be
+// next then.
+func TestDue(t *testing.T) {
+	a, b := received("a", 1, ""), received("b", 2, "")
+	for _, tt := range []struct {
+		name string
+		log  []core.Event
+		want uint64
+	}{
+		{"nothing", nil, 0},
+		{"nothing waits", []core.Event{a, b, started("a")}, 0},
+		{"for an answer", []core.Event{a, parked("a", 0, true)}, 0},
+		{"the first", []core.Event{a, b, parked("a", 70, false), parked("b", 90, true)}, 70},
+		{"the second", []core.Event{a, b, parked("a", 90, false), parked("b", 70, true)}, 70},
+		{"after one that waits for an answer", []core.Event{a, b, parked("a", 0, false), parked("b", 70, true)}, 70},
+		{"one that is in progress again", []core.Event{a, b, parked("a", 70, true), parked("b", 90, true), started("a")}, 90},
+		{"one that was never received", []core.Event{parked("a", 70, true), b, parked("b", 90, true)}, 90},
+		{"one that was cancelled", []core.Event{a, parked("a", 70, true), event(core.KindMessageCancelled, "a")}, 0},
+	} {
+		for how, s := range map[string]*core.State{"live": stateOf(tt.log...), "from a snapshot": restored(t, stateOf(tt.log...))} {
+			if due := s.Due(); due != tt.want {
+				t.Errorf("%s, %s: due at %d, want %d", tt.name, how, due, tt.want)
+			}
+		}
+	}
+}
+
 // restored returns what a snapshot of s says.
 func restored(t *testing.T, s *core.State) *core.State {
 	t.Helper()
