@@ -445,6 +445,40 @@ func TestErrorOfAParkedAttempt(t *testing.T) {
 	})
 }
 
+// TestCancelledWhileParked: the runner goes on with other messages, and with this
+// one when it is tried again.
+func TestCancelledWhileParked(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b, user := open(t, memory), open(t, memory)
+		b.send("m", "n")
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			if a.Message().ID == "n" {
+				return nil, nil
+			}
+			return wait(a, "ok", runner.WaitOptions{})
+		}, runner.Options{})
+		rest(time.Minute)
+		for range 2 {
+			if did, err := user.Cancel(t.Context(), "m"); !did || err != nil {
+				t.Fatal(did, err)
+			}
+			rest(time.Minute)
+			if m := b.message("n"); !m.Finished {
+				t.Errorf("the next message is %+v", m)
+			}
+			if did, err := user.Retry(t.Context(), "m"); !did || err != nil {
+				t.Fatal(did, err)
+			}
+			rest(time.Minute)
+		}
+		user.answer("m", "yes")
+		rest(time.Minute)
+		b.stop()
+		expect(t, "result", string(b.message("m").Result), "yes")
+		expect(t, "errors", len(b.said), 0)
+	})
+}
+
 // TestClosedWhileParked: the handler must not wait for ever.
 func TestClosedWhileParked(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {

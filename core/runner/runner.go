@@ -280,13 +280,13 @@ func (r *runner) attempt(ctx context.Context, messageID string) error {
 	case errors.As(cause, &fatal):
 		r.options.OnError(fatal.error)
 		return r.giveUp(a, fatal.error)
+	case errors.Is(cause, core.ErrCancelled):
+		return nil
 	case cause == nil, !begun:
 		return err
 	case r.run.Err() != nil:
 		a.stop()
 		return cause
-	case errors.Is(cause, core.ErrCancelled):
-		return nil
 	default:
 		return cause
 	}
