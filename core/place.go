@@ -67,6 +67,15 @@ func ScopePath(scope, name string) string { return scope + escape.Replace(name) 
 // with a path.
 func FunctionPath(path string) string { return path + "/" }
 
+// functionOf returns the path of the function that a scope belongs to: the scope
+// without the scopes at its end.
+func functionOf(scope string) string {
+	for strings.HasSuffix(scope, ":/") {
+		scope = scope[:strings.LastIndexByte(scope[:len(scope)-1], '/')+1]
+	}
+	return scope
+}
+
 func checkPlace(op string, p *Place) error {
 	switch {
 	case len(p.Scope) > MaxScopeBytes:
