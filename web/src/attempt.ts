@@ -250,9 +250,9 @@ export class Attempt {
   }
 
   /** Rejects in a task of its own. */
-  #refused(error: unknown): Promise<never> {
+  #refused(reason: unknown): Promise<never> {
     const soon = ++this.#refusals <= maxRefusals;
-    const promise = new Promise<never>((_, reject) => void (soon && setTimeout(() => reject(error))));
+    const promise = new Promise<never>((_, reject) => void (soon && setTimeout(() => reject(reason))));
     promise.catch(() => undefined);
     return promise;
   }

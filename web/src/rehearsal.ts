@@ -64,12 +64,15 @@ export async function rehearse(handler: Handler, message: Message, notes: Readon
         scope: (name: string) => stepOf(scopes === "" ? name : `${scopes}\0${name}`),
       }) as unknown as RunStep;
     };
-    void endOf(() => handler({ message, step: stepOf(""), signal: new AbortController().signal })).then((again) => {
+    const again = async (): Promise<void> => {
+      const now = await endOf(() => handler({ message, step: stepOf(""), signal: new AbortController().signal }));
       delivery.end();
       const [missing] = uncalled;
-      if (missing !== undefined) found(`it does not call step ${(JSON.parse(missing) as string[])[1] ?? ""}, which it has called before`);
-      found(isSame(again, end) ? undefined : "it ends otherwise than before");
-    });
+      const name = missing === undefined ? undefined : (JSON.parse(missing) as string[])[1];
+      if (name !== undefined) found(`it does not call step ${name}, which it has called before`);
+      else found(isSame(now, end) ? undefined : "it ends otherwise than before");
+    };
+    void again();
   });
 }
 
