@@ -136,14 +136,13 @@ func TestLeaseOfAHolderThatSleeps(t *testing.T) {
 type forgetful struct {
 	*memstore.Store
 	lands bool // whether it was carried out
-	times int
+	times atomic.Int32
 }
 
 func (f *forgetful) CompareAndSwap(ctx context.Context, key string, old, next uint64) error {
-	if f.times == 0 {
+	if f.times.Add(-1) < 0 {
 		return f.Store.CompareAndSwap(ctx, key, old, next)
 	}
-	f.times--
 	if f.lands {
 		if err := f.Store.CompareAndSwap(ctx, key, old, next); err != nil {
 			return err
@@ -158,13 +157,14 @@ func TestLeaseSettlesUnknown(t *testing.T) {
 	for name, lands := range map[string]bool{"landed": true, "not landed": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := &forgetful{Store: memstore.New(), lands: lands, times: 1}
+				store := &forgetful{Store: memstore.New(), lands: lands}
+				store.times.Store(1)
 				began := time.Now()
 				l := <-take(store, "c")
 				if took := time.Since(began); took > time.Second {
 					t.Errorf("it was taken after %v", took)
 				}
-				store.times = 1 // a renewal, too
+				store.times.Store(1) // a renewal, too
 				time.Sleep(time.Minute)
 				if isLost(l) {
 					t.Error("it was lost")
