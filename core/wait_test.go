@@ -208,8 +208,8 @@ func TestNextPending(t *testing.T) {
 	}
 }
 
-// TestDue: a time that is to come wakes whoever sleeps, whichever message may be
-// next then.
+// TestDue: the first time at which something happens by itself, whichever
+// message is next then.
 func TestDue(t *testing.T) {
 	a, b := received("a", 1, ""), received("b", 2, "")
 	for _, tt := range []struct {
