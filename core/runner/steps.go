@@ -168,8 +168,7 @@ func (s *Steps) guard(c *Called) error {
 	default:
 		return nil
 	}
-	if stored.After == c.place.After || !state.HasOutcome(s.attempt.id, stored.After) ||
-		s.last(stored.After, false) == s.last(c.place.After, true) {
+	if stored.After == c.place.After || !state.HasOutcome(s.attempt.id, stored.After) || s.follows(stored.After, c.place.After) {
 		return nil
 	}
 	second := c.place
@@ -181,24 +180,38 @@ func (s *Steps) guard(c *Called) error {
 	return c.mismatch(afterAnother)
 }
 
-// last returns what after is of the outcomes of the scope itself: one more than
-// the order of the last of them that is not after it. Called leaves out steps
-// that the function has not called yet.
-func (s *Steps) last(after uint32, called bool) (last uint32) {
+// follows reports whether a step that was called after one outcome of the
+// function before, and is called after another one now, has come after the same
+// outcome of the scope itself.
+//
+// All outcomes of the scope up to before were delivered then, unless a retry has
+// kept some for calls that are still to come.
+func (s *Steps) follows(before, now uint32) bool {
+	var all, called, last, highest uint32
 	m := s.attempt.Message()
 	for _, step := range m.Steps {
 		d := step.Details()
-		if d.Place.Scope != s.scope || d.Order >= after || d.Order < last {
+		highest = max(highest, d.Order+1)
+		if d.Place.Scope != s.scope {
 			continue
+		}
+		if d.Order < before {
+			all = max(all, d.Order+1)
 		}
 		first := d.Place
 		first.Count = 0
-		if c := s.fn.called[first.Path(step.Name)]; called && (c == nil || c.count <= d.Place.Count) {
-			continue
+		if c := s.fn.called[first.Path(step.Name)]; c == nil || c.count <= d.Place.Count {
+			continue // not called yet
 		}
-		last = d.Order + 1
+		if d.Order < before {
+			called = max(called, d.Order+1)
+		}
+		if d.Order < now {
+			last = max(last, d.Order+1)
+		}
 	}
-	return last
+	forgotten := int(highest) > len(m.Steps)
+	return last == all || forgotten && last == called
 }
 
 const afterAnother = "is called after another outcome than before, so its number may mean another call"
