@@ -279,8 +279,9 @@ func (w *world) retry(label string) {
 	}
 	w.mu.Lock()
 	w.retried++
-	clear(w.done) // until it is known what is forgotten
-	clear(w.keys) // a number may mean another call than before
+	clear(w.done)  // until it is known what is forgotten
+	clear(w.keys)  // a number may mean another call than before
+	clear(w.begun) // and so may that of a step around
 	w.mu.Unlock()
 	if did, err := retry(ctx, "m"); !did || err != nil {
 		w.problem("retry: %v, %v", did, err)
