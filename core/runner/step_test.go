@@ -302,6 +302,74 @@ func TestIdempotencyKeys(t *testing.T) {
 	})
 }
 
+// TestRefusedCalls leave no trace, and the handler may go on.
+func TestRefusedCalls(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			for name, tt := range map[string]struct{ name, key, text string }{
+				"no name":                         {"", "", "a name must not be empty"},
+				"a long key":                      {"s", strings.Repeat("k", 257), "the key of s has 257 bytes, the limit is 256"},
+				"a key whose step is under way":   {"s", "k", "s is called with a key that another call of it has, which is under way"},
+				"a name whose step is a sideline": {"s", "other", ""},
+			} {
+				_, err := do(a, "s", runner.StepOptions{Key: "k"}, func(context.Context, runner.Call) ([]byte, error) {
+					_, err := do(a, tt.name, runner.StepOptions{Key: tt.key}, text(""))
+					return nil, err
+				})
+				if (err == nil) != (tt.text == "") || err != nil && (!strings.Contains(err.Error(), "invalid_argument: ") || !strings.Contains(err.Error(), tt.text)) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			return nil, nil
+		}, runner.Options{Retry: runner.Retry{MaxAttempts: 1}})
+		rest(time.Minute)
+		b.stop()
+		if m := b.message("m"); !m.Finished || len(m.Steps) != 5 {
+			t.Errorf("the message is %+v", m)
+		}
+	})
+}
+
+// TestFailures: what a step fails with is stored, and what a message does.
+func TestFailures(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		fail := func(err error) runner.Func {
+			return func(context.Context, runner.Call) ([]byte, error) { return nil, err }
+		}
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			_, _ = do(a, "caught", runner.StepOptions{}, fail(errors.New("caught")))
+			_, plain := do(a, "plain", runner.StepOptions{}, fail(fmt.Errorf("plain: %w", errors.New("cause"))))
+			_, own := do(a, "own", runner.StepOptions{}, fail(&runner.TerminalError{Err: failing{}}))
+			_, inner := do(a, "outer", runner.StepOptions{}, func(_ context.Context, c runner.Call) ([]byte, error) {
+				return do(c, "inner", runner.StepOptions{}, fail(failing{}))
+			})
+			return nil, fmt.Errorf("all: %w", errors.Join(plain, fmt.Errorf("and %w", own), inner))
+		}, runner.Options{Retry: runner.Retry{MaxAttempts: 1}})
+		rest(time.Minute)
+		b.stop()
+		m := b.message("m")
+		expect(t, "error", m.Error, "all: plain: cause\nand Own: text; caused by Cause\nOwn: text; caused by Cause")
+		expect(t, "steps that it is made of", m.Fatal, []uint32{1, 2, 4})
+		var failures []string
+		for _, step := range m.Steps {
+			failures = append(failures, step.Details().Failure.Error())
+		}
+		expect(t, "failures", failures, []string{"caught", "plain: cause", "Own: text; caused by Cause", "Own: text; caused by Cause", "Own: text; caused by Cause"})
+	})
+}
+
+type failing struct{}
+
+func (failing) Error() string { return "not this" }
+
+func (failing) Failure() core.Failure {
+	return core.Failure{{Name: "Own", Message: "text"}, {Name: "Cause"}}
+}
+
 func TestTooLargeFailsTheMessageOnly(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
 		b := open(t, memory)

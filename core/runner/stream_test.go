@@ -174,3 +174,42 @@ func TestStreamOfARunThatIsOver(t *testing.T) {
 		}
 	})
 }
+
+// TestResume: the function is given what an earlier run has stored, and goes on
+// after that.
+func TestResume(t *testing.T) {
+	for _, resume := range []bool{true, false} {
+		story(t, func(t *testing.T, memory *memstore.Store) {
+			first, second := open(t, memory), open(t, memory)
+			first.send("m")
+			write := func(words ...string) runner.Handler {
+				return func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+					return stream(a, "write", runner.StepOptions{Resume: resume}, func(ctx context.Context, c runner.Call, emit func([]byte) error) ([]byte, error) {
+						for _, word := range words {
+							if err := emit([]byte(word)); err != nil {
+								return nil, err
+							}
+							time.Sleep(streamInterval)
+						}
+						if len(c.Stored) == 0 {
+							return never(ctx, c)
+						}
+						return append(c.Stored, words[0]...), nil
+					})
+				}
+			}
+			first.run(write("a", "b"), runner.Options{})
+			rest(time.Second)
+			first.crash()
+			second.run(write("c", "d"), runner.Options{})
+			rest(6*time.Second + 150*time.Millisecond) // the lease of the first has run out
+			partial := map[bool]string{true: "abc", false: "c"}[resume]
+			expect(t, "partial output", string(second.message("m").Open[0].Output[:len(partial)]), partial)
+			rest(time.Minute)
+			second.stop()
+			expect(t, "result", string(second.message("m").Result), "abc")
+		})
+	}
+}
+
+const streamInterval = 100 * time.Millisecond
