@@ -110,7 +110,8 @@ func (s *State) IsFullyProcessed(id string) bool {
 }
 
 // LastCompletedStep returns the highest index of a completed step of the
-// message, and whether there is one. It takes constant time.
+// message, and whether there is one. It takes constant time, unless steps of the
+// message have failed.
 func (s *State) LastCompletedStep(id string) (uint32, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -242,13 +243,20 @@ func (s *State) NextPending(now uint64) (m Message, found bool, due uint64) {
 }
 
 // Due returns when the next message that waits goes on by itself, in
-// milliseconds since the Unix epoch; 0 for never.
+// milliseconds since the Unix epoch; 0 for never. One that another message holds
+// up does not count.
 func (s *State) Due() (due uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, m := range s.order {
-		if m.Pending() && m.Parked && m.Due > 0 && (due == 0 || m.Due < due) {
+		if !m.Pending() || !m.Parked {
+			continue
+		}
+		if m.Due > 0 && (due == 0 || m.Due < due) {
 			due = m.Due
+		}
+		if !m.Pass {
+			break
 		}
 	}
 	return due
