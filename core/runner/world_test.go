@@ -165,7 +165,10 @@ func (w *world) drawTrouble() []func(append func() (uint64, error)) (uint64, err
 	}
 	troubles := make([]func(append func() (uint64, error)) (uint64, error), 50)
 	for i := range troubles {
-		switch w.script.trouble.IntN(12) {
+		if troubles[i] = pass; i%2 > 0 {
+			continue // a runner gives up after five failures
+		}
+		switch w.script.trouble.IntN(6) {
 		case 0:
 			troubles[i] = refuse(core.ErrBlocked)
 		case 1:
@@ -175,14 +178,12 @@ func (w *world) drawTrouble() []func(append func() (uint64, error)) (uint64, err
 				_, _ = append()
 				return 0, core.ErrOutcomeUnknown
 			}
-		case 3, 4:
+		case 3:
 			d := time.Duration(w.script.trouble.IntN(2500)) * time.Millisecond
 			troubles[i] = func(append func() (uint64, error)) (uint64, error) {
 				time.Sleep(d)
 				return append()
 			}
-		default:
-			troubles[i] = pass
 		}
 	}
 	return troubles
