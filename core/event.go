@@ -26,6 +26,10 @@ type Event struct {
 	// Runner is the runner that makes the attempt; zero if it was recorded
 	// without one. Only KindProcessingStarted has it.
 	Runner RunnerID
+	// Resumed says that the runner goes on with the attempt that it has parked, so
+	// what that has begun is in no doubt. Only KindProcessingStarted with a runner
+	// has it.
+	Resumed bool
 
 	// Step is the index of the step, from 0. The kinds of steps have it.
 	Step uint32

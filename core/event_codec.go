@@ -16,7 +16,7 @@ import (
 // that begins with [kind, id, message id]. Then follow:
 //
 //	1  message received    received at, body?
-//	2  processing started  runner?
+//	2  processing started  (runner, resumed?)?
 //	3  step completed      step, output, name?, place?
 //	4  processing finished result?
 //	5  error occurred      error, steps?
@@ -56,8 +56,10 @@ func (k Kind) forms() []int {
 	switch k {
 	case KindMessageReceived:
 		return formsReceived
-	case KindProcessingStarted, KindProcessingFinished:
-		return formsOneMore
+	case KindProcessingStarted:
+		return formsProcessing
+	case KindProcessingFinished:
+		return formsFinished
 	case KindStepCompleted:
 		return formsCompleted
 	case KindErrorOccurred:
@@ -82,17 +84,18 @@ func (k Kind) forms() []int {
 }
 
 var (
-	formsBare      = []int{3}
-	formsOneMore   = []int{3, 4}
-	formsReceived  = []int{4, 5}
-	formsError     = []int{4, 5}
-	formsCompleted = []int{5, 6, 6 + placeFields}
-	formsStarted   = []int{5, 5 + placeFields}
-	formsStreamed  = []int{7, 7 + placeFields}
-	formsWaiting   = []int{8, 8 + placeFields}
-	formsRetried   = []int{3, 6}
-	formsStopped   = []int{3, 5}
-	formsResolved  = []int{4}
+	formsBare       = []int{3}
+	formsProcessing = []int{3, 4, 5}
+	formsFinished   = []int{3, 4}
+	formsReceived   = []int{4, 5}
+	formsError      = []int{4, 5}
+	formsCompleted  = []int{5, 6, 6 + placeFields}
+	formsStarted    = []int{5, 5 + placeFields}
+	formsStreamed   = []int{7, 7 + placeFields}
+	formsWaiting    = []int{8, 8 + placeFields}
+	formsRetried    = []int{3, 6}
+	formsStopped    = []int{3, 5}
+	formsResolved   = []int{4}
 )
 
 // form returns which of its forms e takes.
@@ -102,7 +105,9 @@ func (e *Event) form() int {
 	case KindMessageReceived:
 		more = e.Body != nil
 	case KindProcessingStarted:
-		more = e.Runner != RunnerID{}
+		if more = (e.Runner != RunnerID{}); more && e.Resumed {
+			return 2
+		}
 	case KindProcessingFinished:
 		more = e.Output != nil
 	case KindErrorOccurred:
@@ -247,8 +252,11 @@ func writeEvent(w *wire.Writer, e Event) (stored Event) {
 		}
 	case KindProcessingStarted:
 		if more {
-			stored.Runner = e.Runner
+			stored.Runner, stored.Resumed = e.Runner, e.Resumed
 			w.Bytes(e.Runner[:])
+		}
+		if stored.Resumed {
+			w.Uint(1)
 		}
 	case KindStepCompleted:
 		step()
@@ -433,8 +441,13 @@ func (r *eventReader) read() (Event, error) {
 	r.ID("the event id", e.ID[:])
 	e.MessageID = r.messageID()
 	r.rest(&e, form > 0)
-	if e.Kind.ofStep() && form == len(forms)-1 {
+	switch last := form == len(forms)-1; {
+	case last && e.Kind.ofStep():
 		e.Place = readPlace(&r.Reader, textOf)
+	case last && e.Kind == KindProcessingStarted:
+		if e.Resumed = r.Uint("the resumption", 1) > 0; !e.Resumed {
+			r.Refuse("the resumption", " is zero")
+		}
 	}
 	if len(r.Rest()) > 0 {
 		r.Refuse("the event", " is followed by other bytes")

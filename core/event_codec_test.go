@@ -33,7 +33,7 @@ var allKinds = func() (all []core.Kind) {
 // fullEvent has all fields.
 func fullEvent() core.Event {
 	return core.Event{
-		ID: testID, MessageID: "msg-1", ReceivedAt: 42, Body: []byte("body"), Runner: testRunner,
+		ID: testID, MessageID: "msg-1", ReceivedAt: 42, Body: []byte("body"), Runner: testRunner, Resumed: true,
 		Step: 3, Name: "plan", Offset: 7, Output: []byte("output"), Place: core.Place{Scope: "agent:/", Key: testKey, Count: 1, After: 2, Called: 3},
 		Failure: slices.Clone(testFailure), Attempt: 4, Terminal: true, Due: 5, Sleep: true, Pass: true, Parked: true,
 		Error: "boom", Steps: []uint32{6, 7}, Doubted: []uint32{7}, Reseed: true,
@@ -64,6 +64,7 @@ var goldenEvents = map[string]core.Event{
 	"id_of_zeros":          {Kind: core.KindProcessingStarted, MessageID: "msg-1"},
 
 	"started_by_a_runner":           {Kind: core.KindProcessingStarted, ID: testID, MessageID: "msg-1", Runner: testRunner},
+	"started_again_by_a_runner":     {Kind: core.KindProcessingStarted, ID: testID, MessageID: "msg-1", Runner: testRunner, Resumed: true},
 	"step_with_a_name":              {Kind: core.KindStepCompleted, ID: testID, MessageID: "msg-1", Step: 1, Output: []byte{1, 2, 3}, Name: "plan"},
 	"finished_with_a_result":        {Kind: core.KindProcessingFinished, ID: testID, MessageID: "msg-1", Output: []byte("done")},
 	"finished_with_an_empty_result": {Kind: core.KindProcessingFinished, ID: testID, MessageID: "msg-1", Output: []byte{}},
@@ -292,7 +293,8 @@ var hostileEvents = []struct {
 	{"kind 257, which is not kind 1", "94 cd0101 ID a1 6d 2a", core.ErrUnsupportedVersion},
 	{"kind 2^32+2, which is not kind 2", "93 cf0000000100000002 ID a1 6d", core.ErrUnsupportedVersion},
 	{"kind 15 with other fields", "92 0f c3", core.ErrUnsupportedVersion},
-	{"a field more", "95 02 ID a1 6d ID 00", core.ErrUnsupportedVersion},
+	{"a field more", "96 02 ID a1 6d ID 01 00", core.ErrUnsupportedVersion},
+	{"a resumption that is none", "95 02 ID a1 6d ID 00", core.ErrCorrupt},
 	{"a field more of a step", "9c 03 ID a1 6d 00 c4 00 a1 6e PLACE 00", core.ErrUnsupportedVersion},
 	{"a field more of a start of a step", "9b 06 ID a1 6d 00 a1 6e PLACE 00", core.ErrUnsupportedVersion},
 	{"a field more of a failed step", "9e 0b ID a1 6d 00 a1 6e 92 a1 45 a0 01 00 PLACE 00", core.ErrUnsupportedVersion},

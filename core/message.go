@@ -121,7 +121,9 @@ func (m *kept) apply(e *Event) (ended Step) {
 		if len(m.Starts) < MaxStarts && !slices.Contains(m.Starts, e.ID) {
 			m.Starts = append(m.Starts, e.ID)
 		}
-		m.doubt("")
+		if !e.Resumed {
+			m.doubt("")
+		}
 	case KindStepCompleted, KindStepFailed:
 		return m.end(e)
 	case KindProcessingFinished:

@@ -32,6 +32,7 @@ func randomEvent(r *rand.Rand, s *core.State, number int) core.Event {
 		Sleep:      r.IntN(2) == 0,
 		Pass:       r.IntN(2) == 0,
 		Parked:     r.IntN(2) == 0,
+		Resumed:    r.IntN(3) == 0,
 		Error:      strconv.Itoa(number),
 		Reseed:     r.IntN(2) == 0,
 	}

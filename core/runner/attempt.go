@@ -45,14 +45,14 @@ func (a *Attempt) Message() core.Message {
 }
 
 // begin appends the start of the attempt, and reports whether there is anything
-// to attempt.
-func (a *Attempt) begin() (begun bool, err error) {
+// to attempt. A resumed attempt was parked before.
+func (a *Attempt) begin(resumed bool) (begun bool, err error) {
 	err = a.write(func(s *core.State) ([]core.Event, error) {
 		m, _ := s.Message(a.id)
 		begun = m.Pending() && len(m.Starts) < a.runner.options.MaxStarts
 		switch {
 		case begun:
-			return []core.Event{{Kind: core.KindProcessingStarted, MessageID: a.id, Runner: a.runner.id}}, nil
+			return []core.Event{{Kind: core.KindProcessingStarted, MessageID: a.id, Runner: a.runner.id, Resumed: resumed}}, nil
 		case m.Pending():
 			return []core.Event{{Kind: core.KindErrorOccurred, MessageID: a.id, Error: tooOften(len(m.Starts))}}, nil
 		default:

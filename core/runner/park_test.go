@@ -361,7 +361,9 @@ func TestWaitsWithinAStep(t *testing.T) {
 			b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
 				return do(a, "outer", runner.StepOptions{SideEffect: policy}, func(_ context.Context, c runner.Call) ([]byte, error) {
 					calls++
-					return wait(c, "ok", runner.WaitOptions{})
+					yes, err := wait(c, "ok", runner.WaitOptions{})
+					time.Sleep(time.Second)
+					return yes, err
 				})
 			}, runner.Options{})
 			rest(time.Minute)
@@ -369,6 +371,12 @@ func TestWaitsWithinAStep(t *testing.T) {
 				t.Errorf("it does not wait: %+v", m)
 			}
 			user.answer("m", "yes")
+			rest(time.Millisecond)
+			for _, step := range b.message("m").Open {
+				if step.Started != (policy == runner.Ask) || step.Uncertain {
+					t.Errorf("a function that goes on is in doubt: %+v", step)
+				}
+			}
 			rest(time.Minute)
 			b.stop()
 			expect(t, "calls", calls, 1)

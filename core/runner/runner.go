@@ -262,7 +262,7 @@ func (r *runner) attempt(ctx context.Context, messageID string) error {
 	if !parked {
 		a = r.newAttempt(messageID)
 	}
-	begun, err := a.begin()
+	begun, err := a.begin(parked)
 	if begun {
 		if parked {
 			a.resume()

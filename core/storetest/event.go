@@ -85,6 +85,7 @@ func randomEvent(r *rand.Rand, s *core.State) core.Event {
 		Sleep:      r.IntN(2) == 0,
 		Pass:       r.IntN(2) == 0,
 		Parked:     r.IntN(2) == 0,
+		Resumed:    r.IntN(3) == 0,
 		Error:      filler(r.IntN(40)),
 		Reseed:     r.IntN(2) == 0,
 	}
