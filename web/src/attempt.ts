@@ -151,7 +151,7 @@ export class Attempt {
   /** Calls the function of a step once. */
   async #work(outer: Run, waiting: Waiting, call: number, controller: AbortController, work: Work, given: Omit<StepContext, "signal" | "step">): Promise<void> {
     if (controller.signal.aborted) return;
-    const run = new Run(call, `${waiting.path}/`);
+    const run = new Run(call, `${waiting.path}/`, outer);
     const emit = (part: Uint8Array): Promise<null> => this.#instance.call<null>((bridge, emitting) => bridge.emit(call, part, emitting));
     try {
       this.#within = outer; // only until it waits for something
@@ -199,7 +199,7 @@ export class Attempt {
     const waiting = this.#delivery.call(run);
     try {
       named = check.name(operation, "name", name);
-      if (this.#within === run) throw check.refuse(operation, `${named} is called within the function of another step, by the step of the outer one: use context.step`);
+      if (this.#within?.isWithin(run) === true) throw check.refuse(operation, `${named} is called within the function of another step, by the step of an outer one: use context.step`);
       start = make(named, waiting);
     } catch (error) {
       this.#delivery.drop(waiting);

@@ -10,10 +10,17 @@ export class Run {
   after = 0;
   /** Why it calls no more steps. */
   over: Error | undefined;
+  /** The run that has called the step whose function this is a run of. */
+  readonly #outer: Run | undefined;
 
-  constructor(call: number, path: string) {
+  constructor(call: number, path: string, outer?: Run) {
     this.call = call;
     this.path = path;
+    this.#outer = outer;
+  }
+
+  isWithin(run: Run): boolean {
+    return this === run || this.#outer?.isWithin(run) === true;
   }
 }
 
