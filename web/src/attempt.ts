@@ -167,7 +167,6 @@ export class Attempt {
       if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isFinal(error)));
     } finally {
       run.over = check.refuse("step", "the function of the step that calls this one has ended; await its steps in it");
-      controller.abort(run.over);
       for (const inner of this.#promised) if (inner.run === run) inner.reject(run.over);
     }
   }
