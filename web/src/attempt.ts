@@ -41,8 +41,8 @@ export class Attempt {
   readonly #promised = new Set<Promised>();
   /** Those that have failed. */
   readonly #failed: Promised[] = [];
-  /** How often steps were called, by function, scope, name and key, and whether that has no order. */
-  readonly #counted = new Map<Run, Map<string, { count: number; unordered: boolean }>>();
+  /** How often steps were called, by function, scope, name and key, and whether that has no order, which is reported once. */
+  readonly #counted = new Map<Run, Map<string, { readonly count: number; readonly unordered: boolean; reported: boolean }>>();
   /** The calls of the handler itself, for a rehearsal. */
   readonly #notes: Map<string, Noted> | undefined;
   /** The function within which a function of a step has just been called, until that waits for something. */
@@ -266,8 +266,10 @@ export class Attempt {
     const known = callOf(scopes, name, key, 0);
     const unordered = key === "" && !this.#delivery.delivering && this.#delivery.inFlight(run);
     const before = counted.get(known);
-    counted.set(known, { count: (before?.count ?? 0) + 1, unordered: unordered || before?.unordered === true });
-    if (unordered && before?.unordered === false) {
+    const after = { count: (before?.count ?? 0) + 1, unordered: unordered || before?.unordered === true, reported: before?.reported === true };
+    counted.set(known, after);
+    if (before !== undefined && after.unordered && !after.reported) {
+      after.reported = true;
       const text = `holdfast: step: step_mismatch: the calls of ${name} come out of waits for something that is no step, while other steps are under way: a replay may find them in another order, so give them keys`;
       this.#report(new HoldfastError("step_mismatch", text, { operation: "step" }));
     }
