@@ -13,7 +13,7 @@ import { decodeValue, decodeValues, encodeOutput, encodeValue } from "./values.j
 const maxTime = 86_400_000;
 const maxKeyBytes = 256;
 
-/** Calls after the end of an attempt that are answered. A handler that swallows every error in a loop must not stop the page. */
+/** Calls after the end of an attempt that are answered: a handler may swallow errors in a loop for ever. */
 const maxRefusals = 100;
 
 /** What a step's function is called with, and what comes of it, in bytes. */
@@ -192,7 +192,7 @@ export class Attempt {
     make: (named: string, waiting: Waiting) => (bridge: Bridge, call: Call<Outcome>) => string,
   ): Promise<unknown> {
     const over = this.#root.over ?? run.over;
-    if (over !== undefined) return this.#refused(over);
+    if (over !== undefined) return ++this.#refusals <= maxRefusals ? refused(over) : new Promise(() => undefined);
     let named: string;
     let start: (bridge: Bridge, call: Call<Outcome>) => string;
     const waiting = this.#delivery.call(run);
@@ -202,7 +202,7 @@ export class Attempt {
       start = make(named, waiting);
     } catch (error) {
       this.#delivery.drop(waiting);
-      return this.#refused(error);
+      return refused(error);
     }
     const note = this.#note(run, scopes, named, typeof key === "string" ? key : "");
     let resolve!: (value: unknown) => void;
@@ -235,9 +235,7 @@ export class Attempt {
           if (note !== undefined) Object.assign(note, { order, hand });
           hand(resolve, reject);
         }),
-      (error: unknown) => {
-        if (this.#promised.has(promised)) promised.reject(error);
-      },
+      (error: unknown) => setTimeout(() => promised.reject(error)), // as refused does
     );
     // Whatever uses a promise looks at its constructor: await, then, catch, Promise.all, return (ECMA-262, PromiseResolve).
     return Object.defineProperty(promise, "constructor", {
@@ -246,14 +244,6 @@ export class Attempt {
         return Promise;
       },
     });
-  }
-
-  /** Rejects in a task of its own. */
-  #refused(reason: unknown): Promise<never> {
-    const soon = ++this.#refusals <= maxRefusals;
-    const promise = new Promise<never>((_, reject) => void (soon && setTimeout(() => reject(reason))));
-    promise.catch(() => undefined);
-    return promise;
   }
 
   /**
@@ -287,6 +277,13 @@ export class Attempt {
       // Then everything pending rejects.
     }
   }
+}
+
+/** Rejects in a task of its own: a handler that swallows errors in a loop must not stop the page. */
+function refused(reason: unknown): Promise<never> {
+  const promise = new Promise<never>((_, reject) => void setTimeout(() => reject(reason)));
+  promise.catch(() => undefined);
+  return promise;
 }
 
 function decodeInto(output: Uint8Array, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
