@@ -1,0 +1,187 @@
+// Shapes in which one thing comes after the other.
+import { hops, result, type Shape } from "./shape.js";
+
+export const sequences: readonly Shape[] = [
+  {
+    name: "a sequence",
+    handler: async (step, world) => [await step("plan", world.does("plan")), await step("search", world.does("search", { ms: 5 })), await step("write", world.does("write"))],
+    ends: [result(["plan", "search", "write"])],
+  },
+  {
+    name: "a loop with one name",
+    handler: async (step, world) => {
+      const turns: string[] = [];
+      for (let turn = 0; turn < 4; turn++) turns.push(await step("turn", world.does(`turn ${turn}`)));
+      return turns;
+    },
+    ends: [result([0, 1, 2, 3].map((turn) => `turn ${turn}`))],
+  },
+  {
+    name: "a loop with keys, one of which is used again",
+    handler: async (step, world) => {
+      const turns: string[] = [];
+      for (const [i, key] of ["x", "y", "x"].entries()) turns.push(await step("tool", world.does(`tool ${i}`), { key }));
+      return turns;
+    },
+    ends: [result(["tool 0", "tool 1", "tool 2"])],
+  },
+  {
+    name: "recursion through helpers",
+    handler: async (step, world) => {
+      const visit = async (node: string): Promise<string> => {
+        const text = await step("visit", world.does(node));
+        const below = node.length < 3 ? await Promise.all([visit(`${node}l`), visit(`${node}r`)]) : [];
+        return `${text}(${below.join()})`;
+      };
+      return visit("n");
+    },
+    ends: [result("n(nl(nll(),nlr()),nr(nrl(),nrr()))")],
+  },
+  {
+    name: "helpers with more awaits than others",
+    handler: async (step, world) => {
+      const begin = step("begin", world.does("begin"));
+      const deep = async (): Promise<string> => {
+        await begin;
+        await hops(7);
+        return step("x", world.does("deep", { ms: 20 }));
+      };
+      const flat = async (): Promise<string> => {
+        await begin;
+        await step("flat", world.does("flat", { ms: 8 }));
+        return step("x", world.does("flat x", { ms: 20 }));
+      };
+      return Promise.all([deep(), flat()]);
+    },
+    ends: [result(["deep", "flat x"])],
+  },
+];
+
+/** A model that is down in the first call, another one in its place, and more work after that. */
+const fallback = (names: readonly [string, string, string]): Shape["handler"] => async (step, world) => {
+  const [primary, second, polish] = names;
+  let draft: string;
+  try {
+    draft = await step(primary, world.does("primary", { fails: 1 }), { maxAttempts: 1 });
+  } catch {
+    draft = await step(second, world.does("fallback"));
+  }
+  return `${await step(polish, world.does("polish"))} of ${draft}`;
+};
+
+export const failures: readonly Shape[] = [
+  // The primary works in its second call: after a crash before its failure was stored.
+  ...[["primary", "fallback", "polish"] as const, ["llm", "llm", "llm"] as const].map(
+    (names): Shape => ({ name: `a fallback, ${names.join()}`, handler: fallback(names), ends: [result("polish of fallback"), result("polish of primary")], varies: true }),
+  ),
+  {
+    name: "a fallback, and then a retry of what failed for good",
+    handler: async (step, world) => {
+      const draft = await step("llm", world.does("primary", { fails: 9 }), { maxAttempts: 1 }).catch(() => step("llm", world.does("fallback")));
+      const title = await step("llm", world.does("title"));
+      await step("llm", world.does("store", { fails: 1, terminal: true }));
+      return [draft, title];
+    },
+    retry: {},
+    ends: [result(["fallback", "title"])],
+    varies: true,
+  },
+  {
+    name: "failed attempts",
+    handler: (step, world) => step("flaky", world.does("flaky", { fails: 2 }), { maxAttempts: 9 }),
+    ends: [result("flaky")],
+    varies: true,
+  },
+  {
+    name: "a failure that ends the message",
+    handler: async (step, world) => [await step("first", world.does("first")), await step("hopeless", world.does("hopeless", { fails: 99 }))],
+    ends: ["failed: Error: hopeless"],
+  },
+  {
+    name: "what was thrown in a step goes on as another error",
+    handler: async (step, world) => {
+      try {
+        return await step("down", world.does("down", { fails: 9, terminal: true }));
+      } catch (cause) {
+        throw new TypeError("no answer", { cause });
+      }
+    },
+    ends: ["failed: TypeError: no answer; caused by TerminalError: down"],
+  },
+];
+
+export const nested: readonly Shape[] = [
+  {
+    name: "steps within steps by context.step",
+    handler: async (step, world) => {
+      const facts = await step("llm", async ({ step: inner }) => {
+        const query = await inner("llm", async ({ step: innermost }) => {
+          const word = await innermost("llm", world.does("word"));
+          return `query for ${word}`;
+        });
+        return `facts from ${query} and ${await inner("llm", world.does("more"))}`;
+      });
+      return `${await step("llm", world.does("answer"))} from ${facts}`;
+    },
+    ends: [result("answer from facts from query for word and more")],
+  },
+  {
+    name: "a step within another one by the outer step",
+    handler: async (step, world, { step: unwatched }) => {
+      const facts = await step("llm", async () => `facts from ${await unwatched("llm", world.does("query"))}`);
+      return `${await step("llm", world.does("answer"))} from ${facts}`;
+    },
+    ends: [/^failed: .*invalid_argument.*use context\.step/],
+  },
+  {
+    name: "a step within one within another, by the outermost step",
+    handler: (step, world, { step: unwatched }) => step("outer", ({ step: inner }) => inner("inner", () => unwatched("llm", world.does("query")))),
+    ends: [/^failed: .*invalid_argument.*use context\.step/],
+  },
+  {
+    name: "an outer step that fails after an inner one, and is tried again",
+    handler: async (step, world) => {
+      const outer = await step("outer", async ({ step: inner }) => {
+        const text = await inner("inner", world.does("inner"));
+        if (world.call("after inner") === 1) throw new Error("once more");
+        return `outer of ${text}`;
+      });
+      return [outer, await step("inner", world.does("last"))];
+    },
+    ends: [result(["outer of inner", "last"])],
+    varies: true,
+  },
+  {
+    name: "an outer step that takes too long after an inner one",
+    handler: (step, world) =>
+      step(
+        "outer",
+        async ({ step: inner }) => {
+          const text = await inner("inner", world.does("inner"));
+          return `${await world.does("rest", { hangs: 1 })()} of ${text}`;
+        },
+        { timeout: 150, maxAttempts: 9 },
+      ),
+    ends: [result("rest of inner")],
+    varies: true,
+  },
+  {
+    name: "an outer step whose inner one fails for good",
+    handler: async (step, world) => {
+      const outer = await step("outer", ({ step: inner }) => inner("inner", world.does("inner", { fails: 9, terminal: true }))).catch(String);
+      return [outer, await step("end", world.does("end"))];
+    },
+    ends: [result(["TerminalError: inner", "end"])],
+  },
+  {
+    name: "an outer step that fails for good, and is retried, with what had failed within it",
+    handler: (step, world) =>
+      step("outer", async ({ step: inner }) => {
+        const first = await inner("first", world.does("first"));
+        return [first, await inner("second", world.does("second", { fails: 1, terminal: true }))];
+      }),
+    retry: {},
+    ends: [result(["first", "second"])],
+    varies: true,
+  },
+];
