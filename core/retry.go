@@ -109,9 +109,12 @@ func (m *Message) forgetFrom(index uint32) (f forgotten, found bool) {
 	}
 	from := all[at].order
 	calledAfter := func(t *trace) bool { // or within one that was
+		known := functionOf(t.place.Scope) == ""
 		return slices.ContainsFunc(all, func(outer *trace) bool {
-			return outer.place.After > from && (outer.index == t.index || strings.HasPrefix(t.place.Scope, FunctionPath(outer.path)))
-		})
+			within := strings.HasPrefix(t.place.Scope, FunctionPath(outer.path))
+			known = known || within
+			return outer.place.After > from && (outer.index == t.index || within)
+		}) || !known && t.index > index // of a step around it that has left no trace, nothing but that is known
 	}
 	for _, t := range all {
 		if t.ended && t.order >= from || !t.ended && calledAfter(t) {

@@ -22,7 +22,8 @@ type Attempt struct {
 	idle   chan struct{} // holds a token when it may be time to park
 
 	mu       sync.Mutex
-	busy     int // what is under way and does not wait: steps, and the end of the handler
+	first    uint32 // the index of the first step that is new in this attempt
+	busy     int    // what is under way and does not wait: steps, and the end of the handler
 	waiting  map[*wait]struct{}
 	since    time.Time   // when all began to wait; zero if not all do
 	timer    *time.Timer // from then on
@@ -49,6 +50,9 @@ func (a *Attempt) Message() core.Message {
 func (a *Attempt) begin(resumed bool) (begun bool, err error) {
 	err = a.write(func(s *core.State) ([]core.Event, error) {
 		m, _ := s.Message(a.id)
+		a.mu.Lock()
+		a.first = m.Next
+		a.mu.Unlock()
 		begun = m.Pending() && len(m.Starts) < a.runner.options.MaxStarts
 		switch {
 		case begun:

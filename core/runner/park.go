@@ -13,11 +13,16 @@ import (
 // of it counts, and the runner does something else. The handler stays in memory,
 // and goes on when what it waits for is there.
 
-// parkAfter is how long all must have waited.
-const parkAfter = time.Second
+// parkAfter is how long all must have waited, and parkAgain how long if they did
+// before the attempt began: then a reload soon after it costs no start.
+const (
+	parkAfter = time.Second
+	parkAgain = 100 * time.Millisecond
+)
 
 // wait is a step that waits for an answer, a time, or a decision.
 type wait struct {
+	step uint32
 	due  time.Time              // zero for never
 	pass bool                   // later messages may be processed until then
 	over func(*core.State) bool // whether the wait is over before that
@@ -91,11 +96,21 @@ func (c *Called) wake(w *wait) {
 func (a *Attempt) look() {
 	waits := a.busy == 0 && len(a.waiting) > 0 && !a.parked
 	if waits && a.since.IsZero() {
-		a.since, a.timer = time.Now(), time.AfterFunc(parkAfter, func() { token(a.idle) })
+		a.since, a.timer = time.Now(), time.AfterFunc(a.patience(), func() { token(a.idle) })
 	} else if !waits && !a.since.IsZero() {
 		a.timer.Stop()
 		a.since, a.timer = time.Time{}, nil
 	}
+}
+
+// patience returns how long all must have waited. The caller holds mu.
+func (a *Attempt) patience() time.Duration {
+	for w := range a.waiting {
+		if w.step >= a.first {
+			return parkAfter
+		}
+	}
+	return parkAgain
 }
 
 // park appends that the message waits, if it still does, and reports whether it
@@ -103,7 +118,7 @@ func (a *Attempt) look() {
 func (a *Attempt) park() (parked bool) {
 	event := core.Event{Kind: core.KindProcessingStopped, MessageID: a.id, Parked: true, Pass: true}
 	a.mu.Lock()
-	if a.since.IsZero() || time.Since(a.since) < parkAfter {
+	if a.since.IsZero() || time.Since(a.since) < a.patience() {
 		a.mu.Unlock()
 		return false
 	}

@@ -6,9 +6,9 @@ import { Delivery, Run, type Stored, type Waiting } from "./delivery.js";
 import { HoldfastError, StepError } from "./errors.js";
 import { callOf, type End, type Noted, rehearse } from "./rehearsal.js";
 import { streamed } from "./streamed.js";
-import { isFinal, isTerminal, stepsOf, textOf, textsOf } from "./thrown.js";
+import { asError, isFinal, isTerminal, stepsOf, textOf, textsOf } from "./thrown.js";
 import type { Handler, Message, RunStep, StepContext, StepOptions, Streamed, StreamOptions, WaitOptions } from "./types.js";
-import { decodeValue, decodeValues, encodeOutput, encodeValue } from "./values.js";
+import { decodeValue, decodeValues, encodeOutput } from "./values.js";
 
 const maxTime = 86_400_000;
 const maxKeyBytes = 256;
@@ -48,6 +48,8 @@ export class Attempt {
   /** The function within which a function of a step has just been called, until that waits for something. */
   #within: Run | undefined;
   #refusals = 0;
+  /** Whether the handler has ended by itself. */
+  #returned = false;
 
   constructor(instance: Instance, number: number, stored: readonly Stored[], rehearses: boolean, report: (error: Error) => void) {
     this.#instance = instance;
@@ -85,6 +87,7 @@ export class Attempt {
       const cause = (ends[failed] as PromiseRejectedResult).reason as unknown;
       thrown = { error: new Error(`step ${forgotten[failed]?.name} has failed, and the handler did not await it: await each step`, { cause }) };
     }
+    this.#returned = true;
     this.#root.over = check.refuse("step", "the handler has returned; await its steps in it");
     this.#delivery.end();
     void this.#rehearse(handler, message, end);
@@ -94,7 +97,7 @@ export class Attempt {
     }
     const { error } = thrown;
     const steps = stepsOf(error);
-    if (steps.length === 0) this.#report(error instanceof Error ? error : new Error(textOf(error), { cause: error }));
+    if (steps.length === 0) this.#report(asError(error));
     this.#answer((bridge) => bridge.handled(this.#number, undefined, [...textsOf(error), ...steps]));
   }
 
@@ -175,7 +178,7 @@ export class Attempt {
     const operation = until === undefined ? "step.wait" : "step.sleep";
     return this.#begin(run, scopes, operation, name, options?.key, (named) => {
       const given = check.fields(operation, "options", options ?? {}, ["prompt", "timeout", "pass", "key"]);
-      const prompt = encodeValue(operation, "the prompt", given.prompt);
+      const prompt = encodeOutput(operation, "the prompt", given.prompt);
       const due = until === undefined ? (given.timeout === undefined ? 0 : Date.now() + check.integer(operation, "timeout", given.timeout, 1, 366 * maxTime)) : timeOf(operation, until);
       const key = keyOf(given.key);
       return (bridge, call) => bridge.wait(this.#number, run.call, scopes, named, key, run.after, due, until !== undefined, given.pass === true, prompt, call);
@@ -235,7 +238,9 @@ export class Attempt {
           if (note !== undefined) Object.assign(note, { order, hand });
           hand(resolve, reject);
         }),
-      (error: unknown) => setTimeout(() => promised.reject(error)), // as refused does
+      (error: unknown) => {
+        if (!this.#returned) setTimeout(() => promised.reject(error)); // as refused does; what is left behind ends quietly
+      },
     );
     // Whatever uses a promise looks at its constructor: await, then, catch, Promise.all, return (ECMA-262, PromiseResolve).
     return Object.defineProperty(promise, "constructor", {
@@ -301,8 +306,13 @@ function keyOf(key: unknown): string {
   return text;
 }
 
+/** A time in milliseconds since the Unix epoch; one before that is over, too. */
 function timeOf(operation: string, until: unknown): number {
-  if (until instanceof Date) return check.integer(operation, "the time", until.getTime(), 0, Number.MAX_SAFE_INTEGER);
+  if (until instanceof Date) {
+    const time = until.getTime();
+    if (Number.isNaN(time)) throw check.refuse(operation, "the time is an invalid date");
+    return Math.max(1, time);
+  }
   return Date.now() + check.integer(operation, "the time", until, 0, 366 * maxTime);
 }
 

@@ -145,6 +145,8 @@ export class Delivery {
       }, patience);
       return;
     }
+    clearTimeout(this.#timer); // only what is never called is taken for removed
+    this.#timer = undefined;
     this.#waiting.delete(next);
     next.run.after = next.order + 1;
     this.#open();

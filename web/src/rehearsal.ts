@@ -3,6 +3,9 @@ import { textOf } from "./thrown.js";
 import type { Handler, Message, RunStep } from "./types.js";
 import { encodeOutput } from "./values.js";
 
+/** Milliseconds that a handler may take between its steps. */
+const patience = 10_000;
+
 /** A call of a step by a handler, as a rehearsal finds it again. */
 export interface Noted {
   /** `run.after` when it was called. */
@@ -73,6 +76,7 @@ export async function rehearse(handler: Handler, message: Message, notes: Readon
       else found(isSame(now, end) ? undefined : "it ends otherwise than before");
     };
     void again();
+    setTimeout(() => found("it has not ended after a while"), patience);
   });
 }
 

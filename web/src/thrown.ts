@@ -28,7 +28,7 @@ export function stepsOf(thrown: unknown): number[] {
   const steps = new Set<number>();
   const seen = new Set<unknown>();
   const look = (error: unknown): void => {
-    if (seen.has(error) || seen.size > 100) return;
+    if (seen.has(error) || seen.size > 10_000) return;
     seen.add(error);
     if (isStep(error)) steps.add(error.index);
     for (const cause of causesOf(error)) look(cause);
@@ -75,16 +75,38 @@ function causesOf(error: unknown): unknown[] {
   }
 }
 
+/** What was thrown as an Error. */
+export function asError(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error) return thrown;
+  } catch {
+    // A proxy.
+  }
+  return new Error(textOf(thrown), { cause: thrown });
+}
+
 function nameAndMessage(error: unknown): [string, string] {
   try {
     if (typeof error !== "object" || error === null) return ["", wellFormed(String(error))];
     const [name, message] = ["name", "message"].map((key) => Reflect.get(error, key) as unknown);
-    const named = typeof name === "string" ? name : "";
-    if (error instanceof Error) return [wellFormed(named), wellFormed(String(message))];
-    const rest = JSON.stringify(error) ?? "";
-    return [wellFormed(named), wellFormed(typeof message === "string" ? `${message} ${rest}` : rest)];
+    const named = wellFormed(typeof name === "string" ? name : "");
+    const text = typeof message === "string" ? message : "";
+    // An Error of another realm, such as a frame, is one, too.
+    if (Object.prototype.toString.call(error) === "[object Error]" || error instanceof Error) return [named, wellFormed(text)];
+    return [named, wellFormed([text, contentOf(error)].filter((part) => part !== "").join(" "))];
   } catch {
     return ["", "something was thrown that has no text"];
+  }
+}
+
+/** What an object says of itself, or what is in it. */
+function contentOf(error: object): string {
+  try {
+    const text = String(error);
+    if (!text.startsWith("[object ")) return text;
+    return JSON.stringify(error) ?? "";
+  } catch {
+    return ""; // it contains itself, or has no text
   }
 }
 
