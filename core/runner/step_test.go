@@ -302,6 +302,60 @@ func TestIdempotencyKeys(t *testing.T) {
 	})
 }
 
+// TestRetryBesideGoroutines: what goroutines in scopes of their own have done is
+// not done again because another one has failed.
+func TestRetryBesideGoroutines(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		var mu sync.Mutex
+		calls := map[string]int{}
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			var agents sync.WaitGroup
+			errs := make([]error, 3)
+			for i := range errs {
+				agent := a.Scope(fmt.Sprint("agent ", i))
+				agents.Go(func() {
+					for turn := range 4 {
+						if errs[i] != nil {
+							return
+						}
+						_, errs[i] = do(agent, "turn", runner.StepOptions{}, func(context.Context, runner.Call) ([]byte, error) {
+							label := fmt.Sprint(i, ".", turn)
+							mu.Lock()
+							calls[label]++
+							first := calls[label] == 1
+							mu.Unlock()
+							if label == "0.1" && first {
+								return nil, &runner.TerminalError{Err: errors.New("boom")}
+							}
+							time.Sleep(time.Duration(1+i) * time.Millisecond)
+							return nil, nil
+						})
+					}
+				})
+			}
+			agents.Wait()
+			if err := errors.Join(errs...); err != nil {
+				return nil, err
+			}
+			return do(a, "sum", runner.StepOptions{}, text("sum"))
+		}, runner.Options{})
+		rest(time.Minute)
+		if did, err := b.Retry(t.Context(), "m"); !did || err != nil {
+			t.Fatal(did, err)
+		}
+		rest(time.Minute)
+		b.stop()
+		expect(t, "result", string(b.message("m").Result), "sum")
+		for label, n := range calls {
+			if want := map[bool]int{true: 2, false: 1}[label == "0.1"]; n != want {
+				t.Errorf("turn %s was called %d times", label, n)
+			}
+		}
+	})
+}
+
 // TestRefusedCalls leave no trace, and the handler may go on.
 func TestRefusedCalls(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
