@@ -111,7 +111,7 @@ func (m *Message) forgetFrom(index uint32) (f forgotten, found bool) {
 	calledAfter := func(t *trace) bool { // or within one that was
 		known := functionOf(t.place.Scope) == ""
 		return slices.ContainsFunc(all, func(outer *trace) bool {
-			within := strings.HasPrefix(t.place.Scope, FunctionPath(outer.path))
+			within := outer.place.placed() && strings.HasPrefix(t.place.Scope, FunctionPath(outer.path))
 			known = known || within
 			return outer.place.After > from && (outer.index == t.index || within)
 		}) || !known && t.index > index // of a step around it that has left no trace, nothing but that is known
