@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -70,40 +69,6 @@ type Call struct {
 
 // Func is the function of a step.
 type Func func(ctx context.Context, call Call) (output []byte, err error)
-
-// TerminalError is an error after which a step is not tried again. Of a step with
-// side effects it says that certainly nothing was done.
-type TerminalError struct{ Err error }
-
-// Error implements error.
-func (e *TerminalError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the error itself.
-func (e *TerminalError) Unwrap() error { return e.Err }
-
-// unstorableError says that the function has succeeded with an output that cannot
-// be stored: the step fails, and what was to be done is done.
-type unstorableError struct{ error }
-
-func (e *unstorableError) Unwrap() error { return e.error }
-
-// StepError is what a step fails with: what is stored of its last error.
-type StepError struct {
-	Index    uint32
-	Step     string // the step's name
-	Attempts int    // calls of its function
-	Failure  core.Failure
-}
-
-// Error implements error.
-func (e *StepError) Error() string { return e.Failure.Error() }
-
-// Failing is implemented by an error that says how it is to be stored; of others,
-// the texts of the chain are.
-type Failing interface {
-	error
-	Failure() core.Failure
-}
 
 // Called is a step that was called. One of its methods runs it, once.
 type Called struct {
@@ -382,49 +347,4 @@ func (c *Called) wait(open *core.OpenStep, o WaitOptions) error {
 	}
 	late := &timeoutError{fmt.Sprintf("nobody has answered %s in time", c.name)}
 	return c.record(core.Event{Kind: core.KindStepFailed, Terminal: true, Failure: late.Failure()})
-}
-
-// stepsOf returns the indexes of the failed steps that an error is made of.
-func stepsOf(err error) []uint32 {
-	var indexes []uint32
-	var look func(error)
-	look = func(err error) {
-		switch e := err.(type) {
-		case *StepError:
-			indexes = append(indexes, e.Index)
-		case interface{ FailedSteps() []uint32 }: // it knows itself
-			indexes = append(indexes, e.FailedSteps()...)
-		}
-		switch e := err.(type) {
-		case interface{ Unwrap() error }:
-			if inner := e.Unwrap(); inner != nil {
-				look(inner)
-			}
-		case interface{ Unwrap() []error }:
-			for _, inner := range e.Unwrap() {
-				look(inner)
-			}
-		}
-	}
-	look(err)
-	slices.Sort(indexes)
-	return slices.Compact(indexes)
-}
-
-// failureOf returns what is stored of an error.
-func failureOf(err error) core.Failure {
-	if terminal, ok := err.(*TerminalError); ok {
-		err = terminal.Err
-	}
-	switch e := err.(type) {
-	case Failing:
-		return e.Failure()
-	case *StepError:
-		return e.Failure
-	}
-	name := ""
-	if errors.Is(err, context.DeadlineExceeded) {
-		name = "TimeoutError"
-	}
-	return core.Failure{{Name: name, Message: textOf(err)}}
 }

@@ -201,19 +201,3 @@ func (a *Attempt) resume() {
 		a.look()
 	}
 }
-
-// millis returns a time in milliseconds since the Unix epoch; 0 for the zero time.
-func millis(t time.Time) uint64 {
-	if t.IsZero() {
-		return 0
-	}
-	return uint64(max(t.UnixMilli(), 1))
-}
-
-// at is the inverse of millis.
-func at(ms uint64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(int64(ms))
-}

@@ -3,11 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -21,58 +17,6 @@ import (
 // ends the message is not to be worked on any longer, and nothing more is
 // recorded; [context.Cause] returns why.
 type Handler func(ctx context.Context, a *Attempt) (result []byte, err error)
-
-// Options of [Run]. The zero value means the defaults.
-type Options struct {
-	// Retry is what steps do that do not say otherwise.
-	Retry Retry
-	// MaxStarts is how often processing of a message may start without the end of
-	// a step in between before the message fails: one that kills its process must
-	// not do so for ever. Starts that ended with a stop or a wait do not count. At
-	// most [core.MaxStarts]; default 10.
-	MaxStarts int
-	// OnError is called with errors after which the runner goes on by itself:
-	// [core.ErrLostOwnership], [core.ErrStepMismatch], and those of the store that
-	// may pass. Steps that run at the same time may call it at the same time.
-	OnError func(error)
-}
-
-// Retry says how a step deals with failures. A zero field means the default.
-type Retry struct {
-	MaxAttempts int           // calls of the step's function; default 5
-	Initial     time.Duration // before the second call, doubled for each one after it; default 500 ms
-	Max         time.Duration // the longest wait; default 30 s
-	Timeout     time.Duration // of one call; default none
-}
-
-// over returns r with what it does not say taken from defaults.
-func (r Retry) over(defaults Retry) Retry {
-	if r.MaxAttempts == 0 {
-		r.MaxAttempts = defaults.MaxAttempts
-	}
-	if r.Initial == 0 {
-		r.Initial = defaults.Initial
-	}
-	if r.Max == 0 {
-		r.Max = defaults.Max
-	}
-	if r.Timeout == 0 {
-		r.Timeout = defaults.Timeout
-	}
-	return r
-}
-
-var standard = Retry{MaxAttempts: 5, Initial: 500 * time.Millisecond, Max: 30 * time.Second}
-
-// wait returns how long to wait after n failures: exponential, and random from
-// half of that on, so that many clients do not come back at once.
-func (r Retry) wait(n int) time.Duration {
-	d := r.Max
-	if n < 32 && r.Initial<<(n-1)>>(n-1) == r.Initial {
-		d = min(d, r.Initial<<(n-1))
-	}
-	return d/2 + rand.N(d/2+1)
-}
 
 // Run processes the pending messages of c (see [core.Message.Pending]) in order
 // of arrival, one after the other, now and as they arrive, while no other
@@ -117,23 +61,6 @@ func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) 
 		if sleep(ctx, standard.wait(failures)) != nil {
 			return nil
 		}
-	}
-}
-
-// passes reports whether trying again may help.
-func passes(err error) bool {
-	code := core.CodeOf(err)
-	return code == core.ErrLostOwnership || code.Outcome() != core.Permanent
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
@@ -351,25 +278,4 @@ func (r *runner) giveUp(a *Attempt, cause error) error {
 		}
 		return []core.Event{{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(cause)}}, nil
 	})
-}
-
-func errLost(detail string) error {
-	return &core.Error{Code: core.ErrLostOwnership, Op: "process", Detail: detail + "; another runner goes on with it"}
-}
-
-// maxErrorText bounds what of an error is stored, in bytes.
-const maxErrorText = 16 << 10
-
-// textOf returns the text of an error as it can be stored.
-func textOf(err error) string {
-	text := strings.ToValidUTF8(err.Error(), string(utf8.RuneError))
-	if len(text) > maxErrorText {
-		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
-	}
-	return text
-}
-
-// tooOften is why a message fails that was started without end.
-func tooOften(n int) string {
-	return fmt.Sprintf("given up: processing has started %d times and ended without completing a step", n)
 }

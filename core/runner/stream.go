@@ -103,13 +103,6 @@ func (p *parts) take() []byte {
 	return batch
 }
 
-func token(to chan struct{}) {
-	select {
-	case to <- struct{}{}:
-	default:
-	}
-}
-
 // pump commits until ctx ends. What has not been committed then is in the
 // output of the step, or is of a run that has failed.
 func (p *parts) pump(ctx context.Context) {
