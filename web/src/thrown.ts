@@ -102,8 +102,8 @@ function nameAndMessage(error: unknown): [string, string] {
 /** What an object says of itself, or what is in it. */
 function contentOf(error: object): string {
   try {
-    const text = String(error);
-    if (!text.startsWith("[object ")) return text;
+    const text: unknown = Reflect.apply(Reflect.get(error, "toString") as () => unknown, error, []);
+    if (typeof text === "string" && !text.startsWith("[object ")) return text;
     return JSON.stringify(error) ?? "";
   } catch {
     return ""; // it contains itself, or has no text
