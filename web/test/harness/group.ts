@@ -9,6 +9,7 @@ export class Group {
   /** Resolves when the process that was started has ended; others may be left. */
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
+  #gone = false;
 
   /** `child` was started detached, and so leads a group. */
   constructor(child: ChildProcess) {
@@ -26,9 +27,11 @@ export class Group {
 
   /** SIGKILL to all processes at once; resolves when they have gone. */
   async kill(): Promise<void> {
+    if (this.#gone) return; // its number may be another group's by now
     this.#signal();
     await this.ended;
     await until(() => this.size() === 0, endDeadline, "the killed browser has processes left");
+    this.#gone = true;
   }
 
   /** How many processes run. Zombies do not count: in a container nobody may ever fetch them. */
