@@ -16,7 +16,7 @@ import (
 // What made it fail is forgotten: the failed steps that its error was made of,
 // or the last failed one if there are none, those that failed after the first
 // of them, and those within them. So are the steps known by a number, and all
-// within them, that were called because of such a failure, or after it within
+// within them, that were called because of what is forgotten, or after it within
 // the same scope or one around that: their numbers may mean something else now.
 // Failures before that stay.
 func (c *Conversation) Retry(ctx context.Context, messageID string) (retried bool, err error) {
@@ -161,7 +161,7 @@ func (m *Message) forgetFailures() (f forgotten) {
 			}
 		})
 		for _, other := range shifted(t, all) {
-			f.add(other)
+			forget(other)
 			within(other, f.add)
 		}
 	}
@@ -171,11 +171,14 @@ func (m *Message) forgetFailures() (f forgotten) {
 	return f
 }
 
-// shifted returns the steps whose numbers may mean other calls once t no longer
-// fails: those that were called because its failure was delivered, and those that
-// were called after it in its scope or one around that. All are in the order of
-// their outcomes.
+// shifted returns the steps whose numbers may mean other calls once t has another
+// outcome: those that were called because its outcome was delivered, and those
+// that were called after that in its scope or one around it. All are in the order
+// of their outcomes.
 func shifted(t *trace, all []*trace) (steps []*trace) {
+	if !t.ended {
+		return nil
+	}
 	because := map[uint32]bool{t.order + 1: true} // of the outcomes that came of it
 	for _, other := range all {
 		if !other.place.placed() || functionOf(other.place.Scope) != functionOf(t.place.Scope) {

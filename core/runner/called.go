@@ -102,7 +102,7 @@ func (c *Called) deliver(step core.Step, err error) ([]byte, error) {
 		return nil, err
 	}
 	d := step.Details()
-	c.steps.fn.delivered(d.Order)
+	c.steps.got(d.Order)
 	if d.Failure != nil {
 		return nil, &StepError{Index: step.Index, Step: step.Name, Attempts: int(d.Attempts), Failure: d.Failure}
 	}

@@ -22,6 +22,8 @@ type Steps struct {
 	attempt *Attempt
 	fn      *function
 	scope   string
+	within  *Steps // the one that made this scope; nil if it is none
+	after   uint32 // one more than the order of the outcome got last; guarded by the function's lock
 }
 
 // Caller calls steps: an [Attempt], [Steps], or the [Call] of a step.
@@ -32,8 +34,22 @@ func (s *Steps) steps() *Steps { return s }
 // Scope returns where steps are called that are known within the scope with this
 // name, so that a loop or a branch does not count the steps of others. Two
 // scopes of one name in one place are one. Name is subject to [core.CheckName].
+//
+// A scope for a goroutine is made before that begins: of the outcomes that others
+// get later, calls within the scope are independent.
 func (s *Steps) Scope(name string) *Steps {
-	return &Steps{attempt: s.attempt, fn: s.fn, scope: core.ScopePath(s.scope, name)}
+	s.fn.mu.Lock()
+	defer s.fn.mu.Unlock()
+	return &Steps{attempt: s.attempt, fn: s.fn, scope: core.ScopePath(s.scope, name), within: s, after: s.after}
+}
+
+// got notes an outcome that a call has got.
+func (s *Steps) got(order uint32) {
+	s.fn.mu.Lock()
+	defer s.fn.mu.Unlock()
+	for ; s != nil; s = s.within {
+		s.after = max(s.after, order+1)
+	}
 }
 
 // function is one run of the handler, or of the function of a step.
@@ -42,7 +58,6 @@ type function struct {
 	of  *Called         // the step whose function it is; nil for the handler
 
 	mu     sync.Mutex
-	after  uint32             // one more than the order of the outcome delivered last
 	called map[string]*callee // by scope, name and key
 	active map[string]int     // how many steps of a scope are under way
 }
@@ -60,13 +75,6 @@ func newFunction(ctx context.Context, of *Called) *function {
 	return &function{ctx: ctx, of: of, called: map[string]*callee{}, active: map[string]int{}}
 }
 
-// delivered notes an outcome that the function has got.
-func (f *function) delivered(order uint32) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.after = max(f.after, order+1)
-}
-
 // maxKeyBytes is the greatest length of a step's key.
 const maxKeyBytes = 256
 
@@ -79,7 +87,7 @@ const maxKeyBytes = 256
 func (s *Steps) Begin(name string, o StepOptions) (*Called, error) {
 	s.fn.mu.Lock()
 	defer s.fn.mu.Unlock()
-	return s.begin(name, o, s.fn.after, s.fn.active[s.scope] > 0)
+	return s.begin(name, o, s.after, s.fn.active[s.scope] > 0)
 }
 
 // BeginAfter is Begin for a caller whose calls have an order, because it delivers
