@@ -91,6 +91,14 @@ type fatalError struct{ error }
 
 func (e *fatalError) Unwrap() error { return e.error }
 
+// starts notes that a step with side effects is about to start: until its function
+// is called, see [Called.begin], it is in no doubt.
+func (a *Attempt) starts(index uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.uncalled[index] = struct{}{}
+}
+
 // stop appends that the message was let go, as well as that goes. Steps with side
 // effects whose functions were not called are in no doubt.
 func (a *Attempt) stop() {

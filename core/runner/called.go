@@ -188,6 +188,9 @@ func (c *Called) recordOf(ctx context.Context, event core.Event) error {
 			m, _ := s.Message(a.id)
 			event.Step, event.Place = m.Next, c.place
 		}
+		if event.Kind == core.KindStepStarted {
+			a.starts(event.Step)
+		}
 		return []core.Event{event}, nil
 	})
 }
@@ -228,7 +231,7 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 		return c.await(&wait{step: open.Index, due: due, over: c.ended})
 	}
 	if policy != Pure && !open.Uncertain && !open.Started {
-		return c.start()
+		return c.record(core.Event{Kind: core.KindStepStarted})
 	}
 	call := Call{
 		IdempotencyKey: c.key(), Attempt: int(open.Attempts) + 1, Uncertain: open.Uncertain, Stored: open.Output,
@@ -260,34 +263,28 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 	return c.record(failed)
 }
 
-// start appends that side effects begin.
-func (c *Called) start() error {
+// begin notes that the function is called, unless the attempt is over: then stop
+// may have appended that it was not.
+func (c *Called) begin() bool {
 	a := c.steps.attempt
-	if err := c.record(core.Event{Kind: core.KindStepStarted}); err != nil {
-		return err
+	_, open := a.runner.State().StepAt(a.id, c.path)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if open != nil && a.ctx.Err() == nil {
+		delete(a.uncalled, open.Index)
 	}
-	if _, open := a.runner.State().StepAt(a.id, c.path); open != nil {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.uncalled == nil {
-			a.uncalled = map[uint32]struct{}{}
-		}
-		a.uncalled[open.Index] = struct{}{}
-	}
-	return nil
+	return a.ctx.Err() == nil
 }
 
 // call calls fn, and waits no longer for it than it may take. When fn has ended
 // or was given up, so have the steps within it.
 func (c *Called) call(fn Func, call Call) ([]byte, error) {
 	a := c.steps.attempt
-	if err := c.active(); err != nil { // then it must not have effects
+	if err := c.active(); err != nil {
 		return nil, err
 	}
-	if _, open := a.runner.State().StepAt(a.id, c.path); open != nil {
-		a.mu.Lock()
-		delete(a.uncalled, open.Index)
-		a.mu.Unlock()
+	if !c.begin() {
+		return nil, a.over()
 	}
 	ctx, end := context.WithCancelCause(c.steps.fn.ctx)
 	defer end(errFunctionEnded)

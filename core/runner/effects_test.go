@@ -289,6 +289,47 @@ func TestSideEffects(t *testing.T) {
 	}
 }
 
+// TestStopAsFunctionsBegin: a function that is called in the moment of a stop is
+// in doubt, and one that is in no doubt is not called.
+func TestStopAsFunctionsBegin(t *testing.T) {
+	const steps = 8
+	for n := range uint64(400) {
+		story(t, func(t *testing.T, memory *memstore.Store) {
+			var calls [steps]atomic.Int32
+			handler := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+				var group sync.WaitGroup
+				for i := range steps {
+					group.Go(func() {
+						_, _ = do(a, "pay", runner.StepOptions{SideEffect: runner.Skip, Key: fmt.Sprint(i)}, func(ctx context.Context, c runner.Call) ([]byte, error) {
+							calls[i].Add(1)
+							return never(ctx, c)
+						})
+					})
+				}
+				group.Wait()
+				return nil, nil
+			}
+			first := open(t, memory)
+			first.send("m")
+			memory.Share().Watch(func(moved core.StreamInfo) {
+				if moved.Name == "chat" && moved.Head >= 4+n%steps {
+					first.cancel()
+				}
+			})
+			for _, b := range []*tab{first, open(t, memory)} {
+				b.run(handler, runner.Options{})
+				rest(time.Second)
+				b.stop()
+			}
+			for i := range calls {
+				if n := calls[i].Load(); n > 1 {
+					t.Errorf("step %d was called %d times", i, n)
+				}
+			}
+		})
+	}
+}
+
 // TestSideEffectsCalledTwice: which of two calls has begun would not be known
 // after a crash.
 func TestSideEffectsCalledTwice(t *testing.T) {

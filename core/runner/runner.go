@@ -245,7 +245,7 @@ func (a *Attempt) work(ctx context.Context) (parked bool, err error) {
 func (r *runner) newAttempt(messageID string) *Attempt {
 	ctx, cancel := context.WithCancelCause(r.run)
 	a := &Attempt{runner: r, ctx: ctx, cancel: cancel, id: messageID,
-		ended: make(chan outcome, 1), idle: make(chan struct{}, 1), waiting: map[*wait]struct{}{}}
+		ended: make(chan outcome, 1), idle: make(chan struct{}, 1), waiting: map[*wait]struct{}{}, uncalled: map[uint32]struct{}{}}
 	a.Steps = &Steps{attempt: a, fn: newFunction(ctx, nil)}
 	return a
 }
