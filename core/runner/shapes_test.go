@@ -418,10 +418,10 @@ var shapes = []script{
 		handler: func(h *hand) (string, error) {
 			var waited string
 			var errA error
-			both := make(chan bool)
+			both, ask := make(chan bool), h.scope("ask")
 			go func() {
 				defer close(both)
-				waited, errA = h.scope("ask").wait("ok", "ok", runner.WaitOptions{})
+				waited, errA = ask.wait("ok", "ok", runner.WaitOptions{})
 			}()
 			b, err := h.step("b", "b", does{fails: 1, terminal: true})
 			if err != nil {
