@@ -221,14 +221,14 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 		case Skip:
 			return c.record(core.Event{Kind: core.KindStepCompleted})
 		case Ask:
-			return c.await(&wait{step: open.Index, over: func(s *core.State) bool {
+			return c.await(&wait{step: open.Index, came: func(s *core.State) bool {
 				_, open := s.StepAt(a.id, c.path)
 				return open == nil || !open.Uncertain
 			}})
 		}
 	}
 	if due := at(open.Due); open.Attempts > 0 && time.Until(due) > 0 {
-		return c.await(&wait{step: open.Index, due: due, over: c.ended})
+		return c.await(&wait{step: open.Index, due: due, came: c.ended})
 	}
 	if policy != Pure && !open.Uncertain && !open.Started {
 		return c.record(core.Event{Kind: core.KindStepStarted})
@@ -337,7 +337,7 @@ func (c *Called) wait(open *core.OpenStep, o WaitOptions) error {
 		return c.record(core.Event{Kind: core.KindStepWaiting, Due: millis(o.Until), Sleep: o.Sleep, Pass: o.Pass, Output: o.Prompt})
 	}
 	if due := at(open.Due); due.IsZero() || time.Until(due) > 0 {
-		return c.await(&wait{step: open.Index, due: due, pass: open.Pass, over: c.ended})
+		return c.await(&wait{step: open.Index, due: due, pass: open.Pass, came: c.ended})
 	}
 	if open.Sleep {
 		return c.record(core.Event{Kind: core.KindStepCompleted})

@@ -25,7 +25,13 @@ type wait struct {
 	step uint32
 	due  time.Time              // zero for never
 	pass bool                   // later messages may be processed until then
-	over func(*core.State) bool // whether the wait is over before that
+	came func(*core.State) bool // whether what it waits for has come before that
+}
+
+// over reports whether the wait is over. Its time may have passed though no timer
+// has: they do not run while a computer sleeps.
+func (w *wait) over(s *core.State) bool {
+	return w.came(s) || !w.due.IsZero() && !time.Now().Before(w.due)
 }
 
 // enter counts a step as under way.
