@@ -288,6 +288,13 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 	}
 	ctx, end := context.WithCancelCause(c.steps.fn.ctx)
 	defer end(errFunctionEnded)
+	if _, open := a.runner.State().StepAt(a.id, c.path); open != nil {
+		go func() { // others may complete it
+			if a.runner.until(ctx, c.ended) == nil {
+				end(errOutcome)
+			}
+		}()
+	}
 	if timeout := c.options.Retry.Timeout; timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
@@ -313,6 +320,8 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		return nil, context.Cause(ctx)
 	}
 }
+
+var errOutcome = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the step was completed by a decision"}
 
 // timeoutError is the failure of a step whose time is over.
 type timeoutError struct{ detail string }

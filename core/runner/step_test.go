@@ -613,3 +613,30 @@ func TestCompletedWhileItStarts(t *testing.T) {
 		expect(t, "result", string(b.message("m").Result), "paid by hand")
 	})
 }
+
+// TestDecidedWhileItRuns: a decision ends the call of a function.
+func TestDecidedWhileItRuns(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b, user := open(t, memory), open(t, memory)
+		b.send("m")
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			_, err := do(a, "pay", runner.StepOptions{SideEffect: runner.Rerun}, func(ctx context.Context, c runner.Call) ([]byte, error) {
+				if c.Attempt == 1 {
+					return nil, errors.New("no answer")
+				}
+				return never(ctx, c)
+			})
+			return []byte("done"), err
+		}, runner.Options{})
+		rest(time.Minute)
+		if err := user.Refresh(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if did, err := user.ResolveStep(context.Background(), "m", 0, false); !did || err != nil {
+			t.Error(did, err)
+		}
+		rest(time.Second)
+		b.stop()
+		expect(t, "result", string(b.message("m").Result), "done")
+	})
+}
