@@ -51,7 +51,7 @@ export class Attempt {
   /** Whether the handler has ended by itself. */
   #returned = false;
 
-  constructor(instance: Instance, number: number, stored: readonly Stored[], rehearses: boolean, report: (error: Error) => void) {
+  constructor(instance: Instance, number: number, stored: () => readonly Stored[], rehearses: boolean, report: (error: Error) => void) {
     this.#instance = instance;
     this.#number = number;
     this.#delivery = new Delivery(stored);

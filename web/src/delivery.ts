@@ -52,6 +52,8 @@ const patience = 1000;
  */
 export class Delivery {
   readonly #waiting = new Set<Waiting>();
+  readonly #read: () => readonly Stored[];
+  /** What was stored at the beginning, and has not been called yet. */
   readonly #stored = new Map<string, Stored>();
   /** The stored steps that were not called yet, of each function, by when they were called. */
   readonly #uncalled = new Map<string, Stored[]>();
@@ -63,10 +65,15 @@ export class Delivery {
   /** Runs out for what was not called: it is taken for removed. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #impatient = false;
+  /** The greatest order that is known. */
+  #newest = -1;
 
-  constructor(stored: readonly Stored[]) {
-    for (const step of stored) {
+  /** `read` returns what is stored now. */
+  constructor(read: () => readonly Stored[]) {
+    this.#read = read;
+    for (const step of read()) {
       this.#stored.set(step.place.path, step);
+      this.#newest = Math.max(this.#newest, step.order ?? -1);
       const run = runOf(step.place.scope);
       const steps = this.#uncalled.get(run);
       if (steps === undefined) this.#uncalled.set(run, [step]);
@@ -98,13 +105,25 @@ export class Delivery {
     const stored = this.#stored.get(path);
     this.#stored.delete(path);
     waiting.order ??= stored?.order;
+    if (stored !== undefined && stored.order === undefined) this.#lookBack(); // it was open, and may have ended since
   }
 
   /** Takes an outcome, to be delivered in its turn. */
   take(waiting: Waiting, order: number, deliver: () => void): void {
+    if (order > this.#newest + 1) this.#lookBack();
+    this.#newest = Math.max(this.#newest, order);
     waiting.order = order;
     waiting.deliver = deliver;
     this.#pump();
+  }
+
+  /**
+   * Finds outcomes that are stored already, and are not here yet: the program reports one that another tab, or
+   * another call, has stored a little later than those of its own.
+   */
+  #lookBack(): void {
+    const orders = new Map(this.#read().map(({ place, order }) => [place.path, order]));
+    for (const one of this.#waiting) one.order ??= orders.get(one.path);
   }
 
   /** Whether calls of the same function are under way that were made in other tasks. */

@@ -79,7 +79,8 @@ export class Runner {
   #begin(number: number, id: string): void {
     const message = this.#owner.message(id);
     if (message === undefined) return; // deleted at this moment; the attempt is about to be aborted
-    const attempt = new Attempt(this.#owner.instance, number, storedOf(message), this.#rehearses, (error) => this.#report(error));
+    const stored = (): Stored[] => storedOf(this.#owner.message(id) ?? message);
+    const attempt = new Attempt(this.#owner.instance, number, stored, this.#rehearses, (error) => this.#report(error));
     this.#attempts.set(number, attempt);
     // After the callback: the application may run for long, or throw.
     queueMicrotask(() => {

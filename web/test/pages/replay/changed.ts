@@ -27,13 +27,13 @@ export interface Change {
 }
 
 function change(name: string, before: Handler, after: Handler, ends: Shape["ends"], more: Partial<Shape> = {}): Change {
-  return { before: { name, handler: before, ends: [/./], varies: true, ...more }, after: { name, handler: after, ends, varies: true, ...more } };
+  return { before: { name, handler: before, ends: [/./], varies: true, ...more }, after: { name, handler: after, ends, varies: true, changed: true, ...more } };
 }
 
 /** A handler that goes the way of its life. */
 const byLife = (name: string, handler: (step: RunStep, world: World, first: boolean) => unknown, ends: Shape["ends"], more: Partial<Shape> = {}): Change => {
   const shape: Shape = { name, handler: (step, world) => handler(step, world, world.life === 0), ends, varies: true, foreign: true, ...more };
-  return { before: shape, after: { ...shape } };
+  return { before: shape, after: { ...shape, changed: true } };
 };
 
 const mismatch = /^failed: holdfast: step ".*": step_mismatch: .*give the calls of \w+ keys or scopes/;

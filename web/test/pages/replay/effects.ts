@@ -72,7 +72,33 @@ const retried = (name: string, retry: NonNullable<Shape["retry"]>, choice: Choic
   ...decides(choice, 0),
 });
 
+/** A payment that somebody takes for done while it is tried again, which would not end. */
+const takenForDone: Shape = {
+  name: "a payment that is taken for done while it is tried again",
+  handler: async (step, world, { message: { id } }) => {
+    const isOpen = (): boolean | undefined => world.conversation?.state.message(id)?.openSteps.some(({ name, attempts }) => name === "pay" && attempts > 0);
+    const until = async (open: boolean): Promise<void> => {
+      while (world.life === 0 && isOpen() !== open) await pause(1);
+    };
+    const pay = async ({ signal }: StepContext): Promise<string> => {
+      if (world.call("pay") === 1) throw new Error("pay");
+      const [open] = world.conversation?.state.message(id)?.openSteps.filter(({ name }) => name === "pay") ?? [];
+      void world.conversation?.resolveStep(id, open?.index ?? 0, "skip");
+      return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
+    };
+    const seen: string[] = [];
+    const begun = step("begin", () => until(true));
+    const other = step("other", () => begun.then(() => until(false)));
+    const paid = step("pay", pay, { sideEffect: "rerun", maxAttempts: 9 });
+    await Promise.all([other.then(() => seen.push("other")), paid.then(() => seen.push("paid"))]);
+    return [seen.length, await step(`use ${seen.join()}`, world.does("use"))];
+  },
+  ends: [result([2, "use"])],
+  varies: true,
+};
+
 export const effects: readonly Shape[] = [
+  takenForDone,
   ...(["goes well", "throws", "fails for good", "takes too long"] as const).flatMap((trouble) => [
     effect(trouble, "rerun", undefined, 0),
     effect(trouble, "skip", undefined, 0),

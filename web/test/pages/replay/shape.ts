@@ -23,6 +23,12 @@ export interface Shape {
   readonly again?: RegExp;
   /** What is called no more often than people have said, and once. */
   readonly careful?: string;
+  /** Whether it is another release. */
+  readonly changed?: boolean;
+  /** Whether the first life rehearses: nothing is found but in a shape that is not sure. */
+  readonly rehearses?: boolean;
+  /** That it may go another way: if that is reported or ends in `step_mismatch`, or in any case. */
+  readonly unsure?: "reported" | "silent";
   /** Whether what has been streamed is not produced again. */
   readonly resumes?: boolean;
 }

@@ -19,6 +19,27 @@ const answering = (ms: (prompt: unknown) => number): Pick<Shape, "people"> => ({
 });
 
 export const waits: readonly Shape[] = [
+  // The program hears of the answer, and of the outcome that comes after it, in another order.
+  ...[1, 2, 3].map(
+    (count): Shape => ({
+      name: `${count} answers just before the outcome of a step`,
+      handler: async (step, world, { message: { id } }) => {
+        const work = step("work", async () => {
+          const open = (): readonly number[] => world.conversation?.state.message(id)?.openSteps.map(({ index }) => index) ?? [];
+          while (world.life === 0 && open().length < count) await pause(1);
+          for (const index of open()) void world.conversation?.answer(id, index, index);
+          return "work";
+        });
+        const winners: unknown[] = [];
+        const asked = Array.from({ length: count }, (_, i) => step.wait("allow", { key: `${i}` }).then(() => winners.push(i)));
+        await Promise.all([work.then(() => winners.push("work")), ...asked.toReversed()]);
+        return [winners.length, await step(`use ${winners.join()}`, world.does("use"))];
+      },
+      ends: [result([count + 1, "use"])],
+      varies: true,
+      ...answering(() => 200),
+    }),
+  ),
   // After a second it is parked.
   ...[0, 30, 1300].map(
     (ms): Shape => ({

@@ -1,5 +1,6 @@
 // What is outside of the program: it outlives crashes, and its functions do what costs, fails or varies.
 import type * as Package from "@holdfast-dev/holdfast";
+import type { Conversation } from "@holdfast-dev/holdfast";
 
 /** A call of a function, and how many events the log had then. */
 interface Called {
@@ -24,8 +25,8 @@ export class World {
   readonly life: number;
   /** What should not have happened. */
   readonly faults: string[] = [];
-  /** How many events the log has. */
-  at: () => number = () => 0;
+  /** The conversation of this life. */
+  conversation: Conversation | undefined;
   readonly #called: Called[] = [];
   /** How often functions were called in the lives before. */
   readonly #before: ReadonlyMap<string, number>;
@@ -57,7 +58,7 @@ export class World {
 
   /** Notes a call, and returns which it is, from 1. */
   call(label: string): number {
-    this.#called.push({ label, at: this.at() });
+    this.#called.push({ label, at: this.conversation?.expectedSeq ?? 0 });
     return this.calls().get(label) ?? 0;
   }
 
