@@ -8,7 +8,7 @@ import { errorCodes, type Verification } from "@holdfast-dev/holdfast";
 import type { Page } from "@playwright/test";
 import type { RunningBrowser } from "./harness/browser.js";
 import { damage } from "./harness/damage.js";
-import { random } from "./harness/killing.js";
+import { random } from "./harness/random.js";
 import { mend } from "./harness/leveldb.js";
 import { attach } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";

@@ -1,7 +1,8 @@
 // Tabs that crash or are closed at random moments while others go on appending. `make crash` runs many rounds of it.
 import { setTimeout as after } from "node:timers/promises";
 import type { Page } from "@playwright/test";
-import { Book, compare, hire, lend, random, write } from "./harness/killing.js";
+import { Book, compare, hire, lend, write } from "./harness/killing.js";
+import { random } from "./harness/random.js";
 import { attach } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";
 

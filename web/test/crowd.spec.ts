@@ -1,6 +1,6 @@
 // Four tabs that come and go, at one conversation that all of them process.
 import type { Page } from "@playwright/test";
-import { random } from "./harness/killing.js";
+import { random } from "./harness/random.js";
 import { attach, log, type Tab } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";
 

@@ -7,7 +7,7 @@ import { setTimeout as after } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { type Order, Witness } from "./harness/history.js";
-import { random } from "./harness/killing.js";
+import { random } from "./harness/random.js";
 import { openPlace, openPlaces } from "./harness/place.js";
 import { expect, test } from "./harness/test.js";
 

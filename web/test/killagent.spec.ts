@@ -1,7 +1,7 @@
 // SIGKILL at random moments of a message with six steps, while two tabs are open. `make crash` runs many rounds of it.
 import { setTimeout as after } from "node:timers/promises";
 import { Effects, work } from "./harness/effects.js";
-import { random } from "./harness/killing.js";
+import { random } from "./harness/random.js";
 import { mend } from "./harness/leveldb.js";
 import { attach, log, type Tab } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";

@@ -2,8 +2,9 @@
 // `make crash` runs many rounds of it.
 import { setTimeout as after } from "node:timers/promises";
 import type { Durability } from "@holdfast-dev/holdfast";
-import { Book, compare, hire, lend, random, write } from "./harness/killing.js";
+import { Book, compare, hire, lend, write } from "./harness/killing.js";
 import { mend } from "./harness/leveldb.js";
+import { random } from "./harness/random.js";
 import { attach } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";
 

@@ -1,6 +1,6 @@
 // What a handler does after a crash is what it had done before it, for every shape of a handler.
 import type * as Replay from "./pages/replay.js";
-import { random } from "./harness/killing.js";
+import { random } from "./harness/random.js";
 import { expect, test } from "./harness/holdfast.js";
 
 const seed = Number(process.env["REPLAY_SEED"] ?? Math.floor(Math.random() * 1_000_000));

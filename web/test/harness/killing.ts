@@ -9,17 +9,6 @@ declare global {
   var note: (conversation: string, sequences: readonly number[], events: readonly string[]) => Promise<void>;
 }
 
-/** Pseudo-random numbers in [0, 1) that a seed determines (mulberry32). */
-export function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** The output of an event is its name so many times. */
 const repeats = 20;
 

@@ -3,7 +3,7 @@ import { getHeapStatistics } from "node:v8";
 import { encode, ExtData } from "@msgpack/msgpack";
 import { HoldfastError } from "../../dist/errors.js";
 import { decodeValue, decodeValues, encodeValue } from "../../dist/values.js";
-import { random } from "../harness/killing.js";
+import { random } from "../harness/random.js";
 import { test } from "../harness/test.js";
 
 const inputs = Number(process.env["FUZZ_INPUTS"] ?? 20_000);

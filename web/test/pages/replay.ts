@@ -7,7 +7,9 @@ import type { Shape } from "./replay/shape.js";
 import { streams } from "./replay/streams.js";
 import { waits } from "./replay/waits.js";
 
-export { everywhere, Killer, type Report } from "./replay/kill.js";
+export { random } from "../harness/random.js";
+export { everywhere, here, Killer, type Report } from "./replay/kill.js";
+export { randomShape } from "./replay/random.js";
 
 /** Each shape, and what a later release has made of it. */
 type Pair = readonly [before: Shape, after: Shape];
