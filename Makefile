@@ -48,7 +48,7 @@ test: ## run all tests in their short form, before a push, up to the first part 
 proof: export WASM_SQLITE := ./...
 proof: export SPECS := --grep-invert=@long
 proof: ## run everything at length, for hours, and write the results into RELIABILITY.md; takes PROOF, some of its parts, and what those take
-	$(PARTS) -table=RELIABILITY.md $@ $(or $(PROOF),test-go test-wasm test-web bugs model history crash corrupt fuzz engines)
+	$(PARTS) -table=RELIABILITY.md $@ $(or $(PROOF),test-go test-wasm test-web bugs model handlers history crash corrupt fuzz engines)
 
 .PHONY: test-go
 test-go: ## run the Go tests natively, and give every decoder of stored bytes hostile inputs

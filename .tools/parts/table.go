@@ -19,7 +19,7 @@ const (
 
 var (
 	// resultLine is how the long tests report.
-	resultLine = regexp.MustCompile(`(?m)\bresult: (.+?)(?:, seed (\d+))?\s*$`)
+	resultLine = regexp.MustCompile(`(?m)\bresult: (.+?)(?:[,;] seed (\d+))?\s*$`)
 	rowTarget  = regexp.MustCompile("^\\| `make ([a-z-]+)")
 )
 

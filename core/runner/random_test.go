@@ -39,7 +39,7 @@ func TestRandomHandlers(t *testing.T) {
 	for seed := from; seed < from+uint64(*handlers) && !t.Failed(); seed++ {
 		runs += playRandom(t, seed, every)
 	}
-	t.Logf("%d runs", runs)
+	t.Logf("result: %d handlers, %d lives, %v; seed %d", *handlers, runs, map[bool]string{false: "0 wrong", true: "some are wrong"}[t.Failed()], from)
 }
 
 // playRandom runs the handler of a seed once, and then killed.
