@@ -184,6 +184,13 @@ var bugs = []bug{
 		in:   "./core/runner", test: "TestShapes",
 	},
 	{
+		name: "a retry keeps what a failure has caused in other scopes",
+		file: "core/retry.go",
+		old:  "\t\tcaused := because[other.place.After]\n",
+		new:  "\t\tcaused := false && because[other.place.After]\n",
+		in:   "./core/runner", test: "TestShapes",
+	},
+	{
 		name: "idempotency keys are made of ids alone",
 		file: "core/runner/called.go",
 		old:  "h := hash(string(seed[:]), c.path)",
