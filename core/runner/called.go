@@ -289,11 +289,11 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 	ctx, end := context.WithCancelCause(c.steps.fn.ctx)
 	defer end(errFunctionEnded)
 	if _, open := a.runner.State().StepAt(a.id, c.path); open != nil {
-		go func() { // others may complete it
+		go func(ctx context.Context) { // others may complete it
 			if a.runner.until(ctx, c.ended) == nil {
 				end(errOutcome)
 			}
-		}()
+		}(ctx)
 	}
 	if timeout := c.options.Retry.Timeout; timeout > 0 {
 		var cancel context.CancelFunc
