@@ -1,48 +1,50 @@
-// Random handlers out of all shapes, which are killed and stopped at random. `make replay` draws many more.
+// Random handlers out of all shapes, which are killed, stopped and retried at random. `make handlers` draws many more.
 import type * as Replay from "./pages/replay.js";
-import { expect, test } from "./harness/holdfast.js";
+import { listen, test } from "./harness/holdfast.js";
+import { expect } from "./harness/test.js";
 
-const count = Number(process.env["REPLAY_COUNT"] ?? 60);
-const seed = Number(process.env["REPLAY_SEED"] ?? Math.floor(Math.random() * 1_000_000));
+const count = Number(process.env["HANDLERS_IN_BROWSER"] ?? 60);
+const seed = Number(process.env["HANDLERS_SEED"] ?? 0) || Math.floor(Math.random() * 1_000_000);
 /** How many crashes each handler gets. */
 const kills = count > 60 ? 1000 : 5;
 /** Handlers of one page. */
 const part = 20;
 
-/** How many of each kind, in each place. */
+/** What becomes of which share of them. */
 const plan = [
-  { kind: "det", storage: "indexeddb", share: 0.5 },
-  { kind: "det", storage: "memory", share: 0.2 },
-  { kind: "foreign", storage: "indexeddb", share: 0.15 },
-  { kind: "nd", storage: "indexeddb", share: 0.15 },
+  { kind: "det", what: "killed", share: 0.4 },
+  { kind: "det", what: "stopped", share: 0.15 },
+  { kind: "det", what: "retried", share: 0.1 },
+  { kind: "det", what: "retried from a step", share: 0.1 },
+  { kind: "foreign", what: "killed", share: 0.125 },
+  { kind: "nd", what: "killed", share: 0.125 },
 ] as const;
 
-for (const { kind, storage, share } of plan) {
+for (const { kind, what, share } of plan) {
   for (let from = 0; from < count * share; from += part) {
-    test(`random handlers see after a crash what they had seen before it: ${kind}, ${storage}${from === 0 ? "" : `, from ${from}`}`, async ({ page, server }) => {
+    test(`random handlers, ${kind}, ${what}${from === 0 ? "" : `, from ${from}`}`, { tag: "@long" }, async ({ page, server, complaints }) => {
       test.setTimeout(60_000 + part * kills * 3000);
-      const complaints: string[] = [];
-      page.on("pageerror", (error) => complaints.push(String(error)));
+      listen(page, complaints);
       await page.goto(server.origin);
-      const seeds = Array.from({ length: Math.min(part, count * share - from) }, (_, i) => seed + from + i);
+      const seeds = Array.from({ length: Math.min(part, Math.ceil(count * share) - from) }, (_, i) => seed + from + i);
       const report = await page.evaluate(
-        async ([bundle, kind, storage, seeds, most]) => {
+        async ([bundle, kind, what, seeds, most]) => {
           const { here, Killer, random, randomShape } = (await import(bundle)) as typeof Replay;
           const holdfast = await import("@holdfast-dev/holdfast");
-          const killer = new Killer(await holdfast.open({ durability: "default", storage }), holdfast);
-          await Promise.all(
-            seeds.map((seed) => {
-              const next = random(seed);
-              const shape = randomShape(`${kind} ${seed}`, next, kind);
-              return storage === "memory" ? killer.stops(shape, next) : killer.judge(shape, here(next, most));
-            }),
-          );
+          const killer = new Killer(await holdfast.open({ durability: "default", storage: what === "killed" ? "indexeddb" : "memory" }), holdfast);
+          const judge = (seed: number): Promise<void> => {
+            const next = random(seed);
+            const shape = randomShape(`${kind} ${seed}`, next, kind, what.startsWith("retried"));
+            if (what === "killed") return killer.judge(shape, here(next, most));
+            return what === "stopped" ? killer.stops(shape, next) : killer.retries(shape, next, what !== "retried");
+          };
+          await Promise.all(seeds.map(judge));
           return killer.report;
         },
-        ["/bundle/replay.js", kind, storage, seeds, kills] as const,
+        ["/bundle/replay.js", kind, what, seeds, kills] as const,
       );
-      console.log(`result: random handlers: ${seeds.length} ${kind} in ${storage}, ${report.lives} lives, ${report.events} events, ${report.told} found out, ${report.faults.length} faults; seed ${seed + from}`);
-      expect([...report.faults, ...complaints]).toEqual([]);
+      console.log(`result: ${seeds.length} random handlers, ${kind}, ${what}: ${report.lives} lives, ${report.events} events, ${report.told} found out, ${report.faults.length} faults; seed ${seed + from}`);
+      expect(report.faults).toEqual([]);
     });
   }
 }

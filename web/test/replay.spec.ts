@@ -3,7 +3,7 @@ import type * as Replay from "./pages/replay.js";
 import { random } from "./harness/random.js";
 import { expect, test } from "./harness/holdfast.js";
 
-const seed = Number(process.env["REPLAY_SEED"] ?? Math.floor(Math.random() * 1_000_000));
+const seed = Number(process.env["HANDLERS_SEED"] ?? 0) || Math.floor(Math.random() * 1_000_000);
 
 for (const group of ["sequences", "failures", "parallel", "races", "nested", "scopes", "foreign", "effects", "waits", "streams", "changed"]) {
   test(`killed after every event, and once more: ${group}`, async ({ home }) => {

@@ -78,7 +78,7 @@ test("an answer from another tab reaches the handler at once", async ({ context,
   expect(took[10]).toBeLessThan(100);
 });
 
-test(`${reloads} reloads while a message waits add no event`, async ({ page, context, tab, told, server }) => {
+test("reloads while a message waits add no event", { tag: "@long" }, async ({ page, context, tab, told, server }) => {
   test.setTimeout(60_000 + 500 * reloads);
   await send(tab, "m");
   await ask(tab);
@@ -164,7 +164,7 @@ test("a parked message can be cancelled and retried, and its runner can be stopp
   expect(told).toEqual(["m: late"]);
 });
 
-for (const ms of [200, 1500, 4000]) {
+for (const ms of [200, 2000, 6000]) {
   test(`a sleep of ${ms} ms over a restart of the browser wakes at its time, or at once`, { tag: "@launch" }, async ({ launch, server }) => {
     const begin = async (told: string[]): Promise<[RunningBrowser, Tab]> => {
       const running = await launch();

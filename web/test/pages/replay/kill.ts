@@ -115,6 +115,31 @@ export class Killer {
     });
   }
 
+  /** Lets a shape live in one conversation, and retries it while it fails, perhaps from any of its steps. */
+  async retries(shape: Shape, next: () => number, from: boolean): Promise<void> {
+    await this.#inTurn(async () => {
+      const found: string[] = [];
+      const conversation = this.#holdfast.create(`${shape.name} ${this.#lives}`);
+      await conversation.send({ id });
+      let world = new World(this.#package);
+      let before: Life | undefined;
+      for (let retried = 0; retried < 5; retried++, world = world.after(Infinity)) {
+        this.#lives++;
+        const left = before?.events.length ?? 0;
+        const life = await live(conversation, shape, world);
+        this.#count(shape, life);
+        const faults = [...faultsOf(shape, life, world), ...(before === undefined ? [] : differencesOf(shape, before, left, life, world))];
+        found.push(...faults.map((fault) => `${shape.name}, retried ${retried} times: ${fault}`));
+        before = life;
+        const { status, steps = [] } = conversation.state.message(id) ?? {};
+        if (status !== "failed") break;
+        const step = steps[Math.floor(next() * steps.length)];
+        await conversation.retry(id, from && step !== undefined ? { from: step.index } : {});
+      }
+      this.#note(shape, found);
+    });
+  }
+
   #count(shape: Shape, life: Life): void {
     this.#events += life.events.length;
     if (shape.unsure !== undefined && (life.reported.length > 0 || life.end.includes("step_mismatch"))) this.#told.add(shape.name);

@@ -111,18 +111,19 @@ function hash(text: string): number {
   return sum >>> 0;
 }
 
-/** What the function of a leaf does. */
-async function work(world: World, leaf: Leaf, by: string, { attempt }: StepContext): Promise<Made> {
+/** What the function of a leaf does. What heals fails no more after its first calls, in whichever attempt. */
+async function work(world: World, leaf: Leaf, by: string, { attempt }: StepContext, heals: boolean): Promise<Made> {
   const count = world.call(by);
-  world.expect(count === 1 || leaf.policy === undefined || leaf.policy === "rerun", `${by} is done twice`);
+  const undone = leaf.terminal && (count === 1 || !heals);
+  if (!undone) world.expect(world.call(`${by} done`) === 1 || leaf.policy === undefined || leaf.policy === "rerun", `${by} is done twice`);
   if (leaf.latency > 0) await pause(Math.random() * leaf.latency);
-  if (leaf.terminal) throw new world.package.TerminalError(by);
-  if (attempt <= leaf.fails || (leaf.flaky && Math.random() < 0.5)) throw new Error(by);
+  if (undone) throw new world.package.TerminalError(by);
+  if ((heals ? count : attempt) <= leaf.fails || (leaf.flaky && Math.random() < 0.5)) throw new Error(by);
   return { by, n: Math.floor(Math.random() * 4) };
 }
 
 /** Runs a tree, within a function of a step or the handler itself. */
-function interpret(root: Tree, world: World, first: RunStep, top: string): Promise<string> {
+function interpret(root: Tree, world: World, first: RunStep, top: string, heals: boolean): Promise<string> {
   let last = ""; // what branches depend on
   /** Expects an outcome to be that of the call. */
   const own = async (by: string, promise: Promise<unknown>): Promise<Made | undefined> => {
@@ -153,7 +154,7 @@ function interpret(root: Tree, world: World, first: RunStep, top: string): Promi
         await pause(Math.random() * node.n);
         return "";
       case "step": {
-        const made = await own(by, step(node.name, (context) => work(world, node, by, context), { ...options, ...(node.policy === undefined ? {} : { sideEffect: node.policy }) }));
+        const made = await own(by, step(node.name, (context) => work(world, node, by, context, heals), { ...options, ...(node.policy === undefined ? {} : { sideEffect: node.policy }) }));
         return (last = made === undefined ? "skipped" : `${by}:${made.n}`);
       }
       case "sleep":
@@ -170,7 +171,7 @@ function interpret(root: Tree, world: World, first: RunStep, top: string): Promi
             node.name,
             async (context) => {
               await pause(Math.random() * node.before);
-              const text = await interpret(node.body, world, context.step, `${at}/`).catch(() => {
+              const text = await interpret(node.body, world, context.step, `${at}/`, heals).catch(() => {
                 throw new Error(by);
               });
               if (context.attempt <= node.fails) throw new Error(by);
@@ -218,7 +219,7 @@ function interpret(root: Tree, world: World, first: RunStep, top: string): Promi
       case "early": {
         // A step that runs beside, in a race that something else wins.
         const slow: Leaf = { ...node, kind: "step", latency: 60, fails: 0, terminal: false, flaky: false };
-        const beside = own(by, step(node.name, (context) => work(world, slow, by, context), options));
+        const beside = own(by, step(node.name, (context) => work(world, slow, by, context, heals), options));
         return Promise.race([beside.then(() => "beside", () => "beside failed"), run(node.body, step, at)]);
       }
       case "coin": {
@@ -238,11 +239,11 @@ function interpret(root: Tree, world: World, first: RunStep, top: string): Promi
 }
 
 /** A random handler as a shape. People answer and decide after a while. */
-export function randomShape(name: string, next: () => number, kind: Kind): Shape {
+export function randomShape(name: string, next: () => number, kind: Kind, heals = false): Shape {
   const tree = draw(next, kind);
   return {
     name,
-    handler: (step, world) => interpret(tree, world, step, ""),
+    handler: (step, world) => interpret(tree, world, step, "", heals),
     ends: [/./],
     varies: true,
     foreign: kind === "foreign",
