@@ -206,7 +206,9 @@ func coursed(t testing.TB, u turn) course {
 func told(answer any, err error) string {
 	if found, ok := answer.([]any); ok {
 		for i := range found[1].([]core.Message) {
-			clear(found[1].([]core.Message)[i].Starts)
+			m := &found[1].([]core.Message)[i]
+			clear(m.Starts)
+			m.Seed = core.EventID{}
 		}
 	}
 	return saying(answer, err)

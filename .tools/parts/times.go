@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -67,6 +68,9 @@ func (t *times) end() error {
 	}
 	b, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(timesFile), 0o777); err != nil {
 		return err
 	}
 	return os.WriteFile(timesFile, append(b, '\n'), 0o666)
