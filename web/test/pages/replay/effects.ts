@@ -72,33 +72,33 @@ const retried = (name: string, retry: NonNullable<Shape["retry"]>, choice: Choic
   ...decides(choice, 0),
 });
 
-/** A payment that somebody takes for done while it is tried again, which would not end. */
-const takenForDone: Shape = {
-  name: "a payment that is taken for done while it is tried again",
+/** A payment that somebody takes for done while it is tried again, and another step that ends just after that. */
+const takenForDone = (then: "does not end" | "fails"): Shape => ({
+  name: `a payment that is taken for done while it is tried again, which ${then}`,
   handler: async (step, world, { message: { id } }) => {
-    const isOpen = (): boolean | undefined => world.conversation?.state.message(id)?.openSteps.some(({ name, attempts }) => name === "pay" && attempts > 0);
-    const until = async (open: boolean): Promise<void> => {
-      while (world.life === 0 && isOpen() !== open) await pause(1);
-    };
+    const decided = Promise.withResolvers<void>();
     const pay = async ({ signal }: StepContext): Promise<string> => {
       if (world.call("pay") === 1) throw new Error("pay");
-      const [open] = world.conversation?.state.message(id)?.openSteps.filter(({ name }) => name === "pay") ?? [];
-      void world.conversation?.resolveStep(id, open?.index ?? 0, "skip");
+      const open = world.conversation?.state.message(id)?.openSteps.find(({ name }) => name === "pay");
+      if (open !== undefined) void world.conversation?.resolveStep(id, open.index, "skip");
+      decided.resolve();
+      await pause(0);
+      if (then === "fails") throw new Error("pay");
       return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
     };
     const seen: string[] = [];
-    const begun = step("begin", () => until(true));
-    const other = step("other", () => begun.then(() => until(false)));
+    const others = ["first", "second", "third"].map((name) => step(name, () => (world.life === 0 ? decided.promise : undefined)).then(() => seen.push(name)));
     const paid = step("pay", pay, { sideEffect: "rerun", maxAttempts: 9 });
-    await Promise.all([other.then(() => seen.push("other")), paid.then(() => seen.push("paid"))]);
+    await Promise.all([...others, paid.then(() => seen.push("paid"))]);
     return [seen.length, await step(`use ${seen.join()}`, world.does("use"))];
   },
-  ends: [result([2, "use"])],
+  ends: [result([4, "use"])],
   varies: true,
-};
+});
 
 export const effects: readonly Shape[] = [
-  takenForDone,
+  takenForDone("does not end"),
+  takenForDone("fails"),
   ...(["goes well", "throws", "fails for good", "takes too long"] as const).flatMap((trouble) => [
     effect(trouble, "rerun", undefined, 0),
     effect(trouble, "skip", undefined, 0),

@@ -55,6 +55,18 @@ export const sequences: readonly Shape[] = [
     },
     ends: [result(["deep", "flat x"])],
   },
+  {
+    name: "outcomes one after the other, and helpers with more awaits than others",
+    handler: async (step, world) => {
+      const helper = async (name: string, ms: number, more: number): Promise<string> => {
+        await step(name, world.does(name, { ms }));
+        await hops(more);
+        return step("x", world.does(`x of ${name}`, { ms: 10 }));
+      };
+      return Promise.all([helper("third", 24, 0), helper("second", 12, 4), helper("first", 0, 8)]);
+    },
+    ends: [result(["x of third", "x of second", "x of first"])],
+  },
 ];
 
 /** A model that is down in the first call, another one in its place, and more work after that. */
