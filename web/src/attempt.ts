@@ -45,6 +45,8 @@ export class Attempt {
   readonly #counted = new Map<Run, Map<string, { readonly count: number; readonly unordered: boolean; reported: boolean }>>();
   /** The calls of the handler itself, for a rehearsal. */
   readonly #notes: Map<string, Noted> | undefined;
+  /** Ends when the handler is no longer called. */
+  rehearsal: Promise<void> | undefined;
   /** The function within which a function of a step has just been called, until that waits for something. */
   #within: Run | undefined;
   #refusals = 0;
@@ -90,7 +92,7 @@ export class Attempt {
     this.#returned = true;
     this.#root.over = check.refuse("step", "the handler has returned; await its steps in it");
     this.#delivery.end();
-    void this.#rehearse(handler, message, end);
+    this.rehearsal = this.#rehearse(handler, message, end);
     if (thrown === undefined) {
       this.#answer((bridge) => bridge.handled(this.#number, result));
       return;

@@ -83,9 +83,14 @@ export class Runner {
     const attempt = new Attempt(this.#owner.instance, number, stored, this.#rehearses, (error) => this.#report(error));
     this.#attempts.set(number, attempt);
     // After the callback: the application may run for long, or throw.
-    queueMicrotask(() => {
-      void attempt.run(this.#handler, message).finally(() => this.#attempts.delete(number));
-    });
+    queueMicrotask(() => void this.#run(number, attempt, message));
+  }
+
+  async #run(number: number, attempt: Attempt, message: StoredMessage): Promise<void> {
+    for (const { rehearsal } of this.#attempts.values()) await rehearsal; // a handler is not called twice at once
+    await attempt.run(this.#handler, message);
+    await attempt.rehearsal;
+    this.#attempts.delete(number);
   }
 
   #abort(number: number, reason: unknown): void {

@@ -266,7 +266,7 @@ test("what is thrown is stored with its name, its message and all its causes", a
   const errors = await tab.evaluate(({ conversation }) => conversation.state.messages.map(({ error }) => error));
   expect(errors).toEqual([
     'rate limited {"status":429,"message":"rate limited"}',
-    'rate limited {"message":"rate limited"}',
+    "rate limited",
     'TypeError: fetch failed; caused by Error: refused; caused by {"code":7}',
     "AggregateError: all are down; caused by Error: first is down; caused by second is down",
     "Error: round",
@@ -317,4 +317,54 @@ test("errors of another copy of the package are understood", async ({ tab, page,
   await become(tab, "inner", "failed");
   expect(heard).toEqual(["terminal 1", "inner 1"]);
   await page.close();
+});
+
+test("a rehearsal finds a handler that goes another way by itself, and no other", async ({ tab, heard }) => {
+  const ids = ["name", "order", "keys", "count", "shared", "result", "race", "failure", "waits", "nested"];
+  await send(tab, ...ids);
+  await tab.evaluate(({ conversation }) => {
+    let calls = 0;
+    conversation.process(
+      async ({ message: { id }, step }) => {
+        const again = calls++ % 2 === 1; // once for a message, and then once in the rehearsal
+        const items = again ? ["b", "a"] : ["a", "b"];
+        const pause = (ms: number): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, ms));
+        switch (id) {
+          case "name":
+            return step(`step ${again}`, () => 1);
+          case "order":
+            return Promise.all(items.map(async (item) => [item, await step("sum", () => item)]));
+          case "keys":
+            return (await Promise.all(items.map((item) => step("sum", () => item, { key: item })))).sort();
+          case "count":
+            for (let i = again ? 1 : 0; i < 2; i++) await step("turn", () => i);
+            return id;
+          case "shared":
+            return again && step("more", () => 1);
+          case "result":
+            return [await step("one", () => 1), performance.now()];
+          case "race":
+            return [await Promise.race([step("slow", () => pause(60_000)), step("quick", () => pause(5))]), await step("end", () => 1)].length;
+          case "failure":
+            await step("fails", () => Promise.reject(new Error("no")), { maxAttempts: 2, backoff: { initial: 1 } }).catch(() => step("falls back", () => 1));
+            throw new Error("of its own");
+          case "waits":
+            return [await step.wait("late", { timeout: 5 }).catch(String), await step.sleep("rest", 5), await step.stream("text", async function* () { yield "x"; })].length;
+          default:
+            return step.scope("s")("outer", ({ step: inner }) => inner("inner", () => 1));
+        }
+      },
+      { rehearse: true, onError: (error) => void globalThis.tell(error.message) },
+    );
+  });
+  await become(tab, "nested", "finished");
+  const rehearsed = "holdfast: process: step_mismatch: in a rehearsal the handler went another way:";
+  await expect.poll(() => heard).toEqual([
+    expect.stringContaining(`${rehearsed} it calls step step true`),
+    expect.stringContaining(`${rehearsed} it ends otherwise`),
+    expect.stringContaining(`${rehearsed} it does not call step turn`),
+    expect.stringContaining(`${rehearsed} it calls step more`),
+    expect.stringContaining(`${rehearsed} it ends otherwise`),
+    "of its own",
+  ]);
 });
