@@ -395,6 +395,42 @@ test.describe("streaming", () => {
 });
 
 test.describe("side effects", () => {
+  test("an idempotency key is that of one step of one message, wherever it runs", async ({ tab }) => {
+    const keys = await tab.evaluate(async ({ conversation, holdfast }) => {
+      const { open } = await import("@holdfast-dev/holdfast");
+      const found: string[][] = [];
+      const work = async (chat: typeof conversation): Promise<void> => {
+        const own: string[] = [];
+        const stop = chat.process(async ({ step }) => {
+          const note = (attempts: number) => ({ idempotencyKey, attempt }: { idempotencyKey: string; attempt: number }) => {
+            own.push(idempotencyKey);
+            if (attempt < attempts) throw new Error("once more");
+          };
+          await step("pay", note(2), { backoff: { initial: 1 } });
+          await step("pay", note(1), { key: "pay" });
+          await step.scope("pay")("pay", note(1));
+          await step("outer", ({ step: inner }) => inner("pay", note(1)));
+        });
+        await chat.send({ id: `m ${found.length}` });
+        await globalThis.when(chat, () => chat.state.messages.at(-1)?.status === "finished");
+        await stop();
+        found.push(own);
+      };
+      await work(conversation);
+      await work(conversation); // another message
+      await holdfast.delete(conversation.id);
+      await conversation.refresh();
+      found.length = 1;
+      await work(conversation); // a message with the same id
+      const other = await open({ storage: "memory" });
+      await work(other.create(conversation.id));
+      return found;
+    });
+    expect(keys.flat().every((key) => /^[0-9a-f]{32}$/.test(key))).toBe(true);
+    expect(keys.map(([first, again]) => first === again)).toEqual([true, true, true]);
+    expect(new Set(keys.flat()).size).toBe(3 * 4);
+  });
+
   for (const policy of ["rerun", "skip", "ask"] as const) {
     for (const choice of policy === "ask" ? (["rerun", "skip"] as const) : ([undefined] as const)) {
       test(`of a page that died in the middle: ${policy}${choice === undefined ? "" : `, answered ${choice}`}`, async ({ context, page, tab, told, server }) => {

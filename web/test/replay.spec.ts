@@ -1,4 +1,5 @@
 // What a handler does after a crash is what it had done before it, for every shape of a handler.
+import type { Page } from "@playwright/test";
 import type * as Replay from "./pages/replay.js";
 import { random } from "./harness/random.js";
 import { expect, test } from "./harness/holdfast.js";
@@ -12,15 +13,79 @@ for (const group of ["sequences", "failures", "parallel", "races", "nested", "sc
       async ([bundle, group, numbers]) => {
         const { everywhere, groups, Killer } = (await import(bundle)) as typeof Replay;
         const holdfast = await import("@holdfast-dev/holdfast");
-        const killer = new Killer(await holdfast.open({ durability: "default" }), holdfast);
+        const store = await holdfast.open({ durability: "default" });
+        const killer = new Killer(store, holdfast);
         let n = 0;
         const kills = everywhere(() => numbers[n++ % numbers.length] ?? 0);
         await Promise.all((groups[group] ?? []).map(([before, after]) => killer.judge(before, kills, after)));
-        return killer.report;
+        await store.close();
+        const { held = [], pending = [] } = await navigator.locks.query();
+        return { ...killer.report, locks: [...held, ...pending].map(({ name }) => name) };
       },
       ["/bundle/replay.js", group, numbers] as const,
     );
     console.log(`result: ${group}: ${report.lives} lives, ${report.events} events, ${report.faults.length} faults; seed ${seed}`);
     expect(report.faults).toEqual([]);
+    expect(report.locks).toEqual([]);
   });
 }
+
+test("pages that crash at random: what handlers had seen is the beginning of what they see in the next page", { tag: "@chromium" }, async ({ context, server }) => {
+  const number = random(seed);
+  const lives: Map<string, string[]>[] = [];
+  /** Lets all shapes work in a page of its own, and writes down what each sees. */
+  const work = async (seen: Map<string, string[]>): Promise<[Page, Promise<unknown>]> => {
+    const page = await context.newPage();
+    await page.exposeFunction("see", (name: string, what: string) => seen.set(name, [...(seen.get(name) ?? []), what]));
+    await page.goto(server.origin);
+    const working = page.evaluate(
+      async ([bundle, life]) => {
+        const { groups, id, live, World } = (await import(bundle)) as typeof Replay;
+        const holdfast = await import("@holdfast-dev/holdfast");
+        const store = await holdfast.open();
+        const shapes = ["sequences", "failures", "parallel", "races", "nested", "scopes"].flatMap((group) => (groups[group] ?? []).map(([shape]) => shape));
+        const one = async (shape: (typeof shapes)[number]): Promise<string[]> => {
+          const conversation = await store.recover(shape.name);
+          await conversation.send({ id });
+          const world = new World(holdfast, life);
+          world.onSee = (what) => void (globalThis as unknown as { see: (name: string, what: string) => Promise<void> }).see(shape.name, what);
+          const { end } = await live(conversation, shape, world);
+          return [...world.faults, ...(shape.ends.some((wanted) => (typeof wanted === "string" ? wanted === end : wanted.test(end))) ? [] : [`it ends with ${end}`])].map((fault) => `${shape.name}: ${fault}`);
+        };
+        // Of those that are retried the handler begins again.
+        return (await Promise.all(shapes.filter(({ retry }) => retry === undefined).map(one))).flat();
+      },
+      ["/bundle/replay.js", lives.length] as const,
+    );
+    return [page, working];
+  };
+  for (; lives.length < 4; ) {
+    const seen = new Map<string, string[]>();
+    const [page, working] = await work(seen);
+    lives.push(seen);
+    const total = (): number => [...seen.values()].flat().length;
+    const crashed = page.waitForEvent("crash");
+    const moment = 10 + Math.floor(number() * 200);
+    await Promise.race([expect.poll(total, { intervals: [5] }).toBeGreaterThan(moment), working.catch(() => undefined)]);
+    const session = await context.newCDPSession(page);
+    session.send("Page.crash").catch(() => undefined); // nobody is there to answer
+    await crashed;
+    await working.catch(() => undefined);
+    await page.close();
+  }
+  const last = new Map<string, string[]>();
+  const [, working] = await work(last);
+  expect(await working).toEqual([]);
+  lives.push(last);
+  let compared = 0;
+  for (const [i, life] of lives.entries()) {
+    for (const [name, seen] of life) {
+      for (const later of lives.slice(i + 1).map((next) => next.get(name) ?? [])) {
+        const common = Math.min(seen.length, later.length);
+        expect(later.slice(0, common), name).toEqual(seen.slice(0, common));
+        compared += common;
+      }
+    }
+  }
+  console.log(`result: ${lives.length - 1} crashes of a page: ${compared} calls and outcomes seen again, seed ${seed}`);
+});

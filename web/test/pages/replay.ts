@@ -10,6 +10,8 @@ import { waits } from "./replay/waits.js";
 export { random } from "../harness/random.js";
 export { everywhere, here, Killer, type Report } from "./replay/kill.js";
 export { randomShape } from "./replay/random.js";
+export { id, live } from "./replay/run.js";
+export { World } from "./replay/world.js";
 
 /** Each shape, and what a later release has made of it. */
 type Pair = readonly [before: Shape, after: Shape];

@@ -78,7 +78,9 @@ export async function live(conversation: Conversation, shape: Shape, world: Worl
     async (work) => {
       const handling = handlings++;
       const note = (what: string): void => {
-        if (!work.signal.aborted) seen.push({ what, handling, at: conversation.expectedSeq });
+        if (work.signal.aborted) return;
+        seen.push({ what, handling, at: conversation.expectedSeq });
+        world.onSee(what);
       };
       world.expect(++working === 1, "the handler is called twice at once");
       note("begin");

@@ -25,6 +25,8 @@ export class World {
   readonly life: number;
   /** What should not have happened. */
   readonly faults: string[] = [];
+  /** Hears of what the handler sees. */
+  onSee: (what: string) => void = () => undefined;
   /** The conversation of this life. */
   conversation: Conversation | undefined;
   readonly #called: Called[] = [];
