@@ -24,7 +24,7 @@ for (const group of ["sequences", "failures", "parallel", "races", "nested", "sc
       },
       ["/bundle/replay.js", group, numbers] as const,
     );
-    console.log(`result: ${group}: ${report.lives} lives, ${report.events} events, ${report.faults.length} faults; seed ${seed}`);
+    console.log(`killed: ${group}: ${report.lives} lives, ${report.events} events; seed ${seed}`);
     expect(report.faults).toEqual([]);
     expect(report.locks).toEqual([]);
   });
@@ -87,5 +87,5 @@ test("pages that crash at random: what handlers had seen is the beginning of wha
       }
     }
   }
-  console.log(`result: ${lives.length - 1} crashes of a page: ${compared} calls and outcomes seen again, seed ${seed}`);
+  console.log(`killed: ${lives.length - 1} crashes of a page, ${compared} calls and outcomes seen again; seed ${seed}`);
 });

@@ -74,7 +74,7 @@ test("an answer from another tab reaches the handler at once", async ({ context,
   await become(other, "m", "finished");
   await expect.poll(() => told.length).toBe(20);
   const took = told.map((time, turn) => Number(time) - (answered[turn] ?? 0)).toSorted((a, b) => a - b);
-  console.log(`result: an answer of another tab reaches the handler ${took[10]?.toFixed(1)} ms after its commit (median of 20, worst ${took[19]?.toFixed(1)} ms)`);
+  console.log(`waits: an answer of another tab reaches the handler ${took[10]?.toFixed(1)} ms after its commit (median of 20, worst ${took[19]?.toFixed(1)} ms)`);
   expect(took[10]).toBeLessThan(100);
 });
 
@@ -99,6 +99,7 @@ test("reloads while a message waits add no event", { tag: "@long" }, async ({ pa
   const after = await join(await context.newPage(), server, told);
   expect(await words(after)).toEqual(parked);
   expect(told).toEqual([]);
+  console.log(`result: ${reloads} reloads while a message waits: no event`);
   // Nobody works on it when the answer comes.
   expect(await after.evaluate(({ conversation }) => conversation.answer("m", 0, "yes"))).toBe(true);
   await ask(after);
@@ -194,7 +195,7 @@ for (const ms of [200, 2000, 6000]) {
     await become(second, "m", "finished");
     await expect.poll(() => told.length).toBe(1);
     const late = Number(told[0]) - Math.max(due, opened);
-    console.log(`result: a sleep of ${ms} ms over a restart wakes ${late} ms after its time, or after the store is open`);
+    console.log(`waits: a sleep of ${ms} ms over a restart wakes ${late} ms after its time, or after the store is open`);
     expect(Number(told[0])).toBeGreaterThanOrEqual(due);
     expect(late).toBeLessThan(1000);
     expect((await words(second)).filter((word) => word.startsWith("rest"))).toEqual(["rest waiting", "rest completed"]);
