@@ -45,6 +45,7 @@ export const changes: readonly Change[] = [
   change("a step is removed", listed("a", "b", "c"), listed("a", "c"), [result(["a", "c"])]),
   change("the first step is removed", listed("a", "b", "c"), listed("b", "c"), [result(["b", "c"])]),
   change("steps are moved", listed("a", "b", "c"), listed("c", "a", "b"), [result(["c", "a", "b"])]),
+  change("a step is moved to the end", listed("a", "b", "c"), listed("a", "c", "b"), [result(["a", "c", "b"])]),
   change("a step is renamed", listed("a", "b", "c"), listed("a", "bee", "c"), [result(["a", "bee", "c"])]),
   change(
     "a step is added in front of a loop that has a scope",
