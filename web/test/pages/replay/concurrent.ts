@@ -198,7 +198,7 @@ export const foreign: readonly Shape[] = [
         const sums = await Promise.all(
           items.map(async (item, i) => {
             await pause(3 + i * 6);
-            return step("sum", world.does(item, { ms: 40 }));
+            return step("sum", world.does(item, { ms: 150 }));
           }),
         );
         await slow;
