@@ -169,6 +169,8 @@ test("scopes: sub-agents in parallel count their own calls", async ({ story }) =
   await story.open("agents");
   await story.answer("south?", "south 1");
   await story.answer("south 1?", "south 2");
+  // Both answers are on their way at the same time: the crash must not come between them.
+  await expect.poll(async () => (await story.message()).steps.length).toBe(2);
   await story.answer("north?", "north 1");
   await story.asked("north 1?");
   await story.crash();
