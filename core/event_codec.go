@@ -31,7 +31,7 @@ import (
 //	14 step resolved       step
 //
 // A question mark is on what may be left out, from the end. A place is scope,
-// key, count, after, called; a failure is an array of the name and the message
+// key, count, after, unordered, called; a failure is an array of the name and the message
 // of each cause in turn; steps and doubted are arrays.
 //
 // id, body, runner, output, result, prompt and key are of type bin, message id,
@@ -40,7 +40,7 @@ import (
 // event has exactly one encoding, which can be compared byte by byte. A new
 // optional field goes at the end of an array.
 
-const placeFields = 5
+const placeFields = 6
 
 // The flags of a wait.
 const (
@@ -345,6 +345,7 @@ func writePlace(w *wire.Writer, p *Place) {
 	}
 	w.Uint(uint64(p.Count))
 	w.Uint(uint64(p.After))
+	w.Uint(flagsOf(p.Unordered))
 	w.Uint(p.Called)
 }
 
@@ -558,6 +559,7 @@ func readPlace(r *wire.Reader, keep func([]byte) string) (p Place) {
 	}
 	p.Count = uint32(r.Uint("the count", math.MaxUint32))
 	p.After = uint32(r.Uint("the step before", math.MaxUint32))
+	p.Unordered = r.Uint("whether it has no order", 1) == 1
 	if p.Called = r.Uint("the time of the call", MaxSequence); !p.placed() {
 		r.Refuse("the time of the call", " is zero")
 	}

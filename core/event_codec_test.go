@@ -34,7 +34,7 @@ var allKinds = func() (all []core.Kind) {
 func fullEvent() core.Event {
 	return core.Event{
 		ID: testID, MessageID: "msg-1", ReceivedAt: 42, Body: []byte("body"), Runner: testRunner, Resumed: true,
-		Step: 3, Name: "plan", Offset: 7, Output: []byte("output"), Place: core.Place{Scope: "agent:/", Key: testKey, Count: 1, After: 2, Called: 3},
+		Step: 3, Name: "plan", Offset: 7, Output: []byte("output"), Place: core.Place{Scope: "agent:/", Key: testKey, Count: 1, After: 2, Unordered: true, Called: 3},
 		Failure: slices.Clone(testFailure), Attempt: 4, Terminal: true, Due: 5, Sleep: true, Pass: true, Parked: true,
 		Error: "boom", Steps: []uint32{6, 7}, Doubted: []uint32{7}, Reseed: true,
 	}
@@ -77,7 +77,7 @@ var goldenEvents = map[string]core.Event{
 	"stopped":                       {Kind: core.KindProcessingStopped, ID: testID, MessageID: "msg-1"},
 
 	"step_with_a_place":          {Kind: core.KindStepCompleted, ID: testID, MessageID: "msg-1", Step: 1, Output: []byte{1, 2, 3}, Name: "plan", Place: core.Place{Called: 1}},
-	"step_started_in_a_scope":    {Kind: core.KindStepStarted, ID: testID, MessageID: "msg-1", Step: 2, Name: "pay", Place: core.Place{Scope: "agent:/", Key: testKey, Count: 1, After: 3, Called: 1_700_000_000_000}},
+	"step_started_in_a_scope":    {Kind: core.KindStepStarted, ID: testID, MessageID: "msg-1", Step: 2, Name: "pay", Place: core.Place{Scope: "agent:/", Key: testKey, Count: 1, After: 3, Unordered: true, Called: 1_700_000_000_000}},
 	"step_streamed_far_within":   {Kind: core.KindStepStreamed, ID: testID, MessageID: "msg-1", Step: 3, Name: "write", Output: []byte("Once"), Place: core.Place{Scope: "pay#0/", Count: math.MaxUint32, After: math.MaxUint32, Called: core.MaxSequence}},
 	"step_failed":                {Kind: core.KindStepFailed, ID: testID, MessageID: "msg-1", Step: 4, Name: "search", Failure: core.Failure{{Name: "TypeError", Message: "böom"}}, Attempt: 3},
 	"step_failed_for_certain":    {Kind: core.KindStepFailed, ID: testID, MessageID: "msg-1", Step: 4, Name: "search", Failure: testFailure, Terminal: true, Place: core.Place{Called: 128}},
@@ -295,25 +295,26 @@ var hostileEvents = []struct {
 	{"kind 15 with other fields", "92 0f c3", core.ErrUnsupportedVersion},
 	{"a field more", "96 02 ID a1 6d ID 01 00", core.ErrUnsupportedVersion},
 	{"a resumption that is none", "95 02 ID a1 6d ID 00", core.ErrCorrupt},
-	{"a field more of a step", "9c 03 ID a1 6d 00 c4 00 a1 6e PLACE 00", core.ErrUnsupportedVersion},
-	{"a field more of a start of a step", "9b 06 ID a1 6d 00 a1 6e PLACE 00", core.ErrUnsupportedVersion},
-	{"a field more of a failed step", "9e 0b ID a1 6d 00 a1 6e 92 a1 45 a0 01 00 PLACE 00", core.ErrUnsupportedVersion},
+	{"a field more of a step", "9d 03 ID a1 6d 00 c4 00 a1 6e PLACE 00", core.ErrUnsupportedVersion},
+	{"a field more of a start of a step", "9c 06 ID a1 6d 00 a1 6e PLACE 00", core.ErrUnsupportedVersion},
+	{"a field more of a failed step", "9f 0b ID a1 6d 00 a1 6e 92 a1 45 a0 01 00 PLACE 00", core.ErrUnsupportedVersion},
 	{"a field more of an error", "96 05 ID a1 6d a0 91 00 00", core.ErrUnsupportedVersion},
 	{"a field more of a retry", "97 09 ID a1 6d 91 00 90 00 00", core.ErrUnsupportedVersion},
 	{"a field more of a stop", "96 0a ID a1 6d 00 00 00", core.ErrUnsupportedVersion},
 	{"a field more of a decision", "95 0e ID a1 6d 00 00", core.ErrUnsupportedVersion},
 	{"half a place", "97 03 ID a1 6d 00 c4 00 a1 6e a0", core.ErrCorrupt},
-	{"a place that was never called", "9a 06 ID a1 6d 00 a1 6e a0 c4 00 00 00 00", core.ErrCorrupt},
-	{"a place of a step without a name", "9b 03 ID a1 6d 00 c4 00 a0 PLACE", core.ErrCorrupt},
-	{"a scope with NUL", "9a 06 ID a1 6d 00 a1 6e a1 00 c4 00 00 00 01", core.ErrCorrupt},
-	{"a scope that is too long", "9a 06 ID a1 6d 00 a1 6e da 2001 " + strings.Repeat("6d", core.MaxScopeBytes+1) + " c4 00 00 00 01", core.ErrCorrupt},
-	{"a scope as bin", "9a 06 ID a1 6d 00 a1 6e c4 00 c4 00 00 00 01", core.ErrCorrupt},
-	{"a key of 15 bytes", "9a 06 ID a1 6d 00 a1 6e a0 c40f" + strings.Repeat("b0", 15) + " 00 00 01", core.ErrCorrupt},
-	{"a key of 17 bytes", "9a 06 ID a1 6d 00 a1 6e a0 c411" + strings.Repeat("b0", 17) + " 00 00 01", core.ErrCorrupt},
-	{"a key of zeros", "9a 06 ID a1 6d 00 a1 6e a0 c410" + strings.Repeat("00", 16) + " 00 00 01", core.ErrCorrupt},
-	{"a count past 2^32-1", "9a 06 ID a1 6d 00 a1 6e a0 c4 00 cf0000000100000000 00 01", core.ErrCorrupt},
-	{"after an order past 2^32-1", "9a 06 ID a1 6d 00 a1 6e a0 c4 00 00 cf0000000100000000 01", core.ErrCorrupt},
-	{"called past 2^53-1", "9a 06 ID a1 6d 00 a1 6e a0 c4 00 00 00 cf0020000000000000", core.ErrCorrupt},
+	{"a place that was never called", "9b 06 ID a1 6d 00 a1 6e a0 c4 00 00 00 00 00", core.ErrCorrupt},
+	{"a place of a step without a name", "9c 03 ID a1 6d 00 c4 00 a0 PLACE", core.ErrCorrupt},
+	{"a scope with NUL", "9b 06 ID a1 6d 00 a1 6e a1 00 c4 00 00 00 00 01", core.ErrCorrupt},
+	{"a scope that is too long", "9b 06 ID a1 6d 00 a1 6e da 2001 " + strings.Repeat("6d", core.MaxScopeBytes+1) + " c4 00 00 00 00 01", core.ErrCorrupt},
+	{"a scope as bin", "9b 06 ID a1 6d 00 a1 6e c4 00 c4 00 00 00 00 01", core.ErrCorrupt},
+	{"a key of 15 bytes", "9b 06 ID a1 6d 00 a1 6e a0 c40f" + strings.Repeat("b0", 15) + " 00 00 00 01", core.ErrCorrupt},
+	{"a key of 17 bytes", "9b 06 ID a1 6d 00 a1 6e a0 c411" + strings.Repeat("b0", 17) + " 00 00 00 01", core.ErrCorrupt},
+	{"a key of zeros", "9b 06 ID a1 6d 00 a1 6e a0 c410" + strings.Repeat("00", 16) + " 00 00 00 01", core.ErrCorrupt},
+	{"a count past 2^32-1", "9b 06 ID a1 6d 00 a1 6e a0 c4 00 cf0000000100000000 00 00 01", core.ErrCorrupt},
+	{"after an order past 2^32-1", "9b 06 ID a1 6d 00 a1 6e a0 c4 00 00 cf0000000100000000 00 01", core.ErrCorrupt},
+	{"called past 2^53-1", "9b 06 ID a1 6d 00 a1 6e a0 c4 00 00 00 00 cf0020000000000000", core.ErrCorrupt},
+	{"an order that is none", "9b 06 ID a1 6d 00 a1 6e a0 c4 00 00 00 02 01", core.ErrCorrupt},
 	{"a failure without a cause", "98 0b ID a1 6d 00 a1 6e 90 01 00", core.ErrCorrupt},
 	{"a failure of a name alone", "98 0b ID a1 6d 00 a1 6e 91 a1 45 01 00", core.ErrCorrupt},
 	{"a failure of 17 causes", "98 0b ID a1 6d 00 a1 6e dc 0022 " + strings.Repeat("a0", 34) + " 01 00", core.ErrCorrupt},
@@ -404,7 +405,7 @@ var hostileEvents = []struct {
 func unhex(t testing.TB, digits string) []byte {
 	t.Helper()
 	digits = strings.ReplaceAll(digits, "ID", "c410"+hex.EncodeToString(testID[:]))
-	digits = strings.ReplaceAll(digits, "PLACE", "a0 c400 00 00 01")
+	digits = strings.ReplaceAll(digits, "PLACE", "a0 c400 00 00 00 01")
 	b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
 	if err != nil {
 		t.Fatal(err)

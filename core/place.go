@@ -26,6 +26,11 @@ type Place struct {
 	// delivered last before the call, within the same function; 0 if there was
 	// none.
 	After uint32
+	// Unordered says that the call came out of a wait for something that is no
+	// step, while other steps of the same function were under way. It may have come
+	// from within one of these, which a replay does not run again: so asked for
+	// after a later outcome, it is taken for another call.
+	Unordered bool
 	// Called is when the step was called, in milliseconds since the Unix epoch,
 	// from 1 to [MaxSequence].
 	Called uint64

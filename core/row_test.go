@@ -52,11 +52,12 @@ type openRow struct {
 }
 
 type placeRow struct {
-	Scope  string
-	Key    []byte
-	Count  uint32
-	After  uint32
-	Called uint64
+	Scope     string
+	Key       []byte
+	Count     uint32
+	After     uint32
+	Unordered uint64
+	Called    uint64
 }
 
 // The flags of an open step, as web/src/state/row.ts has them.
@@ -81,8 +82,8 @@ func (r *openRow) DecodeMsgpack(d *msgpack.Decoder) error {
 	}
 	want := 6
 	if p := &r.Place; r.Flags&stepIsPlaced != 0 {
-		want += 5
-		if err := d.DecodeMulti(&p.Scope, &p.Key, &p.Count, &p.After, &p.Called); err != nil {
+		want += 6
+		if err := d.DecodeMulti(&p.Scope, &p.Key, &p.Count, &p.After, &p.Unordered, &p.Called); err != nil {
 			return err
 		}
 	}

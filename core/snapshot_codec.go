@@ -18,7 +18,7 @@ import (
 // Raise snapshotVersion with any change of this, of a row, and of what
 // State.Apply makes of events. Snapshots of another version are ignored, and
 // the log is replayed.
-const snapshotVersion = 3
+const snapshotVersion = 4
 
 // snapshot is a decoded snapshot.
 type snapshot struct {

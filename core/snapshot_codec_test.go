@@ -17,7 +17,7 @@ import (
 )
 
 // goldenStates are the states, of the conversation "chat" at sequence 300, whose
-// snapshots testdata/snapshots_v3.golden pins.
+// snapshots testdata/snapshots_v4.golden pins.
 var goldenStates = map[string][]core.Event{
 	"nothing":  nil,
 	"received": {received("msg-1", 1_700_000_000_000, "hi")},
@@ -72,7 +72,7 @@ var goldenStates = map[string][]core.Event{
 }
 
 func TestSnapshotGolden(t *testing.T) {
-	file, err := os.ReadFile("testdata/snapshots_v3.golden")
+	file, err := os.ReadFile("testdata/snapshots_v4.golden")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestSnapshotDamage(t *testing.T) {
 }
 
 const (
-	snapshotHead = "9403cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"                               // [3, 300, id,
+	snapshotHead = "9404cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"                               // [3, 300, id,
 	emptyMessage = "9f" + "a16d" + "00" + "00" + "c400" + "a0" + "c400" + "c400" + "c400" + "c400" + "90" + // up to the open steps
 		"90" + "c400" + "00" + "00" + "00" // fatal, seed, next, outcomes, due
 	noSteps = "c40090" + "90" // no steps, no open steps, none of them fatal
@@ -197,12 +197,12 @@ var hostileSnapshots = []struct {
 }{
 	{"nothing", "", core.ErrCorrupt},
 	{"no array", "c0", core.ErrCorrupt},
-	{"newer version", "9404c0c0c0", core.ErrUnsupportedVersion},
-	{"an older version", "9402c0c0c0", core.ErrUnsupportedVersion},
-	{"a field more", "9503cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff9000", core.ErrCorrupt},
-	{"sequence 0", "940300c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
-	{"sequence past 2^53-1", "9403cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
-	{"short id", "9403cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe90", core.ErrCorrupt},
+	{"newer version", "9405c0c0c0", core.ErrUnsupportedVersion},
+	{"an older version", "9403c0c0c0", core.ErrUnsupportedVersion},
+	{"a field more", "9504cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff9000", core.ErrCorrupt},
+	{"sequence 0", "940400c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
+	{"sequence past 2^53-1", "9404cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
+	{"short id", "9404cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe90", core.ErrCorrupt},
 	{"messages beyond the bytes", snapshotHead + "ddffffffff", core.ErrCorrupt},
 	{"more messages than memory", snapshotHead + "dc4000" + strings.Repeat("90", 1<<14), core.ErrCorrupt},
 	{"trailing bytes", snapshotHead + "9000", core.ErrCorrupt},
@@ -231,10 +231,10 @@ var hostileSnapshots = []struct {
 	{"an unknown flag of details", withDetails("00 08"), core.ErrCorrupt},
 	{"details that go on", withDetails("00 00 00"), core.ErrCorrupt},
 	{"half a place", withDetails("00 01 a0 c400 00"), core.ErrCorrupt},
-	{"a place that was never called", withDetails("00 01 a0 c400 00 00 00"), core.ErrCorrupt},
-	{"a scope with NUL", withDetails("00 01 a100 c400 00 00 01"), core.ErrCorrupt},
-	{"a scope that is too long", withDetails("00 01 da2001" + strings.Repeat("6d", core.MaxScopeBytes+1) + "c400 00 00 01"), core.ErrCorrupt},
-	{"a key of zeros", withDetails("00 01 a0 c410" + strings.Repeat("00", 16) + "00 00 01"), core.ErrCorrupt},
+	{"a place that was never called", withDetails("00 01 a0 c400 00 00 00 00"), core.ErrCorrupt},
+	{"a scope with NUL", withDetails("00 01 a100 c400 00 00 00 01"), core.ErrCorrupt},
+	{"a scope that is too long", withDetails("00 01 da2001" + strings.Repeat("6d", core.MaxScopeBytes+1) + "c400 00 00 00 01"), core.ErrCorrupt},
+	{"a key of zeros", withDetails("00 01 a0 c410" + strings.Repeat("00", 16) + "00 00 00 01"), core.ErrCorrupt},
 	{"a failure without a cause", withDetails("00 02 90 00"), core.ErrCorrupt},
 	{"a failure of a name alone", withDetails("00 02 91 a145 00"), core.ErrCorrupt},
 	{"a failure of 17 causes", withDetails("00 02 dc0022" + strings.Repeat("a0", 34) + "00"), core.ErrCorrupt},
@@ -246,7 +246,7 @@ var hostileSnapshots = []struct {
 	{"an unknown flag of an open step", withOpen("91 9600a170cd0100c4000000"), core.ErrCorrupt},
 	{"an open step of seven elements", withOpen("91 9700a17000c400000000"), core.ErrCorrupt},
 	{"an open step without its place", withOpen("91 9600a17040c4000000"), core.ErrCorrupt},
-	{"an open step that was never called", withOpen("91 9b00a17040c4000000 a0c400000000"), core.ErrCorrupt},
+	{"an open step that was never called", withOpen("91 9c00a17040c4000000 a0c40000000000"), core.ErrCorrupt},
 	{"an open step without its failure", withOpen("91 9600a170cc80c4000000"), core.ErrCorrupt},
 	{"an open step with an empty failure", withOpen("91 9700a170cc80c400000090"), core.ErrCorrupt},
 	{"an open step with output that is none", withOpen("91 9600a17000c401000000"), core.ErrCorrupt},

@@ -136,7 +136,7 @@ func (b *bridge) begin(a arguments, o runner.StepOptions) (*runner.Called, error
 	if !ok {
 		return nil, errNotAtWork
 	}
-	return steps.BeginAfter(a.text(3), o, uint32(a.number(5)))
+	return steps.BeginAfter(a.text(3), o, uint32(a.number(5)), a.flag(6))
 }
 
 // called runs a step that was called, and returns its path: empty if it could not
@@ -181,9 +181,9 @@ func outcomeToJS(step core.Step) (any, error) {
 func (b *bridge) step(_ safejs.Value, args []safejs.Value) any {
 	a := arguments(args)
 	c, err := b.begin(a, runner.StepOptions{
-		Key: a.text(4), Retry: a.retry(6), SideEffect: runner.Policy(a.number(10)), Resume: a.flag(12),
+		Key: a.text(4), Retry: a.retry(7), SideEffect: runner.Policy(a.number(11)), Resume: a.flag(13),
 	})
-	streams, run, abort := a.flag(11), a.value(13), a.value(14)
+	streams, run, abort := a.flag(12), a.value(14), a.value(15)
 	work := func(ctx context.Context, told runner.Call, emit func([]byte) error) ([]byte, error) {
 		c := &call{told.Steps, emit, make(chan answer, 1)}
 		id := b.calls.add(c)
@@ -217,12 +217,12 @@ func (b *bridge) step(_ safejs.Value, args []safejs.Value) any {
 func (b *bridge) wait(_ safejs.Value, args []safejs.Value) any {
 	a := arguments(args)
 	c, err := b.begin(a, runner.StepOptions{Key: a.text(4)})
-	o := runner.WaitOptions{Sleep: a.flag(7), Pass: a.flag(8)}
-	if due := a.number(6); due > 0 {
+	o := runner.WaitOptions{Sleep: a.flag(8), Pass: a.flag(9)}
+	if due := a.number(7); due > 0 {
 		o.Until = time.UnixMilli(int64(due))
 	}
 	if err == nil {
-		o.Prompt, err = a.bytes(9)
+		o.Prompt, err = a.bytes(10)
 	}
 	return b.called(a, c, err, func(c *runner.Called) (core.Step, error) { return c.WaitOutcome(o) })
 }

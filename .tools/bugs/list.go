@@ -375,9 +375,30 @@ var bugs = []bug{
 	{
 		name: "in the browser, an outcome does not wait for a call that came before it",
 		file: "web/dist/delivery.js",
-		old:  "        if (this.#isMissing(next.run, next.order)) {\n",
+		old:  "        if (missing !== undefined) {\n",
 		new:  "        if (false) {\n",
 		in:   "replay.spec", test: "killed after every event, and once more: foreign",
+	},
+	{
+		name: "in the browser, a call that comes after a long wait for something else is taken for another one",
+		file: "web/dist/delivery.js",
+		old:  "missing.unordered ? missing.called - this.#begun : 0",
+		new:  "0",
+		in:   "replay.spec", test: "killed after every event, and once more: foreign",
+	},
+	{
+		name: "a call that may have come from within a function is not told from one after it",
+		file: "core/runner/steps.go",
+		old:  "case stored.Unordered &&",
+		new:  "case false && stored.Unordered &&",
+		in:   "./core/runner", test: "TestGuard",
+	},
+	{
+		name: "the steps of an outer function are called within another one",
+		file: "core/runner/steps.go",
+		old:  "ok && fn != s.fn {",
+		new:  "ok && fn == nil {",
+		in:   "./core/runner", test: "TestOuterSteps",
 	},
 	{
 		name: "in the browser, what a decision has stored is delivered when the program reports it",

@@ -301,6 +301,7 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		defer cancel()
 	}
 	call.Steps = &Steps{attempt: a, fn: newFunction(ctx, c), scope: core.FunctionPath(c.path)}
+	ctx = call.Steps.fn.ctx
 	type result struct {
 		output []byte
 		err    error

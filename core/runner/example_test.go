@@ -22,7 +22,7 @@ func Example() {
 	chat, _ := core.Recover(ctx, "chat", store)
 	_, _ = chat.Send(ctx, "m1", 0, []byte("What is a holdfast?"))
 	_ = runner.Run(ctx, chat, func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
-		if _, err := runner.Step(a, "plan", plan, runner.StepOptions{}); err != nil {
+		if _, err := runner.Step(ctx, a, "plan", plan, runner.StepOptions{}); err != nil {
 			return nil, err
 		}
 		stop()
@@ -38,7 +38,7 @@ func Example() {
 		}
 	})
 	_ = runner.Run(ctx, chat, func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
-		planned, err := runner.Step(a, "plan", plan, runner.StepOptions{})
+		planned, err := runner.Step(ctx, a, "plan", plan, runner.StepOptions{})
 		if err != nil {
 			return nil, err
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 func wait(c caller, name string, o runner.WaitOptions) ([]byte, error) {
-	called, err := c.Begin(name, runner.StepOptions{Key: o.Key})
+	called, err := c.Begin(context.Background(), name, runner.StepOptions{Key: o.Key})
 	if err != nil {
 		return nil, err
 	}
@@ -225,14 +225,14 @@ func TestFormOfAnEarlierPrompt(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
 		b := open(t, memory)
 		b.send("m")
-		b.run(func(_ context.Context, a *runner.Attempt) (all []byte, err error) {
+		b.run(func(ctx context.Context, a *runner.Attempt) (all []byte, err error) {
 			for range 2 {
 				value, err := wait(a, "ok", runner.WaitOptions{})
 				if all = append(all, value...); err != nil {
 					return nil, err
 				}
 			}
-			return all, runner.Sleep(a, "pause", time.Now().Add(time.Hour))
+			return all, runner.Sleep(ctx, a, "pause", time.Now().Add(time.Hour))
 		}, runner.Options{})
 		rest(time.Minute)
 		b.answer("m", "one")
@@ -256,8 +256,8 @@ func TestSleeps(t *testing.T) {
 			story(t, func(t *testing.T, memory *memstore.Store) {
 				begin := time.Now()
 				var woke time.Duration
-				handler := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-					if err := runner.Sleep(a, "pause", time.Now().Add(d)); err != nil {
+				handler := func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+					if err := runner.Sleep(ctx, a, "pause", time.Now().Add(d)); err != nil {
 						return nil, err
 					}
 					woke = time.Since(begin)
@@ -437,11 +437,11 @@ func TestErrorOfAParkedAttempt(t *testing.T) {
 		b := open(t, memory)
 		b.send("m")
 		var got error
-		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+		b.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
 			go func() {
 				time.Sleep(time.Minute)
 				for range 2 {
-					_, got = a.Begin("s", runner.StepOptions{})
+					_, got = a.Begin(ctx, "s", runner.StepOptions{})
 				}
 			}()
 			return wait(a, "ok", runner.WaitOptions{})

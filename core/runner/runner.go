@@ -256,7 +256,7 @@ func (a *Attempt) start() {
 	context.AfterFunc(a.ctx, unsubscribe)
 	a.watch(core.Change{}) // what came before
 	go func() {
-		result, err := a.runner.handler(a.ctx, a)
+		result, err := a.runner.handler(a.fn.ctx, a)
 		a.mu.Lock()
 		a.busy++
 		a.look()

@@ -45,6 +45,15 @@ func TestGuard(t *testing.T) {
 		}
 		return all, err
 	}
+	// page is called where outcomes have an order.
+	page := func(a *runner.Attempt, after uint32, unordered bool) (string, error) {
+		called, err := a.BeginAfter("page", runner.StepOptions{}, after, unordered)
+		if err != nil {
+			return "", err
+		}
+		page, err := called.Run(text("pagepage"))
+		return string(page), err
+	}
 	for name, tt := range map[string]struct {
 		before, now func(a *runner.Attempt) (string, error)
 		mismatch    string
@@ -89,6 +98,23 @@ func TestGuard(t *testing.T) {
 			func(a *runner.Attempt) (string, error) { return pages(a) },
 			"step page of message \"m\" is called after another outcome than before",
 		},
+		"one that may have come from within another": {
+			func(a *runner.Attempt) (string, error) {
+				_, _ = page(a, 0, true)
+				_, err := do(a, "research", runner.StepOptions{}, text("facts"))
+				return "", err
+			},
+			func(a *runner.Attempt) (string, error) { return page(a, 2, false) },
+			"step page of message \"m\" was called in a wait for something that is no step",
+		},
+		"one that comes sooner than before out of a wait": {
+			func(a *runner.Attempt) (string, error) {
+				_, _ = do(a, "old", runner.StepOptions{}, text("old"))
+				return page(a, 1, true)
+			},
+			func(a *runner.Attempt) (string, error) { return page(a, 0, true) },
+			"",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			story(t, func(t *testing.T, memory *memstore.Store) {
@@ -130,8 +156,8 @@ func expectMismatch(t *testing.T, b *tab, err error, text string) {
 	expect(t, "OnError", b.said, []string{"step_mismatch"})
 }
 
-// TestUnorderedCalls: calls of goroutines have no order that a replay could keep,
-// and those by an outer step are not made again. That shows on the first run.
+// TestUnorderedCalls: calls of goroutines have no order that a replay could keep.
+// That shows on the first run.
 func TestUnorderedCalls(t *testing.T) {
 	slow := func(ctx context.Context, _ runner.Call) ([]byte, error) {
 		time.Sleep(time.Second)
@@ -159,13 +185,6 @@ func TestUnorderedCalls(t *testing.T) {
 			_, err := do(a, "s", runner.StepOptions{}, slow)
 			return err
 		},
-		"by an outer step": func(a *runner.Attempt) error {
-			_, _ = do(a, "outer", runner.StepOptions{}, func(context.Context, runner.Call) ([]byte, error) {
-				return do(a, "s", runner.StepOptions{}, slow)
-			})
-			_, err := do(a, "s", runner.StepOptions{}, slow)
-			return err
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			story(t, func(t *testing.T, memory *memstore.Store) {
@@ -182,6 +201,59 @@ func TestUnorderedCalls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Steps that a function calls by those of an outer one would be taken for others
+// by a replay, in which the function does not run.
+func TestOuterSteps(t *testing.T) {
+	handlers := map[string]func(ctx context.Context, outer *runner.Steps) (string, error){
+		"at once": func(ctx context.Context, outer *runner.Steps) (string, error) {
+			return runner.Step(ctx, outer, "llm", answer("query"), runner.StepOptions{})
+		},
+		"later, in a goroutine": func(ctx context.Context, outer *runner.Steps) (query string, err error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			var group sync.WaitGroup
+			group.Go(func() {
+				time.Sleep(time.Second)
+				query, err = runner.Step(ctx, outer, "llm", answer("query"), runner.StepOptions{})
+			})
+			group.Wait()
+			return query, err
+		},
+		"in a scope": func(ctx context.Context, outer *runner.Steps) (string, error) {
+			return runner.Step(ctx, outer.Scope("s"), "llm", answer("query"), runner.StepOptions{})
+		},
+		"to wait": func(ctx context.Context, outer *runner.Steps) (string, error) {
+			return runner.Wait[string](ctx, outer, "llm", runner.WaitOptions{})
+		},
+	}
+	for name, research := range handlers {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				b := open(t, memory)
+				b.send("m")
+				b.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+					_, _ = runner.Step(ctx, a, "research", func(ctx context.Context, _ runner.Call) (string, error) {
+						return research(ctx, a.Steps)
+					}, runner.StepOptions{})
+					_, _ = runner.Step(ctx, a, "llm", answer("answer"), runner.StepOptions{})
+					return nil, nil
+				}, runner.Options{})
+				rest(time.Minute)
+				b.stop()
+				expect(t, "log", words(t, memory), []string{received, started, failed})
+				m := b.message("m")
+				if want := "llm is called within the function of another step"; !strings.Contains(m.Error, want) {
+					t.Errorf("the message has failed with %q, want %q", m.Error, want)
+				}
+			})
+		})
+	}
+}
+
+func answer(text string) func(context.Context, runner.Call) (string, error) {
+	return func(context.Context, runner.Call) (string, error) { return text, nil }
 }
 
 func TestRetries(t *testing.T) {
@@ -464,7 +536,7 @@ func TestUnstorableOutput(t *testing.T) {
 			return err
 		},
 		"of no type that can be encoded": func(a *runner.Attempt, o runner.StepOptions, call func()) error {
-			_, err := runner.Step(a, "pay", func(context.Context, runner.Call) (func(), error) {
+			_, err := runner.Step(context.Background(), a, "pay", func(context.Context, runner.Call) (func(), error) {
 				call()
 				return call, nil
 			}, o)

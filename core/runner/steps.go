@@ -54,7 +54,7 @@ func (s *Steps) got(order uint32) {
 
 // function is one run of the handler, or of the function of a step.
 type function struct {
-	ctx context.Context // ends with it
+	ctx context.Context // that it is given, and has it; ends with it
 	of  *Called         // the step whose function it is; nil for the handler
 
 	mu     sync.Mutex
@@ -72,7 +72,9 @@ type callee struct {
 }
 
 func newFunction(ctx context.Context, of *Called) *function {
-	return &function{ctx: ctx, of: of, called: map[string]*callee{}, active: map[string]int{}}
+	f := &function{of: of, called: map[string]*callee{}, active: map[string]int{}}
+	f.ctx = context.WithValue(ctx, functionKey{}, f)
+	return f
 }
 
 // maxKeyBytes is the greatest length of a step's key.
@@ -81,26 +83,40 @@ const maxKeyBytes = 256
 // Begin calls a step: it finds out who the step is, by the calls before it. What
 // [Called] then does may take its time.
 //
+// ctx is the one that the handler, or the function of a step, was given, or one
+// that is derived from it: within the function of a step only that one's own steps
+// are called. A call by others is [core.ErrInvalidArgument]. The end of ctx does
+// not end the step: that has a timeout, see [Retry].
+//
 // Calls of several goroutines have no order that a replay could keep. So a second
 // step of a name without a key is [core.ErrStepMismatch] if other steps of the
 // scope were under way at one of both calls.
-func (s *Steps) Begin(name string, o StepOptions) (*Called, error) {
+func (s *Steps) Begin(ctx context.Context, name string, o StepOptions) (*Called, error) {
 	s.fn.mu.Lock()
 	defer s.fn.mu.Unlock()
-	return s.begin(name, o, s.after, s.fn.active[s.scope] > 0)
+	if fn, ok := ctx.Value(functionKey{}).(*function); ok && fn != s.fn {
+		err := refuse(fmt.Sprintf("%s is called within the function of another step, by the steps of an outer one: use those of the call", name))
+		s.attempt.fail(err)
+		return nil, err
+	}
+	return s.begin(name, o, core.Place{After: s.after}, s.fn.active[s.scope] > 0)
 }
+
+// functionKey is the key of the function in the context that it is given.
+type functionKey struct{}
 
 // BeginAfter is Begin for a caller whose calls have an order, because it delivers
 // outcomes itself: after is one more than the order of the one that it has
-// delivered last to the function, 0 for none.
-func (s *Steps) BeginAfter(name string, o StepOptions, after uint32) (*Called, error) {
+// delivered last to the function, 0 for none. Of unordered see [core.Place].
+func (s *Steps) BeginAfter(name string, o StepOptions, after uint32, unordered bool) (*Called, error) {
 	s.fn.mu.Lock()
 	defer s.fn.mu.Unlock()
-	return s.begin(name, o, after, false)
+	return s.begin(name, o, core.Place{After: after, Unordered: unordered}, false)
 }
 
-// begin is called with the function's lock.
-func (s *Steps) begin(name string, o StepOptions, after uint32, unordered bool) (*Called, error) {
+// begin calls a step at a place, of which it is known when that is. The caller
+// holds the function's lock.
+func (s *Steps) begin(name string, o StepOptions, place core.Place, unordered bool) (*Called, error) {
 	a := s.attempt
 	if a.ctx.Err() != nil {
 		return nil, a.over()
@@ -114,7 +130,7 @@ func (s *Steps) begin(name string, o StepOptions, after uint32, unordered bool) 
 	if len(o.Key) > maxKeyBytes {
 		return nil, refuse(fmt.Sprintf("the key of %s has %d bytes, the limit is %d", name, len(o.Key), maxKeyBytes))
 	}
-	place := core.Place{Scope: s.scope, After: after, Called: millis(time.Now())}
+	place.Scope, place.Called = s.scope, millis(time.Now())
 	if o.Key != "" {
 		place.Key = hash(a.id, o.Key)
 	}
@@ -176,7 +192,12 @@ func (s *Steps) guard(c *Called) error {
 	default:
 		return nil
 	}
-	if stored.After == c.place.After || !state.HasOutcome(s.attempt.id, stored.After) || s.follows(stored.After, c.place.After) {
+	switch {
+	case stored.After == c.place.After || !state.HasOutcome(s.attempt.id, stored.After):
+		return nil
+	case stored.Unordered && stored.After < c.place.After:
+		return c.mismatch("was called in a wait for something that is no step, while other steps were under way, and is called later now: if it was within the function of one of these, use the step that this one is given")
+	case s.follows(stored.After, c.place.After):
 		return nil
 	}
 	second := c.place

@@ -9,12 +9,12 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// Step runs fn as a step, see [Called.Run], with an output of type T, which is
+// Step runs fn as a step, see [Steps.Begin] and [Called.Run], with an output of type T, which is
 // stored as msgpack: what JavaScript stores and reads, too. With one that cannot
 // be encoded the step fails; one that is stored and cannot be decoded as T is
 // [core.ErrInvalidArgument].
-func Step[T any](c Caller, name string, fn func(ctx context.Context, call Call) (T, error), o StepOptions) (value T, err error) {
-	called, err := c.steps().Begin(name, o)
+func Step[T any](ctx context.Context, c Caller, name string, fn func(ctx context.Context, call Call) (T, error), o StepOptions) (value T, err error) {
+	called, err := c.steps().Begin(ctx, name, o)
 	if err != nil {
 		return value, err
 	}
@@ -34,8 +34,8 @@ func Step[T any](c Caller, name string, fn func(ctx context.Context, call Call) 
 
 // Wait waits for an answer of type T, see [Called.Wait] and
 // [core.Conversation.Answer], whose answers are msgpack.
-func Wait[T any](c Caller, name string, o WaitOptions) (value T, err error) {
-	called, err := c.steps().Begin(name, StepOptions{Key: o.Key})
+func Wait[T any](ctx context.Context, c Caller, name string, o WaitOptions) (value T, err error) {
+	called, err := c.steps().Begin(ctx, name, StepOptions{Key: o.Key})
 	if err != nil {
 		return value, err
 	}
@@ -44,8 +44,8 @@ func Wait[T any](c Caller, name string, o WaitOptions) (value T, err error) {
 }
 
 // Sleep waits until a time, also over the end of the program.
-func Sleep(c Caller, name string, until time.Time) error {
-	_, err := Wait[any](c, name, WaitOptions{Until: until, Sleep: true})
+func Sleep(ctx context.Context, c Caller, name string, until time.Time) error {
+	_, err := Wait[any](ctx, c, name, WaitOptions{Until: until, Sleep: true})
 	return err
 }
 

@@ -129,7 +129,7 @@ func (w *world) process(dieAt uint64, first bool) (ended bool) {
 				w.atWork = nil
 			}
 		}()
-		result, err := handler(&hand{p: p, run: one, c: a, branch: "handler"})
+		result, err := handler(&hand{ctx: ctx, p: p, run: one, c: a, branch: "handler"})
 		return []byte(result), err
 	}, runner.Options{Retry: runner.Retry{MaxAttempts: 3, Initial: 100 * time.Millisecond}, MaxStarts: 50})
 	for range 2000 {
@@ -384,6 +384,7 @@ func (w *world) judgeLog() {
 
 // hand is a handler, or the function of a step, at work.
 type hand struct {
+	ctx    context.Context
 	p      *process
 	run    *run // nil within the function of a step: it depends on whether that runs
 	c      stepper
@@ -420,19 +421,19 @@ func (h *hand) note(format string, args ...any) {
 
 // scope returns the hand of a goroutine of its own, whose steps are in a scope.
 func (h *hand) scope(name string) *hand {
-	return &hand{p: h.p, run: h.run, c: h.c.Scope(name), branch: h.branch + "/" + name, keyed: h.keyed, last: h.last}
+	return &hand{ctx: h.ctx, p: h.p, run: h.run, c: h.c.Scope(name), branch: h.branch + "/" + name, keyed: h.keyed, last: h.last}
 }
 
 // beside returns the hand of a goroutine whose steps have keys.
 func (h *hand) beside(name string) *hand {
-	return &hand{p: h.p, run: h.run, c: h.c, branch: h.branch + "/" + name, last: h.last}
+	return &hand{ctx: h.ctx, p: h.p, run: h.run, c: h.c, branch: h.branch + "/" + name, last: h.last}
 }
 
 // step calls a step. Its label says which call of the handler it is: the output is
 // made of that.
 func (h *hand) step(name, label string, d does) (string, error) {
 	h.note("%s is called", label)
-	value, err := runner.Step(h.c, name, h.function(label, d), runner.StepOptions{Key: d.key, SideEffect: d.policy, Retry: d.retry})
+	value, err := runner.Step(h.ctx, h.c, name, h.function(label, d), runner.StepOptions{Key: d.key, SideEffect: d.policy, Retry: d.retry})
 	return h.got(label, value, err)
 }
 
@@ -440,14 +441,14 @@ func (h *hand) step(name, label string, d does) (string, error) {
 func (h *hand) wait(name, label string, o runner.WaitOptions) (string, error) {
 	h.note("%s is called", label)
 	o.Prompt, _ = msgpack.Marshal(label)
-	value, err := runner.Wait[string](h.c, name, o)
+	value, err := runner.Wait[string](h.ctx, h.c, name, o)
 	return h.got(label, value, err)
 }
 
 func (h *hand) sleep(name, label string, o runner.WaitOptions) error {
 	h.note("%s is called", label)
 	o.Sleep = true
-	_, err := runner.Wait[any](h.c, name, o)
+	_, err := runner.Wait[any](h.ctx, h.c, name, o)
 	_, err = h.got(label, "", err)
 	return err
 }
@@ -487,7 +488,7 @@ func (h *hand) function(label string, d does) func(context.Context, runner.Call)
 		}
 		output := fmt.Sprintf("%s:%d", label, n)
 		if d.body != nil {
-			inner, err := d.body(&hand{p: h.p, c: c})
+			inner, err := d.body(&hand{ctx: ctx, p: h.p, c: c})
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", label, err)
 			}

@@ -1,4 +1,4 @@
-import { type Bridge, type Call, type Outcome, policies, type Retry } from "./bridge/bridge.js";
+import { type Bridge, type Call, type Called, type Outcome, policies, type Retry } from "./bridge/bridge.js";
 import { errorOf, type Failure } from "./bridge/failure.js";
 import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
@@ -63,7 +63,7 @@ export class Attempt {
 
   /** Ends the attempt: nothing of it is recorded any more. */
   abort(reason: unknown): void {
-    this.#root.over ??= reason as Error;
+    this.#root.over ??= () => reason as Error;
     this.#controller.abort(reason);
     this.#delivery.end();
     for (const call of this.#promised) call.reject(reason);
@@ -90,7 +90,7 @@ export class Attempt {
       thrown = { error: new Error(`step ${forgotten[failed]?.name} has failed, and the handler did not await it: await each step`, { cause }) };
     }
     this.#returned = true;
-    this.#root.over = check.refuse("step", "the handler has returned; await its steps in it");
+    this.#root.over = () => check.refuse("step", "the handler has returned; await its steps in it");
     this.#delivery.end();
     this.rehearsal = this.#rehearse(handler, message, end);
     if (thrown === undefined) {
@@ -149,7 +149,7 @@ export class Attempt {
         calls.get(call)?.abort(signal.aborted ? signal.reason : reason === undefined ? timeout() : errorOf(reason));
       };
       return (bridge, call) =>
-        bridge.step(this.#number, run.call, scopes, named, key, run.after, ...retry, policy, streams, given.resume === true, begin, abort, call);
+        bridge.step(...this.#where(waiting, scopes, named, key), ...retry, policy, streams, given.resume === true, begin, abort, call);
     });
   }
 
@@ -171,20 +171,25 @@ export class Attempt {
     } catch (error) {
       if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isFinal(error)));
     } finally {
-      run.over = check.refuse("step", "the function of the step that calls this one has ended; await its steps in it");
-      for (const inner of this.#promised) if (inner.run === run) inner.reject(run.over);
+      run.over = () => check.refuse("step", "the function of the step that calls this one has ended; await its steps in it");
+      for (const inner of this.#promised) if (inner.run === run) inner.reject(run.over());
     }
   }
 
   #wait(run: Run, scopes: string, name: unknown, options: WaitOptions | undefined, until?: number | Date): Promise<unknown> {
     const operation = until === undefined ? "step.wait" : "step.sleep";
-    return this.#begin(run, scopes, operation, name, options?.key, (named) => {
+    return this.#begin(run, scopes, operation, name, options?.key, (named, waiting) => {
       const given = check.fields(operation, "options", options ?? {}, ["prompt", "timeout", "pass", "key"]);
       const prompt = encodeOutput(operation, "the prompt", given.prompt);
       const due = until === undefined ? (given.timeout === undefined ? 0 : Date.now() + check.integer(operation, "timeout", given.timeout, 1, 366 * maxTime)) : timeOf(operation, until);
       const key = keyOf(given.key);
-      return (bridge, call) => bridge.wait(this.#number, run.call, scopes, named, key, run.after, due, until !== undefined, given.pass === true, prompt, call);
+      return (bridge, call) => bridge.wait(...this.#where(waiting, scopes, named, key), due, until !== undefined, given.pass === true, prompt, call);
     });
+  }
+
+  /** What is empty does not cross: a text costs more than nothing. */
+  #where({ run, unordered }: Waiting, scopes: string, name: string, key: string): Called {
+    return [this.#number, run.call, scopes || undefined, name, key || undefined, run.after, unordered];
   }
 
   /** Begins a step: `make` checks what was given, and returns how the program is called. */
@@ -197,10 +202,10 @@ export class Attempt {
     make: (named: string, waiting: Waiting) => (bridge: Bridge, call: Call<Outcome>) => string,
   ): Promise<unknown> {
     const over = this.#root.over ?? run.over;
-    if (over !== undefined) return ++this.#refusals <= maxRefusals ? refused(over) : new Promise(() => undefined);
+    if (over !== undefined) return ++this.#refusals <= maxRefusals ? refused(over()) : new Promise(() => undefined);
     let named: string;
     let start: (bridge: Bridge, call: Call<Outcome>) => string;
-    const waiting = this.#delivery.call(run);
+    const waiting = this.#delivery.call(run, key !== undefined);
     try {
       named = check.name(operation, "name", name);
       if (this.#within?.isWithin(run) === true) throw check.refuse(operation, `${named} is called within the function of another step, by the step of an outer one: use context.step`);
@@ -209,7 +214,7 @@ export class Attempt {
       this.#delivery.drop(waiting);
       return refused(error);
     }
-    const note = this.#note(run, scopes, named, typeof key === "string" ? key : "");
+    const note = this.#note(run, scopes, named, typeof key === "string" ? key : "", waiting.unordered);
     let resolve!: (value: unknown) => void;
     let reject!: (error: unknown) => void;
     const promise = new Promise<unknown>((...settle) => ([resolve, reject] = settle));
@@ -257,11 +262,10 @@ export class Attempt {
    * Counts a call, and reports calls of one name without keys that have no order: they come out of waits
    * for something that is no step.
    */
-  #note(run: Run, scopes: string, name: string, key: string): Noted | undefined {
+  #note(run: Run, scopes: string, name: string, key: string, unordered: boolean): Noted | undefined {
     let counted = this.#counted.get(run);
     if (counted === undefined) this.#counted.set(run, (counted = new Map()));
     const known = callOf(scopes, name, key, 0);
-    const unordered = key === "" && !this.#delivery.delivering && this.#delivery.inFlight(run);
     const before = counted.get(known);
     const after = { count: (before?.count ?? 0) + 1, unordered: unordered || before?.unordered === true, reported: before?.reported === true };
     counted.set(known, after);

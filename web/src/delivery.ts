@@ -9,7 +9,7 @@ export class Run {
   /** One more than the order of the outcome that it has got last. */
   after = 0;
   /** Why it calls no more steps. */
-  over: Error | undefined;
+  over: (() => Error) | undefined;
   /** The run that has called the step whose function this is a run of. */
   readonly #outer: Run | undefined;
 
@@ -34,6 +34,8 @@ export interface Waiting {
   deliver: (() => void) | undefined;
   /** The task in which it was called. */
   readonly task: number;
+  /** Whether it has no key, and came out of a wait for something that is no step, while others of its function were under way. */
+  readonly unordered: boolean;
 }
 
 /** What is stored of a step: `order` if it has an outcome. */
@@ -42,8 +44,12 @@ export interface Stored {
   readonly order: number | undefined;
 }
 
-/** Milliseconds that an outcome waits for a call that came before it in an earlier run. */
+/**
+ * Milliseconds that an outcome waits for a call that came before it in an earlier run. A call that came out
+ * of a wait for something else may take as long again as it took then, but not for ever.
+ */
 const patience = 1000;
+const mostPatience = 10_000;
 
 /**
  * Hands outcomes to a handler one at a time, in the order of the log, each at the beginning of a task
@@ -67,6 +73,8 @@ export class Delivery {
   #impatient = false;
   /** The greatest order that is known. */
   #newest = -1;
+  /** When the first of the stored steps was called. */
+  #begun = Infinity;
 
   /** `read` returns what is stored now. */
   constructor(read: () => readonly Stored[]) {
@@ -76,6 +84,7 @@ export class Delivery {
     for (const step of all) {
       this.#stored.set(step.place.path, step);
       this.#newest = Math.max(this.#newest, step.order ?? -1);
+      this.#begun = Math.min(this.#begun, step.place.called);
       const { after } = step.place;
       if (after > 0 && !orders.has(after - 1)) continue; // nobody knows when it is called: what came before it was forgotten
       const run = runOf(step.place.scope);
@@ -90,15 +99,11 @@ export class Delivery {
     };
   }
 
-  /** Whether the caller goes on with what it does because of an outcome, and not because of something else. */
-  get delivering(): boolean {
-    return this.#delivering;
-  }
-
   /** Begins a call. Nothing is delivered within the task in which it is made. */
-  call(run: Run): Waiting {
+  call(run: Run, keyed: boolean): Waiting {
     if (!this.#busy) this.#open();
-    const waiting: Waiting = { run, path: "", order: undefined, deliver: undefined, task: this.#task };
+    const unordered = !keyed && !this.#delivering && this.#inFlight(run);
+    const waiting: Waiting = { run, path: "", order: undefined, deliver: undefined, task: this.#task, unordered };
     this.#waiting.add(waiting);
     return waiting;
   }
@@ -131,7 +136,7 @@ export class Delivery {
   }
 
   /** Whether calls of the same function are under way that were made in other tasks. */
-  inFlight(run: Run): boolean {
+  #inFlight(run: Run): boolean {
     for (const one of this.#waiting) if (one.run === run && one.task !== this.#task) return true;
     return false;
   }
@@ -161,11 +166,14 @@ export class Delivery {
     let next: Waiting | undefined;
     for (const one of this.#waiting) if (one.order !== undefined && (next?.order === undefined || one.order < next.order)) next = one;
     if (next?.deliver === undefined || next.order === undefined) return;
-    if (this.#isMissing(next.run, next.order)) {
-      this.#timer ??= setTimeout(() => {
+    const missing = this.#missing(next.run, next.order);
+    if (missing !== undefined) {
+      const giveUp = (): void => {
         this.#impatient = true;
         this.#pump();
-      }, patience);
+      };
+      const took = missing.unordered ? missing.called - this.#begun : 0;
+      this.#timer ??= setTimeout(giveUp, Math.min(patience + took, mostPatience));
       return;
     }
     clearTimeout(this.#timer); // only what is never called is taken for removed
@@ -177,15 +185,15 @@ export class Delivery {
     next.deliver();
   }
 
-  /** Whether a stored step had been called before this outcome, and has not been called yet. */
-  #isMissing(run: Run, order: number): boolean {
+  /** Where a stored step had been called before this outcome, and has not been called yet. */
+  #missing(run: Run, order: number): Place | undefined {
     const steps = this.#uncalled.get(run.path);
-    if (this.#impatient || steps === undefined) return false;
+    if (this.#impatient || steps === undefined) return undefined;
     for (let first = steps.at(-1); first !== undefined; first = steps.at(-1)) {
-      if (this.#stored.has(first.place.path)) return first.place.after <= order;
+      if (this.#stored.has(first.place.path)) return first.place.after <= order ? first.place : undefined;
       steps.pop(); // it was called
     }
-    return false;
+    return undefined;
   }
 }
 

@@ -47,9 +47,9 @@ export const policies = { rerun: 1, skip: 2, ask: 3 } as const;
 
 /**
  * Who a step is: the attempt, the call within whose function it is called or 0, the scopes, separated
- * by zeros, name, key, and one more than the order of the outcome that was delivered there last.
+ * by zeros, if there are any, name, key, and one more than the order of the outcome that was delivered there last.
  */
-export type Called = readonly [attempt: number, within: number, scopes: string, name: string, key: string, after: number];
+export type Called = readonly [attempt: number, within: number, scopes: string | undefined, name: string, key: string | undefined, after: number, unordered: boolean];
 
 /** The output of a step, or the attempts and the texts of its failure, and then order and index of the outcome. */
 export type Outcome = readonly [value: Uint8Array | readonly [attempts: number, ...texts: string[]], order: number, index: number];

@@ -20,7 +20,7 @@ export type Row = readonly [
   due: number,
 ];
 
-type PlaceRow = readonly [scope: string, key: Uint8Array, count: number, after: number, called: number];
+type PlaceRow = readonly [scope: string, key: Uint8Array, count: number, after: number, unordered: number, called: number];
 type OpenStepHead = readonly [index: number, name: string, flags: number, output: Uint8Array, attempts: number, due: number];
 
 /** A place follows if the flags say so, and then a failure if they do. */
@@ -58,6 +58,7 @@ export interface Place {
   readonly scope: string;
   /** One more than the order of the outcome that was delivered last before the call; 0 for none. */
   readonly after: number;
+  readonly unordered: boolean;
   readonly called: number;
 }
 
@@ -96,13 +97,13 @@ export function decodeOpenStep([, name, flags, , , , ...rest]: OpenStepRow): { r
   return { place: placed ? placeOf(name, rest) : undefined, failure };
 }
 
-const placeLength = 5;
+const placeLength = 6;
 
 function placeOf(name: string, elements: readonly unknown[]): Place {
-  const [scope, key, count, after, called] = elements as unknown as PlaceRow;
+  const [scope, key, count, after, unordered, called] = elements as unknown as PlaceRow;
   const keyed = key.length > 0;
   const hash = keyed ? `=${Array.from(key, (byte) => byte.toString(16).padStart(2, "0")).join("")}` : "";
-  return { path: scope + escape(name) + hash + (keyed && count === 0 ? "" : `#${count}`), scope, after, called };
+  return { path: scope + escape(name) + hash + (keyed && count === 0 ? "" : `#${count}`), scope, after, unordered: unordered === 1, called };
 }
 
 /** Keeps the parts of a path apart. */

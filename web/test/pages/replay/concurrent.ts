@@ -175,6 +175,18 @@ export const foreign: readonly Shape[] = [
     foreign: true,
   },
   {
+    name: "a long wait for what is no step, beside a step",
+    handler: async (step, world) => {
+      const fetched = async (): Promise<string> => {
+        await pause(1300);
+        return step("sum", world.does("sum", { ms: 10 }));
+      };
+      return [...(await Promise.all([step("slow", world.does("slow", { ms: 1400 })), fetched()])), await step("last", world.does("last"))];
+    },
+    ends: [result(["slow", "sum", "last"])],
+    foreign: true,
+  },
+  {
     name: "a race of a step with one after a digest",
     handler: async (step, world) => {
       const hashed = async (): Promise<string> => {

@@ -1,5 +1,6 @@
 // Shapes in which one thing comes after the other.
 import { hops, result, type Shape } from "./shape.js";
+import { pause } from "./world.js";
 
 export const sequences: readonly Shape[] = [
   {
@@ -168,6 +169,27 @@ export const nested: readonly Shape[] = [
     handler: (step, world, { step: unwatched }) => step("outer", ({ step: inner }) => inner("inner", () => unwatched("llm", world.does("query")))),
     ends: [/^failed: .*invalid_argument.*use context\.step/],
   },
+  // The function of a step waits for something else first: nobody can tell where the call comes from.
+  ...[false, true].flatMap((scoped) =>
+    [false, true].map(
+      (late): Shape => ({
+        name: `a step${scoped ? " of a scope" : ""} within another one by the outer step, after a wait for what is no step, and its name again${late ? " after another wait" : ""}`,
+        handler: async (step, world, { step: unwatched }) => {
+          const facts = await step("research", async () => {
+            await pause(5);
+            return `facts from ${await (scoped ? unwatched.scope("s") : unwatched)("llm", world.does("query"))}`;
+          });
+          if (late) await pause(5);
+          return `${await (scoped ? step.scope("s") : step)("llm", world.does("answer"))} from ${facts}`;
+        },
+        ends: [result("answer from facts from query"), /^failed: .*step_mismatch/],
+        foreign: true,
+        varies: true,
+        reports: /step_mismatch/,
+        told: true,
+      }),
+    ),
+  ),
   {
     name: "an outer step that fails after an inner one, and is tried again",
     handler: async (step, world) => {
