@@ -150,9 +150,15 @@ GO_SOURCES := go.mod go.sum $(shell find core idbstore internal wasm -type d -o 
 SMALL := $(if $(filter go1.26%,$(GO_VERSION)),GOEXPERIMENT=nogreenteagc)
 # What only stack traces need is stripped (190 KB less); `make clean build STRIP=` leaves it in, to look into a crash.
 STRIP := yes
-$(DIST)/holdfast.wasm: $(GO_SOURCES) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
+# What no page can use is left out: the execution tracer and GODEBUG.
+OVERLAY := .build/overlay/overlay.json
+$(OVERLAY): $(wildcard .tools/overlay/*.go) $(TOOLCHAIN)
+	@mkdir -p $(@D)
+	cd .tools && go run ./overlay $(CURDIR)/$(@D)
+
+$(DIST)/holdfast.wasm: $(GO_SOURCES) $(OVERLAY) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
 	@mkdir -p .build
-	$(WASM) $(SMALL) go build -trimpath -ldflags="-s -w" -o .build/holdfast.wasm ./wasm
+	$(WASM) $(SMALL) go build -trimpath -overlay=$(OVERLAY) -ldflags="-s -w" -o .build/holdfast.wasm ./wasm
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/.build/holdfast.wasm)
 	@mkdir -p $(DIST) && mv .build/holdfast.wasm $@
 
@@ -161,8 +167,9 @@ $(DIST)/holdfast.wasm: $(GO_SOURCES) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
 	@mkdir -p $(@D)
 	cd .tools && $(WASM) $(SMALL) go build -trimpath -ldflags="-s -w" -o $(CURDIR)/$@ ./empty
 
-.build/bench/empty.wasm: .build/bench/unstripped.wasm $(wildcard .tools/strip/*.go)
-	cp $< $@
+.build/bench/empty.wasm: $(wildcard .tools/empty/*.go) $(OVERLAY) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
+	@mkdir -p $(@D)
+	cd .tools && $(WASM) $(SMALL) go build -trimpath -overlay=$(CURDIR)/$(OVERLAY) -ldflags="-s -w" -o $(CURDIR)/$@ ./empty
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/$@)
 
 # The tests of the store, as a program of their own.
