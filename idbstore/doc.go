@@ -14,12 +14,13 @@
 //	snapshots  what a stream amounts to, which saves a replay, under
 //	           utf8(stream)
 //	meta       "format", "epoch" (random, 16 bytes), "created" (ms), "flushed"
-//	           (ms)
+//	           (ms), "replaces <epoch>" (ms): when it was reported that this
+//	           database has come in place of that one
 //
 // The epoch and the heads of the streams that were written to last are also
 // remembered outside the database (heads.go): in the file holdfast:<database>
 // of the origin private file system, or under that name in localStorage where
-// there is none.
+// files cannot be written.
 //
 // Because records are keyed by their end, the range from key(stream, offset+1)
 // starts exactly at the record that contains offset, and the last key of a

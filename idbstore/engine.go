@@ -28,13 +28,14 @@ type engine interface {
 	// hidden when the page is hidden, after which it may end without another
 	// call.
 	listen(received func(key []byte), missed, hidden func()) (peers, error)
-	// recall returns what remember has kept outside the database, also in
-	// earlier lives of the page: nothing, or the last text and perhaps one
-	// before it. What cannot be read until ctx ends is left out.
-	recall(ctx context.Context) []string
-	// remember keeps text in place of what it kept before. It may fail without
-	// a word. It is over when it returns, unless ctx has ended.
-	remember(ctx context.Context, text string)
+	// recall returns the text that remember has kept outside the database, also
+	// in other tabs and in earlier lives of the page. It is empty if there is
+	// none, or no place for it.
+	recall(ctx context.Context) (string, error)
+	// remember keeps text in place of what it kept before, wholly or not at all.
+	// It is over when it returns, unless ctx has ended. Where there is no place
+	// for it, it does nothing.
+	remember(ctx context.Context, text string) error
 	// lock waits for a lock that it shares with the other tabs. Where there are
 	// none it returns nil.
 	lock(ctx context.Context, name string) (core.Lock, error)
@@ -162,6 +163,7 @@ const (
 	versionError      = "VersionError"
 	unknownError      = "UnknownError"
 	notReadable       = "NotReadableError"
+	notFound          = "NotFoundError"
 	foreignDatabase   = "HoldfastForeignDatabase" // ours: the object stores are not there
 	unexpectedFailure = "HoldfastUnexpected"      // ours: an answer of an impossible kind
 )

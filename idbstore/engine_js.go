@@ -208,7 +208,11 @@ func (d *jsDatabase) identify(ctx context.Context) error {
 		if err == nil && there.Equal(jsTrue) {
 			continue
 		}
-		if len(d.engine.recall(ctx)) > 0 { // it was ours
+		text, err := d.engine.recall(ctx)
+		if err != nil {
+			return err
+		}
+		if _, ours := decodeMemory(text); ours {
 			return &core.Error{Code: core.ErrCorrupt, Detail: "the database has lost its object store " + name}
 		}
 		return &engineError{foreignDatabase, "it has no object store " + name}

@@ -3,6 +3,7 @@ package idbstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,8 @@ type disk struct {
 	epoch  int
 	stores map[string]rows // nil while there is no database
 	memory string          // what remember kept
+	turn   chan struct{}   // rememberLock
+	stuck  []func()        // keep what remember was given, and has not kept yet
 	tabs   map[*fakePeers]struct{}
 	open   map[*fakeDatabase]struct{}
 	queue  []*fakeTransaction // those with something to do, oldest first
@@ -37,7 +40,7 @@ type disk struct {
 }
 
 func newDisk() *disk {
-	return &disk{tabs: map[*fakePeers]struct{}{}, open: map[*fakeDatabase]struct{}{}}
+	return &disk{tabs: map[*fakePeers]struct{}{}, open: map[*fakeDatabase]struct{}{}, turn: make(chan struct{}, 1)}
 }
 
 // do changes something, and carries out what can be carried out then.
@@ -65,17 +68,31 @@ func (d *disk) under(db *fakeDatabase) []*fakeTransaction {
 // fakeEngine is one tab.
 type fakeEngine struct{ disk *disk }
 
-// lock implements engine. There are no locks outside of a browser.
-func (e *fakeEngine) lock(ctx context.Context, _ string) (core.Lock, error) {
+// lock implements engine. Outside of a browser there is only the lock of what is
+// remembered.
+func (e *fakeEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 	switch f := e.disk.meet("lock"); {
 	case f.err != nil:
 		return nil, f.err
 	case f.silent:
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
+	case name != rememberLock:
+		return nil, nil
 	}
-	return nil, nil
+	select {
+	case e.disk.turn <- struct{}{}:
+		return fakeLock{e.disk.turn}, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
+
+type fakeLock struct{ turn chan struct{} }
+
+func (l fakeLock) Lost() <-chan struct{} { return nil }
+
+func (l fakeLock) Release() { <-l.turn }
 
 func (e *fakeEngine) frozen() bool {
 	e.disk.mu.Lock()
@@ -120,27 +137,59 @@ func (e *fakeEngine) listen(received func([]byte), missed, _ func()) (peers, err
 	return p, nil
 }
 
-func (e *fakeEngine) recall(ctx context.Context) []string {
-	if f := e.disk.meet("recall"); f.silent {
+func (e *fakeEngine) recall(ctx context.Context) (string, error) {
+	switch f := e.disk.meet("recall"); {
+	case f.err != nil:
+		return "", f.err
+	case f.silent:
 		<-ctx.Done()
-		return nil
+		return "", context.Cause(ctx)
 	}
 	e.disk.mu.Lock()
 	defer e.disk.mu.Unlock()
-	if e.disk.memory == "" {
-		return nil
-	}
-	return []string{e.disk.memory}
+	return e.disk.memory, nil
 }
 
-func (e *fakeEngine) remember(ctx context.Context, text string) {
-	if f := e.disk.meet("remember"); f.silent {
-		<-ctx.Done()
-		return
+// remember implements engine. What gets no answer is kept when the disk heals,
+// also if ctx has ended, but not if its page has.
+func (e *fakeEngine) remember(ctx context.Context, text string) error {
+	d := e.disk
+	f := d.meet("remember")
+	if f.err != nil {
+		return f.err
 	}
-	e.disk.mu.Lock()
-	defer e.disk.mu.Unlock()
-	e.disk.memory = text
+	kept := make(chan struct{})
+	keep := func() {
+		d.memory = text
+		close(kept)
+	}
+	d.mu.Lock()
+	if f.silent {
+		d.stuck = append(d.stuck, func() {
+			if !errors.Is(context.Cause(ctx), errDead) {
+				keep()
+			}
+		})
+	} else {
+		keep()
+	}
+	d.mu.Unlock()
+	select {
+	case <-kept:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+var errDead = errors.New("the page has ended")
+
+// remembered is what is kept beside the database, nothing if that is damaged.
+func (d *disk) remembered() memory {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m, _ := decodeMemory(d.memory)
+	return m
 }
 
 type fakePeers struct {

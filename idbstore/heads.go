@@ -2,15 +2,12 @@ package idbstore
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
-	"github.com/holdfast-dev/holdfast/core"
-	"github.com/holdfast-dev/holdfast/internal/wire"
+	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
 // A browser takes a damaged end of its own log for commits that never happened,
@@ -23,238 +20,200 @@ import (
 const (
 	rememberDelay = 100 * time.Millisecond
 	rememberWait  = 2 * time.Second // bounds what is waited for them
-	mostHeads     = 256             // are remembered,
-	longestName   = 256             // bytes: of streams with names up to that
+	longestName   = 256             // bytes: of streams with longer names nothing is remembered
 	// rememberLock is no name that a stream can have.
 	rememberLock = "\x00heads"
 )
 
-// remembered is how far a stream has come.
-type remembered struct {
-	stream string
-	head   uint64
-	// due is where a reader expects it to end, at least. It is less than head
-	// once the loss of what is after due was reported.
-	due uint64
+// heads remembers, for one store. There is one text for all tabs, and a tab
+// changes it under a lock, so that none forgets what another has written.
+//
+// A text is of the database with its epoch, and is evidence of nothing else. A
+// store writes over one of its own database, over the one that it has found and
+// reported when it was opened, and over nothing. Any other one stays: a store
+// that has not noticed a reset yet cannot harm what is remembered since.
+type heads struct {
+	engine  engine
+	failed  func(error) // gets each failure
+	timer   *later.Timer
+	opening chan memory   // has what was remembered when the store was opened, once it is read
+	writing chan struct{} // held while the text is written
+
+	mu        sync.Mutex
+	epoch     string                // of the database; "" until it is open
+	former    string                // that of opening
+	known     map[string]remembered // by stream, when the store was opened
+	changes   map[string]remembered // that are not written yet
+	unwritten bool                  // something is to be written
 }
 
-// memory is what is remembered of a database.
-type memory struct {
-	epoch string
-	heads []remembered // the stream that was written to last comes first
-}
-
-// encode puts NULs, which no name contains, between the parts, and a checksum
-// before them.
-func (m memory) encode() string {
-	var b strings.Builder
-	b.WriteString(m.epoch)
-	for _, r := range m.heads {
-		for _, part := range []string{strconv.FormatUint(r.head, 10), strconv.FormatUint(r.due, 10), r.stream} {
-			b.WriteByte(0)
-			b.WriteString(part)
+// newHeads begins to read what is remembered.
+func newHeads(ctx context.Context, e engine, failed func(error)) *heads {
+	h := &heads{engine: e, failed: failed, opening: make(chan memory, 1), writing: make(chan struct{}, 1),
+		changes: map[string]remembered{}}
+	h.timer = later.New(h.remember)
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, rememberWait)
+		defer cancel()
+		m, err := h.read(ctx)
+		if err != nil {
+			failed(err)
 		}
-	}
-	return checksumOf(b.String()) + "\x00" + b.String()
+		h.opening <- m
+	}()
+	return h
 }
 
-func checksumOf(text string) string {
-	return fmt.Sprintf("%08x", wire.Sum("heads", []byte(text)))
+// read returns the zero memory if nothing is remembered.
+func (h *heads) read(ctx context.Context) (memory, error) {
+	text, err := h.engine.recall(ctx)
+	m, _ := decodeMemory(text)
+	return m, err
 }
 
-// decodeMemory reports false of a text that encode has not written.
-func decodeMemory(text string) (memory, bool) {
-	checksum, rest, _ := strings.Cut(text, "\x00")
-	if checksum != checksumOf(rest) {
-		return memory{}, false
-	}
-	epoch, rest, more := strings.Cut(rest, "\x00")
-	m := memory{epoch: epoch}
-	for more {
-		var head, due, stream string
-		head, rest, _ = strings.Cut(rest, "\x00")
-		due, rest, more = strings.Cut(rest, "\x00")
-		if !more || len(m.heads) == mostHeads {
-			return memory{}, false
-		}
-		stream, rest, more = strings.Cut(rest, "\x00")
-		r := remembered{stream: stream}
-		var err, errDue error
-		r.head, err = strconv.ParseUint(head, 10, 64)
-		r.due, errDue = strconv.ParseUint(due, 10, 64)
-		if err != nil || errDue != nil || r.head > core.MaxSequence || r.due > r.head {
-			return memory{}, false
-		}
-		m.heads = append(m.heads, r)
-	}
-	return m, true
+// found waits for what was remembered when the store was opened. It is nothing
+// if it could not be read.
+func (h *heads) found() memory {
+	m := <-h.opening
+	h.opening <- m // opening may be tried again
+	return m
 }
 
-// with returns m after changes. The streams that have changed come first.
-func (m memory) with(changes []remembered) memory {
-	after := memory{epoch: m.epoch}
-	changed := map[string]remembered{}
-	for _, r := range changes {
-		changed[r.stream] = r
+// learn begins to remember the database with this epoch. Whatever is read of it
+// from then on must reach the heads in found. Heads that are remembered later
+// are of no use for that, since they may be newer than what was read.
+func (h *heads) learn(epoch string, found memory) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.epoch, h.former, h.known = epoch, found.epoch, map[string]remembered{}
+	if found.epoch != epoch {
+		h.soon()
+		return
 	}
-	var others []remembered
-	for _, r := range m.heads {
-		if change, ok := changed[r.stream]; ok {
-			changed[r.stream] = r.then(change)
-		} else {
-			others = append(others, r)
-		}
+	for _, r := range found.heads {
+		h.known[r.stream] = r
 	}
-	for _, r := range changes {
-		after.heads = append(after.heads, changed[r.stream])
-	}
-	after.heads = append(after.heads, others...)
-	after.heads = after.heads[:min(len(after.heads), mostHeads)]
-	return after
-}
-
-// then returns r after a change, which may be older than r if another tab has
-// written that.
-func (r remembered) then(change remembered) remembered {
-	reported := change.due < change.head && change.head >= r.head
-	if !reported {
-		change.due = max(change.due, r.due)
-	}
-	change.head = max(change.head, r.head)
-	return change
 }
 
 // moved notes the head of a stream, to be remembered soon.
-func (s *Store) moved(stream string, head uint64) {
+func (h *heads) moved(stream string, head uint64) {
 	if len(stream) > longestName {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.changes[stream]
-	s.changes[stream] = remembered{stream, max(r.head, head), max(r.due, head)}
-	s.rememberSoon()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.changes[stream] = h.changes[stream].then(remembered{stream, head, head})
+	h.soon()
 }
 
-// rememberSoon is called with s.mu held.
-func (s *Store) rememberSoon() {
-	s.unwritten = true
-	s.rememberTimer.In(rememberDelay)
+// soon is called with mu held.
+func (h *heads) soon() {
+	h.unwritten = true
+	h.timer.In(rememberDelay)
 }
 
-// remember writes down what has changed. If it fails, the next change tries
-// again. Tabs take turns, so that none forgets what another has written.
-func (s *Store) remember() {
+// remember writes down what has changed, and waits for that, but not for long.
+// After a failure the next change tries again, with all that has changed.
+func (h *heads) remember() {
 	ctx, cancel := context.WithTimeout(context.Background(), rememberWait)
 	defer cancel()
-	s.remembering <- struct{}{} // where the browser has no locks
-	defer func() { <-s.remembering }()
-	s.mu.Lock()
-	idle := !s.unwritten
-	s.mu.Unlock()
-	if idle {
-		return
+	done := make(chan error, 1)
+	go func() { done <- h.write(ctx) }()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
 	}
-	lock, err := s.engine.lock(ctx, rememberLock)
 	if err != nil {
-		return
+		h.failed(err)
+	}
+}
+
+// write keeps the lock for as long as the browser takes: a text that comes late
+// must not replace what another tab has written meanwhile.
+func (h *heads) write(ctx context.Context) error {
+	select {
+	case h.writing <- struct{}{}:
+		defer func() { <-h.writing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	epoch, former, changes := h.pending()
+	if changes == nil {
+		return nil
+	}
+	lock, err := h.engine.lock(ctx, rememberLock)
+	if err != nil {
+		return err
 	}
 	if lock != nil {
 		defer lock.Release()
 	}
-	texts := s.recall(ctx)
-	changes := s.takeChanges()
-	if of := epochOf(texts, s.Epoch()); of == "" || of == s.Epoch() { // else another tab has found the database replaced
-		s.engine.remember(ctx, s.memoryOf(texts).with(changes).encode())
+	m, err := h.read(ctx)
+	if err != nil {
+		return err // what cannot be read may have more than can be written now
 	}
+	switch m.epoch {
+	case epoch:
+	case "", former:
+		m = memory{epoch: epoch}
+	default:
+		return nil // it is of another database; if that is not the one that is there, who opens it next is told
+	}
+	m = m.with(slices.Collect(maps.Values(changes)))
+	if err := h.engine.remember(context.WithoutCancel(ctx), m.encode()); err != nil {
+		return err
+	}
+	h.written(changes)
+	return nil
 }
 
-func (s *Store) takeChanges() []remembered {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changes := slices.Collect(maps.Values(s.changes))
-	clear(s.changes)
-	s.unwritten = false
-	return changes
-}
-
-// rememberReset writes down the epoch of the database that has replaced this
-// one.
-func (s *Store) rememberReset(ctx context.Context, epoch string) {
-	s.remembering <- struct{}{}
-	defer func() { <-s.remembering }()
-	s.takeChanges()
-	ctx, cancel := context.WithTimeout(ctx, rememberWait)
-	defer cancel()
-	s.engine.remember(ctx, memory{epoch: epoch}.encode())
-}
-
-// epochOf returns the epoch in texts: found if one of them has it, and nothing
-// if none has any.
-func epochOf(texts []string, found string) (epoch string) {
-	for _, text := range texts {
-		if m, ok := decodeMemory(text); ok && epoch != found {
-			epoch = m.epoch
+// pending returns what is to be written; nil if nothing is.
+func (h *heads) pending() (epoch, former string, changes map[string]remembered) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.unwritten || h.epoch == "" {
+		return "", "", nil
+	}
+	for stream := range h.changes {
+		if len(h.changes) <= mostHeads {
+			break
 		}
+		delete(h.changes, stream) // of many changes at once any may be forgotten
 	}
-	return epoch
+	return h.epoch, h.former, maps.Clone(h.changes)
 }
 
-// recall returns what is remembered, without waiting for long.
-func (s *Store) recall(ctx context.Context) []string {
-	ctx, cancel := context.WithTimeout(ctx, rememberWait)
-	defer cancel()
-	return s.engine.recall(ctx)
+// written notes that changes are remembered.
+func (h *heads) written(changes map[string]remembered) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.changes, func(stream string, r remembered) bool { return r == changes[stream] })
+	h.unwritten = len(h.changes) > 0
 }
 
-// memoryOf returns what texts say of this database.
-func (s *Store) memoryOf(texts []string) memory {
-	all := memory{epoch: s.Epoch()}
-	for _, text := range texts {
-		if m, ok := decodeMemory(text); ok && m.epoch == all.epoch {
-			all = all.with(m.heads)
-		}
-	}
-	return all
-}
-
-// learn keeps the heads that were remembered when the store was opened.
-// Whatever is read from then on must reach them. Heads that are remembered
-// later are of no use for that, since they may be newer than what was read.
-func (s *Store) learn(texts []string) {
-	m := s.memoryOf(texts)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.known = map[string]remembered{}
-	for _, r := range m.heads {
-		s.known[r.stream] = r
-	}
-	if len(m.heads) == 0 {
-		s.rememberSoon() // the epoch, at least
-	}
-}
-
-// LostEnd implements [core.Witness].
-func (s *Store) LostEnd(stream string, head uint64) (reached uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.known[stream]
+// lostEnd is LostEnd of the store.
+func (h *heads) lostEnd(stream string, head uint64) (reached uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.known[stream]
 	if head >= r.due {
 		return 0
 	}
 	r.due = head
-	s.known[stream] = r
-	change := s.changes[stream]
+	h.known[stream] = r
+	change := h.changes[stream]
 	change.stream = stream
-	s.changes[stream] = r.then(change)
-	s.rememberSoon()
+	h.changes[stream] = r.then(change)
+	h.soon()
 	return r.head
 }
 
-// furthest returns how far stream had come when the store was opened, 0 if that
-// is not known.
-func (s *Store) furthest(stream string) uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.known[stream].head
+// furthest returns how far stream had come when the store was opened, nothing if
+// that is not known.
+func (h *heads) furthest(stream string) remembered {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known[stream]
 }

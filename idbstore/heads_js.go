@@ -2,17 +2,23 @@ package idbstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hack-pad/safejs"
 )
 
-// jsMemory keeps a text outside the database: in a file of the origin private
-// file system (File System, https://fs.spec.whatwg.org, section 4), which the
-// operating system has once it is closed. Where there is none, or no room, it
-// is kept in localStorage, which the browser writes when it likes.
+// jsMemory keeps a text outside the database, in one place. That is a file of
+// the origin private file system (File System, https://fs.spec.whatwg.org,
+// section 4), which the operating system has once it is closed; and it is
+// localStorage, which the browser writes when it likes, where files cannot be
+// written so.
+//
+// What the browser has decides between them, and never what has failed: with a
+// second place for when the first one fails, nobody could tell which of the two
+// is the older one.
 type jsMemory struct {
-	name    string       // of the file, and in localStorage
-	files   safejs.Value // navigator.storage
+	name    string       // of the file, or in localStorage
+	files   safejs.Value // navigator.storage; undefined where localStorage is the place
 	storage safejs.Value // localStorage; undefined in a worker, or where the user blocks it
 }
 
@@ -27,44 +33,68 @@ func newJSMemory(database string) (jsMemory, error) {
 	if m.name, err = name.String(); err != nil {
 		return m, err
 	}
-	if navigator, err := global.Get("navigator"); err == nil && navigator.Type() == safejs.TypeObject {
-		m.files, err = navigator.Get("storage")
-		if err != nil {
-			return m, err
-		}
-	}
-	if storage, err := global.Get("localStorage"); err == nil && storage.Type() == safejs.TypeObject {
-		m.storage = storage
+	files := at(global, "navigator", "storage")
+	if at(files, "getDirectory").Type() == safejs.TypeFunction &&
+		at(global, "FileSystemFileHandle", "prototype", "createWritable").Type() == safejs.TypeFunction {
+		m.files = files
+	} else {
+		m.storage = at(global, "localStorage")
 	}
 	return m, nil
 }
 
-// recall implements engine.
-func (e *jsEngine) recall(ctx context.Context) []string {
-	var texts []string
-	if text, err := e.memory.read(ctx); err == nil {
-		texts = append(texts, text)
-	}
-	if !e.memory.storage.IsUndefined() {
-		v, err := e.memory.storage.Call("getItem", e.memory.name)
-		if err == nil && v.Type() == safejs.TypeString {
-			if text, err := v.String(); err == nil {
-				texts = append(texts, text)
-			}
+// at follows a path of properties. It is undefined where that ends before.
+func at(v safejs.Value, path ...string) safejs.Value {
+	for _, property := range path {
+		var err error
+		if v, err = v.Get(property); err != nil {
+			return safejs.Undefined()
 		}
 	}
-	return texts
+	return v
+}
+
+// recall implements engine.
+func (e *jsEngine) recall(ctx context.Context) (text string, err error) {
+	m := e.memory
+	switch {
+	case m.files.Type() == safejs.TypeObject:
+		for range maxTries { // another tab may replace the file while it is read
+			if text, err = m.read(ctx); err == nil {
+				break
+			}
+		}
+		return text, err
+	case m.storage.Type() == safejs.TypeObject:
+		v, err := m.storage.Call("getItem", m.name)
+		if err != nil || v.IsNull() {
+			return "", failureOf(err)
+		}
+		return v.String()
+	}
+	return "", nil
 }
 
 // remember implements engine.
-func (e *jsEngine) remember(ctx context.Context, text string) {
-	if e.memory.write(ctx, text) != nil && !e.memory.storage.IsUndefined() {
-		_, _ = e.memory.storage.Call("setItem", e.memory.name, text) // it may be full
+func (e *jsEngine) remember(ctx context.Context, text string) error {
+	m := e.memory
+	switch {
+	case m.files.Type() == safejs.TypeObject:
+		return m.write(ctx, text)
+	case m.storage.Type() == safejs.TypeObject:
+		_, err := m.storage.Call("setItem", m.name, text)
+		return failureOf(err)
 	}
+	return nil
 }
 
+// read returns nothing if there is no file.
 func (m jsMemory) read(ctx context.Context) (string, error) {
 	file, err := m.open(ctx, false)
+	var failure *engineError
+	if errors.As(err, &failure) && failure.name == notFound {
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}

@@ -101,8 +101,8 @@ func TestLostEnd(t *testing.T) {
 		}, "head 4 []"},
 		{"is forgotten when many others were written to", func(t *testing.T, d *disk) {
 			others(t, d, "other", mostHeads)
-			if m, _ := decodeMemory(d.memory); len(m.heads) != mostHeads {
-				t.Errorf("%d heads are remembered", len(m.heads))
+			if heads := d.remembered().heads; len(heads) != mostHeads {
+				t.Errorf("%d heads are remembered", len(heads))
 			}
 		}, "head 4 []"},
 		{"is remembered beside others", func(t *testing.T, d *disk) {
@@ -153,7 +153,7 @@ func TestLostEnd(t *testing.T) {
 func TestRememberedByTabs(t *testing.T) {
 	d := newDisk()
 	heads := func() string {
-		m, _ := decodeMemory(d.memory)
+		m := d.remembered()
 		var b strings.Builder
 		for _, r := range m.heads {
 			fmt.Fprint(&b, r.stream, " ", r.head, " ", r.due, " ")
@@ -167,18 +167,18 @@ func TestRememberedByTabs(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, got, want)
 		}
 	}
-	a.remember()
+	a.heads.remember()
 	check("nothing was appended", "epoch-1 ")
 	appendSteps(t, a, "x", 0, 3)
 	appendSteps(t, b, "y", 0, 1)
-	a.remember()
+	a.heads.remember()
 	check("one has written", "epoch-1 x 3 3 ")
-	b.remember()
+	b.heads.remember()
 	check("and the other", "epoch-1 y 1 1 x 3 3 ")
 	appendSteps(t, b, "x", 3, 1)
-	b.remember()
+	b.heads.remember()
 	appendSteps(t, a, "y", 1, 1)
-	a.remember()
+	a.heads.remember()
 	check("in turns", "epoch-1 y 2 2 x 4 4 ")
 
 	raw(t, a, recordsStore, func(_ context.Context, tx transaction) error {
@@ -188,10 +188,10 @@ func TestRememberedByTabs(t *testing.T) {
 	if reached := c.LostEnd("x", 3); reached != 4 {
 		t.Errorf("reached %d", reached)
 	}
-	c.remember()
+	c.heads.remember()
 	check("one was told", "epoch-1 x 4 3 y 2 2 ")
 	appendSteps(t, late, "x", 3, 2)
-	late.remember()
+	late.heads.remember()
 	check("others have gone on", "epoch-1 x 5 5 y 2 2 ")
 	if reached := late.LostEnd("x", 5); reached != 0 {
 		t.Errorf("reached %d", reached)
@@ -202,15 +202,21 @@ func TestRememberedByTabs(t *testing.T) {
 	if _, _, err := late.ReadAt(context.Background(), "x", 0); !errors.Is(err, core.ErrStoreReset) {
 		t.Errorf("read: %v", err)
 	}
-	check("it was emptied", "epoch-2 ")
-	c.remember()
-	check("who has not noticed yet keeps still", "epoch-2 ")
-	for _, s := range []*Store{a, b, c, late} {
+	next := startFake(t, d, 0) // late was told
+	appendSteps(t, next, "new", 0, 1)
+	next.heads.remember()
+	check("it was emptied", "epoch-2 new 1 1 ")
+	c.heads.remember()
+	check("one has not noticed yet", "epoch-2 new 1 1 ")
+	if _, _, err := c.ReadAt(context.Background(), "x", 0); !errors.Is(err, core.ErrStoreReset) {
+		t.Errorf("read: %v", err)
+	}
+	for _, s := range []*Store{a, b, c, late, next} {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	check("all are closed", "epoch-2 ")
+	check("all are closed", "epoch-2 new 1 1 ")
 	if err := startFake(t, d, 0).Close(); err != nil {
 		t.Error(err)
 	}

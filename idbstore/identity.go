@@ -15,12 +15,16 @@ type identity struct {
 	epoch  string // in hex
 }
 
-// Keys of the object store meta. Their values are decimal or hex digits.
+// Keys of the object store meta. Their values are decimal or hex digits; times
+// are in milliseconds since the Unix epoch.
 const (
 	metaFormat  = "format"
 	metaEpoch   = "epoch"
 	metaCreated = "created"
 	metaFlushed = "flushed"
+	// metaReplaces is followed by the epoch of a database that this one was
+	// reported to have replaced.
+	metaReplaces = "replaces "
 )
 
 // maxEpoch is more digits than an epoch has.

@@ -27,11 +27,16 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 	if unreadable(err) {
 		part, err = s.inspectOne(ctx, op, stream, offset)
 	}
-	if head := s.furthest(stream); err == nil && part.End == offset && len(part.Damage) == 0 && offset < head {
+	if head := s.heads.furthest(stream).head; err == nil && part.End == offset && len(part.Damage) == 0 && offset < head {
 		part.Damage = []core.Damage{{From: offset, To: head - 1, Code: core.ErrGap,
 			Detail: "the log ends before it, and the browser remembers that it went further"}}
 	}
 	return part, err
+}
+
+// LostEnd implements [core.Witness].
+func (s *Store) LostEnd(stream string, head uint64) (reached uint64) {
+	return s.heads.lostEnd(stream, head)
 }
 
 // inspect reads many records at once.

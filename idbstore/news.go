@@ -33,7 +33,7 @@ const postDelay = 16 * time.Millisecond
 // went out for postDelay, or if the page is hidden, where timers are slow. A
 // page is hidden before it ends, and then posts what is left.
 func (s *Store) announce(stream string, head uint64, key []byte) {
-	s.moved(stream, head)
+	s.heads.moved(stream, head)
 	s.notify(core.StreamInfo{Name: stream, Head: head})
 	s.mu.Lock()
 	wait := postDelay - time.Since(s.posted)

@@ -2,6 +2,7 @@ package idbstore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -14,23 +15,26 @@ func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error)
 		timeout = DefaultTimeout
 	}
 	s := &Store{
-		engine:      e,
-		timeout:     timeout,
-		connecting:  make(chan struct{}, 1),
-		recalled:    make(chan []string, 1),
-		remembering: make(chan struct{}, 1),
-		watchers:    map[*watcher]struct{}{},
-		unposted:    map[string][]byte{},
-		changes:     map[string]remembered{},
-		compaction:  compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
+		engine:     e,
+		timeout:    timeout,
+		connecting: make(chan struct{}, 1),
+		watchers:   map[*watcher]struct{}{},
+		unposted:   map[string][]byte{},
+		compaction: compaction{due: compactDue, quiet: compactQuiet, tails: map[string]tail{}},
 	}
-	s.rememberTimer = later.New(s.remember)
 	s.postTimer = later.New(s.post)
 	s.compaction.timer = later.New(s.compactTails)
 	s.life, s.end = context.WithCancelCause(context.Background())
 	ctx, cancel := s.withDeadline(ctx)
 	defer cancel()
-	go func() { s.recalled <- s.recall(ctx) }() // while the database opens
+	s.heads = newHeads(ctx, e, func(err error) {
+		code := core.ErrStorageUnavailable
+		if failure := (*engineError)(nil); errors.As(err, &failure) {
+			code = codeOf(failure)
+		}
+		_ = s.fail("remember", "", &core.Error{Code: code, Err: err,
+			Detail: "what is remembered outside the database could not be read or written, so the loss of data may not be noticed"})
+	})
 	if err := s.retry(func() error { _, err := s.connect(ctx); return err }); err != nil {
 		return nil, s.fail("open", "", err)
 	}
@@ -50,7 +54,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	clear(s.watchers)
 	s.mu.Unlock()
-	for _, timer := range []*later.Timer{s.rememberTimer, s.postTimer, s.compaction.timer} {
+	for _, timer := range []*later.Timer{s.heads.timer, s.postTimer, s.compaction.timer} {
 		timer.Stop()
 	}
 	s.end(core.ErrClosed)
@@ -61,7 +65,7 @@ func (s *Store) Close() error {
 	}
 	s.mu.Unlock()
 	if !closed {
-		s.remember()
+		s.heads.remember()
 		s.post()
 		s.peers.close()
 		s.disconnect()

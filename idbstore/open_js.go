@@ -14,7 +14,9 @@ import (
 // from opening until the timeout; [core.ErrUnsupportedVersion] when a newer
 // release wrote it; [core.ErrCorrupt] when its identity is damaged;
 // [core.ErrStoreReset], once, when it was emptied since the page last had it
-// open; [core.ErrStorageUnavailable] when the browser cannot open it.
+// open; [core.ErrStorageUnavailable] when the browser cannot open it, and
+// [core.ErrQuotaExceeded] when it has no room even to note that a reset was
+// reported.
 func Open(ctx context.Context, database string, options Options) (*Store, error) {
 	if err := core.CheckName("open", database); err != nil {
 		return nil, err

@@ -55,16 +55,9 @@ type Store struct {
 	unposted map[string][]byte // stream to the key of its last record, for other tabs
 	posted   time.Time         // when the last post went out
 	deadline deadline
-	// Of what is remembered outside the database, see heads.go.
-	known     map[string]remembered // by stream, when the store was opened
-	changes   map[string]remembered // since it was last written
-	unwritten bool                  // something is to be written
 
-	recalled    chan []string // gets once what was remembered when the store was opened
-	remembering chan struct{} // held while it is written
-
-	rememberTimer *later.Timer
-	postTimer     *later.Timer
+	heads     *heads
+	postTimer *later.Timer
 
 	compaction compaction
 }

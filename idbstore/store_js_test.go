@@ -101,19 +101,16 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func memoryOf(t testing.TB, database string) jsMemory {
-	t.Helper()
-	return must(newJSMemory(database))
-}
-
 // forget removes what is kept beside a database.
 func forget(t testing.TB, database string) {
 	t.Helper()
-	m := memoryOf(t, database)
+	m := must(newJSMemory(database))
 	if directory, err := await(context.Background(), m.files, "getDirectory"); err == nil { // else there are no files
 		_, _ = await(context.Background(), directory, "removeEntry", m.name) // it may not be there
 	}
-	must(m.storage.Call("removeItem", m.name))
+	if storage := at(safejs.Global(), "localStorage"); storage.Type() == safejs.TypeObject {
+		must(storage.Call("removeItem", m.name))
+	}
 }
 
 // settled waits for the events onsuccess or onerror of a request.
@@ -228,7 +225,7 @@ func TestStoreReset(t *testing.T) {
 	})
 	t.Run("between two lives", func(t *testing.T) {
 		name := freshDatabase(t)
-		if err := memoryOf(t, name).write(ctx, memory{epoch: "former"}.encode()); err != nil {
+		if err := must(newJSEngine(name, false)).remember(ctx, memory{epoch: "former"}.encode()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := Open(ctx, name, Options{}); !errors.Is(err, core.ErrStoreReset) {

@@ -290,8 +290,12 @@ func TestResetOverFake(t *testing.T) {
 			t.Errorf("append into an emptied store: %v", err)
 		}
 	}
-	if _, err := startFake(t, d, 0).Append(ctx, "s", 0, nil); err != nil {
+	again := startFake(t, d, 0)
+	if _, err := again.Append(ctx, "s", 0, nil); err != nil {
 		t.Errorf("a store opened afresh: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
 	}
 	d.empty()
 	if _, err := start(ctx, &fakeEngine{d}, 0); !errors.Is(err, core.ErrStoreReset) {

@@ -99,6 +99,7 @@ var ways = []way{
 	{name: "a newer version", steps: "open", fault: failing(fault{err: &engineError{versionError, ""}}), codes: []core.Code{core.ErrUnsupportedVersion}},
 	{name: "somebody else's database", steps: "open", fault: failing(fault{err: &engineError{foreignDatabase, ""}}), codes: []core.Code{core.ErrInvalidArgument}},
 	{name: "nothing is remembered beside", steps: "recall remember", fault: failing(fault{silent: true}), passes: true},
+	{name: "what is beside is refused", steps: "recall remember", fault: failing(fault{err: lostError}), passes: true},
 	{name: "other tabs do not hear", steps: "post", fault: failing(fault{silent: true}), passes: true},
 	{name: "damaged records", steps: "values", fault: failing(fault{damage: func(values [][]byte) [][]byte {
 		for _, value := range values {
@@ -288,6 +289,10 @@ func (d *disk) heal() {
 	d.inject()
 	d.freeze(false)
 	d.do(func() {
+		for _, keep := range d.stuck {
+			keep()
+		}
+		d.stuck = nil
 		for _, t := range d.queue {
 			for _, r := range t.requests {
 				r.fault.silent = false

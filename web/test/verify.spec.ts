@@ -7,6 +7,10 @@ import { bundled, startWorker } from "./harness/place.js";
 import { messageRecord, recordKey } from "./harness/record.js";
 import { append, attach } from "./harness/tab.js";
 
+declare global {
+  var makeRoom: () => void;
+}
+
 /** Puts a value under a key of the records, behind Holdfast's back; without one, removes it. */
 async function put(holdfast: JSHandle<Holdfast>, key: Uint8Array, value?: Uint8Array | string): Promise<void> {
   await holdfast.evaluate(
@@ -133,9 +137,10 @@ test("what nobody can remember is a shorter conversation", async ({ page, holdfa
   expect(head).toBe(5);
 });
 
-test("localStorage remembers where there are no files", async ({ page, holdfast }) => {
-  await page.evaluate(() => {
-    if ("FileSystemFileHandle" in globalThis) FileSystemFileHandle.prototype.createWritable = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
+test("localStorage remembers where files cannot be written", async ({ home }) => {
+  const holdfast = await home.evaluateHandle(async () => {
+    if ("FileSystemFileHandle" in globalThis) Reflect.deleteProperty(FileSystemFileHandle.prototype, "createWritable");
+    return (await import("@holdfast-dev/holdfast")).open();
   });
   await fill(holdfast, "cut");
   await holdfast.evaluate((holdfast) => holdfast.close());
@@ -145,6 +150,47 @@ test("localStorage remembers where there are no files", async ({ page, holdfast 
     return (await told.failure((await open()).recover("cut")))?.code;
   });
   expect(code).toBe("gap");
+});
+
+test("what another tab replaces while it is read is read once more", async ({ page, holdfast }) => {
+  await fill(holdfast, "cut");
+  await holdfast.evaluate((holdfast) => holdfast.close());
+  await put(holdfast, recordKey("cut", 6));
+  const code = await page.evaluate(async () => {
+    const text = Object.getOwnPropertyDescriptor(Blob.prototype, "text")?.value as () => Promise<string>;
+    let failures = 2;
+    Blob.prototype.text = function (this: Blob) {
+      return failures-- > 0 ? Promise.reject(new DOMException("it has changed", "NotReadableError")) : text.call(this);
+    };
+    const { open } = await import("@holdfast-dev/holdfast");
+    return (await told.failure((await open()).recover("cut")))?.code;
+  });
+  expect(code).toBe("gap");
+});
+
+test("what could not be remembered is remembered with the next append, in the same place, and health() says what was wrong", async ({ page, holdfast }) => {
+  await page.evaluate(() => {
+    const places: [object, string][] = [[Storage.prototype, "setItem"]];
+    if ("FileSystemFileHandle" in globalThis) places.push([FileSystemFileHandle.prototype, "createWritable"]);
+    const writes = places.map(([place, write]) => Object.getOwnPropertyDescriptor(place, write) ?? {});
+    const full = (): never => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+    places.forEach(([place, write], i) => Object.defineProperty(place, write, { ...writes[i], value: full }));
+    globalThis.makeRoom = () => places.forEach(([place, write], i) => Object.defineProperty(place, write, writes[i] ?? {}));
+  });
+  await fill(holdfast, "early");
+  const lastError = (): Promise<string> => holdfast.evaluate(async (holdfast) => String((await holdfast.health()).lastError));
+  await expect.poll(lastError).toMatch(/remember: quota_exceeded: .*full/);
+  await page.evaluate(() => globalThis.makeRoom());
+  await fill(holdfast, "late");
+  await expect.poll(() => remembered(page)).toEqual({ early: 6, late: 6 });
+  const places = await page.evaluate(async () => {
+    const files: string[] = [];
+    if ("storage" in navigator) for await (const name of (await navigator.storage.getDirectory()).keys()) files.push(name);
+    return [...files, ...Object.keys(localStorage)];
+  });
+  expect(places).toEqual(["holdfast%3Aholdfast"]);
 });
 
 test("a runner of a damaged conversation ends with what is wrong, and those of others work", async ({ holdfast }) => {

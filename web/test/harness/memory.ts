@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 
-/** What Holdfast remembers of a database outside of it: the heads of conversations, by id. See idbstore/heads.go. */
+/** What Holdfast remembers of a database outside of it: the heads of conversations, by id. See idbstore/memory.go. */
 export function remembered(page: Page, database = "holdfast"): Promise<Record<string, number>> {
   return page.evaluate(async (name) => {
     // WebKitGTK, as it is driven here, has no files.
