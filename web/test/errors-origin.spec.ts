@@ -89,6 +89,28 @@ test("another tab that deletes the database is not kept waiting, and the store i
   expect(await openAfresh(tab)).toEqual({ head: 0, known: false });
 });
 
+test("a tab that notices a reset late forgets nothing of the new database", async ({ home, context, server, complaints }) => {
+  const late = await opened(home);
+  const peer = await context.newPage();
+  listen(peer, complaints);
+  await peer.goto(server.origin);
+  const said = await peer.evaluate(async () => {
+    await new Promise((resolve) => (indexedDB.deleteDatabase("holdfast").onsuccess = resolve));
+    const { open } = await import("@holdfast-dev/holdfast");
+    const said = await open().catch((error: unknown) => (error as { readonly code: string }).code);
+    const c = await (await open()).recover("new");
+    await c.recordProcessingStarted("m");
+    await c.recordStepCompleted("m", 0);
+    return said;
+  });
+  expect(said).toBe("store_reset");
+  await expect.poll(() => remembered(home)).toEqual({ new: 2 });
+  expect(await failures(late)).toEqual(reset);
+  await late.evaluate(({ holdfast }) => holdfast.close());
+  expect(await remembered(home)).toEqual({ new: 2 });
+  expect(await openAfresh(late)).toEqual({ head: 0, known: false });
+});
+
 for (const [wish, then] of [["deleteDatabase", "store_reset"], ["open", "unsupported_version"]] as const) {
   test(`a frozen tab in the way of ${wish === "open" ? "a newer version" : "a deletion"}: open is blocked until its deadline; once it has thawed, ${then}`, { tag: "@launch" }, async ({ launch, server }) => {
     const running = await launch({ lifelike: true });
