@@ -214,9 +214,9 @@ var bugs = []bug{
 	{
 		name: "a step that has started is in doubt, though its function was not called",
 		file: "core/runner/attempt.go",
-		old:  "\t\tfor index := range a.uncalled {",
-		new:  "\t\tfor index := range map[uint32]bool{} {",
-		in:   "./core/runner", test: "TestFunctionOfAnAttemptThatIsOver",
+		old:  "\tfor index := range a.uncalled {",
+		new:  "\tfor index := range map[uint32]bool{} {",
+		in:   "./core/runner", test: "TestEndAsFunctionsBegin",
 	},
 	{
 		name: "a message that waits holds up those that may pass it",

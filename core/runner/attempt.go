@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,26 +100,49 @@ func (a *Attempt) starts(index uint32) {
 	a.uncalled[index] = struct{}{}
 }
 
-// stop appends that the message was let go, as well as that goes. Steps with side
-// effects whose functions were not called are in no doubt.
+// uncalledIn returns events which say that the started steps within a scope whose
+// functions were not called are in no doubt. What called these steps has ended,
+// so nothing calls the functions any more.
+func (a *Attempt) uncalledIn(s *core.State, scope string) (events []core.Event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.uncalled) == 0 {
+		return nil
+	}
+	m, _ := s.Message(a.id)
+	for index := range a.uncalled {
+		if step, _ := m.OpenStep(index); step.Started && strings.HasPrefix(step.Place.Scope, scope) {
+			events = append(events, core.Event{Kind: core.KindStepResolved, MessageID: a.id, Step: index})
+		}
+	}
+	return events
+}
+
+// stop appends that the message was let go, as well as that goes.
 func (a *Attempt) stop() {
 	_ = a.runner.Update(context.WithoutCancel(a.ctx), func(s *core.State) ([]core.Event, error) {
 		if err := a.owned(s); err != nil {
 			return nil, err
 		}
-		m, _ := s.Message(a.id)
-		var events []core.Event
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		for index := range a.uncalled {
-			if step, _ := m.OpenStep(index); step.Started {
-				events = append(events, core.Event{Kind: core.KindStepResolved, MessageID: a.id, Step: index})
-			}
-		}
-		if m.InProgress {
+		events := a.uncalledIn(s, "")
+		if s.IsInProgress(a.id) {
 			events = append(events, core.Event{Kind: core.KindProcessingStopped, MessageID: a.id})
 		}
 		return events, nil
+	})
+}
+
+// leave appends which steps are in no doubt, as well as that goes, for an attempt
+// that has ended otherwise, if no other one has begun.
+func (a *Attempt) leave() {
+	if a.uncalledIn(a.runner.State(), "") == nil {
+		return
+	}
+	_ = a.runner.Update(context.WithoutCancel(a.ctx), func(s *core.State) ([]core.Event, error) {
+		if m, _ := s.Message(a.id); m.Runner != a.runner.id {
+			return nil, nil
+		}
+		return a.uncalledIn(s, ""), nil
 	})
 }
 

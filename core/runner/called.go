@@ -188,8 +188,11 @@ func (c *Called) recordOf(ctx context.Context, event core.Event) error {
 			m, _ := s.Message(a.id)
 			event.Step, event.Place = m.Next, c.place
 		}
-		if event.Kind == core.KindStepStarted {
+		switch event.Kind {
+		case core.KindStepStarted:
 			a.starts(event.Step)
+		case core.KindStepCompleted, core.KindStepFailed, core.KindAttemptFailed: // its function has ended
+			return append(a.uncalledIn(s, core.FunctionPath(c.path)), event), nil
 		}
 		return []core.Event{event}, nil
 	})
@@ -263,17 +266,18 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 	return c.record(failed)
 }
 
-// begin notes that the function is called, unless the attempt is over: then stop
-// may have appended that it was not.
+// begin notes that the function is called, unless what has called the step has
+// ended: then the log may say that it was not, see [Attempt.uncalledIn].
 func (c *Called) begin() bool {
 	a := c.steps.attempt
 	_, open := a.runner.State().StepAt(a.id, c.path)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if open != nil && a.ctx.Err() == nil {
+	ended := c.steps.fn.ctx.Err() != nil
+	if open != nil && !ended {
 		delete(a.uncalled, open.Index)
 	}
-	return a.ctx.Err() == nil
+	return !ended
 }
 
 // call calls fn, and waits no longer for it than it may take. When fn has ended
@@ -284,7 +288,7 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		return nil, err
 	}
 	if !c.begin() {
-		return nil, a.over()
+		return nil, context.Cause(c.steps.fn.ctx)
 	}
 	ctx, end := context.WithCancelCause(c.steps.fn.ctx)
 	defer end(errFunctionEnded)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -289,43 +290,160 @@ func TestSideEffects(t *testing.T) {
 	}
 }
 
-// TestStopAsFunctionsBegin: a function that is called in the moment of a stop is
-// in doubt, and one that is in no doubt is not called.
-func TestStopAsFunctionsBegin(t *testing.T) {
+// TestEndAsFunctionsBegin: a function that is called in the moment in which what
+// calls it ends is in doubt, and one that is not called is in none. So each
+// function is called once: nothing that never ran counts as done.
+func TestEndAsFunctionsBegin(t *testing.T) {
 	const steps = 8
-	for n := range uint64(400) {
-		story(t, func(t *testing.T, memory *memstore.Store) {
-			var calls [steps]atomic.Int32
-			handler := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-				var group sync.WaitGroup
-				for i := range steps {
-					group.Go(func() {
-						_, _ = do(a, "pay", runner.StepOptions{SideEffect: runner.Skip, Key: fmt.Sprint(i)}, func(ctx context.Context, c runner.Call) ([]byte, error) {
-							calls[i].Add(1)
-							return never(ctx, c)
-						})
-					})
+	rounds := map[bool]uint64{false: 100, true: steps}[runtime.GOOS == "js"] // where there is one thread
+	type scene struct {
+		*tab
+		ends  chan struct{} // closed in that moment
+		calls [steps]atomic.Int32
+	}
+	pay := func(s *scene, c caller) {
+		for i := range steps {
+			go func() {
+				_, _ = do(c, "pay", runner.StepOptions{SideEffect: runner.Skip, Key: fmt.Sprint(i)}, func(ctx context.Context, c runner.Call) ([]byte, error) {
+					s.calls[i].Add(1)
+					return never(ctx, c)
+				})
+			}()
+		}
+	}
+	boom := errors.New("boom")
+	retry := func(s *scene) {
+		if did, err := s.Retry(context.Background(), "m"); !did || err != nil {
+			s.t.Error("retry:", did, err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		first func(ctx context.Context, s *scene, a *runner.Attempt) error // the handler of the first tab
+		ends  func(s *scene)
+		after func(s *scene)
+	}{
+		"the runner is stopped": {
+			func(ctx context.Context, s *scene, a *runner.Attempt) error { <-ctx.Done(); return nil },
+			func(s *scene) { s.cancel() }, func(*scene) {},
+		},
+		"the message is cancelled": {
+			func(ctx context.Context, s *scene, a *runner.Attempt) error { <-ctx.Done(); return nil },
+			func(s *scene) { go func() { _, _ = s.Cancel(context.Background(), "m") }() }, retry,
+		},
+		"the handler fails": {
+			func(ctx context.Context, s *scene, a *runner.Attempt) error { <-s.ends; return boom },
+			func(*scene) {}, retry,
+		},
+		"a call is refused for good": {
+			func(ctx context.Context, s *scene, a *runner.Attempt) error {
+				<-s.ends
+				for range 2 {
+					go func() { _, _ = do(a, "x", runner.StepOptions{}, never) }()
 				}
-				group.Wait()
-				return nil, nil
+				<-ctx.Done()
+				return nil
+			},
+			func(*scene) {}, retry,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for n := range rounds {
+				story(t, func(t *testing.T, memory *memstore.Store) {
+					s := &scene{tab: open(t, memory), ends: make(chan struct{})}
+					s.send("m")
+					memory.Share().Watch(func(moved core.StreamInfo) {
+						if moved.Name == "chat" && moved.Head == 3+n%steps {
+							close(s.ends)
+							tt.ends(s)
+						}
+					})
+					s.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+						pay(s, a)
+						return nil, tt.first(ctx, s, a)
+					}, runner.Options{})
+					rest(time.Second)
+					s.stop()
+					tt.after(s)
+					b := open(t, memory)
+					b.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+						pay(s, a)
+						return never(ctx, runner.Call{})
+					}, runner.Options{})
+					rest(time.Second)
+					b.stop()
+					for i := range s.calls {
+						expect(t, fmt.Sprint("calls of step ", i), s.calls[i].Load(), int32(1))
+					}
+				})
 			}
-			first := open(t, memory)
-			first.send("m")
-			memory.Share().Watch(func(moved core.StreamInfo) {
-				if moved.Name == "chat" && moved.Head >= 4+n%steps {
-					first.cancel()
+		})
+	}
+	t.Run("the step around them fails", func(t *testing.T) {
+		for n := range rounds {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				s := &scene{tab: open(t, memory), ends: make(chan struct{})}
+				s.send("m")
+				memory.Share().Watch(func(moved core.StreamInfo) {
+					if moved.Name == "chat" && moved.Head == 3+n%steps {
+						close(s.ends)
+					}
+				})
+				s.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+					return do(a, "outer", runner.StepOptions{}, func(ctx context.Context, c runner.Call) ([]byte, error) {
+						pay(s, c)
+						<-s.ends
+						if c.Attempt == 1 {
+							return nil, boom
+						}
+						return never(ctx, c)
+					})
+				}, runner.Options{})
+				rest(10 * time.Second)
+				s.stop()
+				for i := range s.calls {
+					expect(t, fmt.Sprint("calls of step ", i), s.calls[i].Load(), int32(1))
 				}
 			})
-			for _, b := range []*tab{first, open(t, memory)} {
-				b.run(handler, runner.Options{})
-				rest(time.Second)
-				b.stop()
+		}
+	})
+}
+
+// TestDecisionWithoutARunner counts for the next one, which asks no more. The
+// person has ended the doubt, so the function hears of none.
+func TestDecisionWithoutARunner(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		story(t, func(t *testing.T, memory *memstore.Store) {
+			user := open(t, memory)
+			user.send("m")
+			var uncertain []bool
+			pay := func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+				return do(a, "pay", runner.StepOptions{SideEffect: runner.Ask}, func(ctx context.Context, c runner.Call) ([]byte, error) {
+					if uncertain = append(uncertain, c.Uncertain); len(uncertain) == 1 {
+						return never(ctx, c)
+					}
+					return []byte("paid"), nil
+				})
 			}
-			for i := range calls {
-				if n := calls[i].Load(); n > 1 {
-					t.Errorf("step %d was called %d times", i, n)
-				}
+			for range 2 { // the second asks, and is gone before it has an answer
+				b := open(t, memory)
+				b.run(pay, runner.Options{})
+				rest(time.Minute)
+				b.crash()
 			}
+			if err := user.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if did, err := user.ResolveStep(t.Context(), "m", 0, again); !did || err != nil {
+				t.Fatal(did, err)
+			}
+			b := open(t, memory)
+			b.run(pay, runner.Options{})
+			rest(time.Minute)
+			b.stop()
+			m := b.message("m")
+			expect(t, "finished", m.Finished, true)
+			expect(t, "result", string(m.Result), map[bool]string{true: "paid"}[again])
+			expect(t, "calls, and whether they are uncertain", uncertain, map[bool][]bool{true: {false, false}, false: {false}}[again])
 		})
 	}
 }

@@ -208,6 +208,7 @@ func (r *runner) attempt(ctx context.Context, messageID string) error {
 		r.options.OnError(fatal.error)
 		return r.giveUp(a, fatal.error)
 	case errors.Is(cause, core.ErrCancelled):
+		a.leave()
 		return nil
 	case cause == nil, !begun:
 		return err
@@ -215,6 +216,7 @@ func (r *runner) attempt(ctx context.Context, messageID string) error {
 		a.stop()
 		return cause
 	default:
+		a.leave()
 		return cause
 	}
 }
@@ -276,6 +278,6 @@ func (r *runner) giveUp(a *Attempt, cause error) error {
 		case err != nil:
 			return nil, err
 		}
-		return []core.Event{{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(cause)}}, nil
+		return append(a.uncalledIn(s, ""), core.Event{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(cause)}), nil
 	})
 }
