@@ -34,9 +34,10 @@ func (c *Conversation) Cancel(ctx context.Context, messageID string) (cancelled 
 }
 
 // ResolveStep decides whether an uncertain step is to run again or counts as
-// completed without output, and reports whether the step was uncertain.
-// Conflicts are retried. [ErrInvalidArgument] if the message was never
-// received.
+// completed without output, and reports whether the step was uncertain. To run
+// it again takes the doubt away and does nothing else, whether a runner is at
+// work or not: the next call of its function is not an uncertain one. Conflicts
+// are retried. [ErrInvalidArgument] if the message was never received.
 func (c *Conversation) ResolveStep(ctx context.Context, messageID string, index uint32, rerun bool) (resolved bool, err error) {
 	err = c.updateMessage(ctx, "resolve step", messageID, func(m *Message) ([]Event, error) {
 		step, _ := m.OpenStep(index)

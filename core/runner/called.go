@@ -62,9 +62,11 @@ type Call struct {
 	// IdempotencyKey is the same for every run of the step, and for no other step,
 	// also of other messages and databases: 32 hexadecimal digits.
 	IdempotencyKey string
-	Attempt        int    // the number of the call, from 1, with those before a crash
-	Uncertain      bool   // whether side effects may have happened before
-	Stored         []byte // of a step that streams, what an earlier run has stored
+	Attempt        int // the number of the call, from 1, with those before a crash
+	// Uncertain says that side effects may have happened before. It is not set
+	// after a decision of [core.Conversation.ResolveStep] to run the step again.
+	Uncertain bool
+	Stored    []byte // of a step that streams, what an earlier run has stored
 }
 
 // Func is the function of a step.

@@ -90,7 +90,7 @@ export interface OpenStep {
   /**
    * Whether its side effects may have happened, which nobody knows: a page died while its function may
    * have been running, or the function has failed. With `sideEffect: "ask"` the step waits for
-   * {@link Conversation.resolveStep} then.
+   * {@link Conversation.resolveStep} then. A decision to run it again ends the doubt.
    */
   readonly uncertain: boolean;
   /** How many calls of its function have failed. */
@@ -292,7 +292,10 @@ export interface StepContext {
   readonly idempotencyKey: string;
   /** Which call of `fn` it is, from 1, with those before a crash. */
   readonly attempt: number;
-  /** Whether a step with side effects may have had them in an earlier call, see {@link OpenStep.uncertain}. */
+  /**
+   * Whether a step with side effects may have had them in an earlier call, see {@link OpenStep.uncertain}. `false` after
+   * `resolveStep(…, "rerun")`: somebody has decided.
+   */
   readonly uncertain: boolean;
   /** What an earlier run of a streaming step has stored. */
   readonly chunks: readonly unknown[];
@@ -433,8 +436,9 @@ export interface Conversation {
    */
   answer(messageId: string, step: number, answer?: Storable): Promise<boolean>;
   /**
-   * Decides what becomes of an uncertain step (see {@link OpenStep}): to run it again, or to take it as completed with
-   * the output `undefined`. Resolves with whether it was uncertain.
+   * Decides what becomes of an uncertain step (see {@link OpenStep}): to run it again, which ends the doubt and does nothing
+   * else, or to take it as completed with the output `undefined`. The decision is stored, whether a runner is at work or not.
+   * Resolves with whether it was uncertain.
    */
   resolveStep(messageId: string, step: number, choice: "rerun" | "skip"): Promise<boolean>;
 
