@@ -6,34 +6,41 @@ import (
 	"time"
 )
 
-// Follow keeps the conversation up to date with what others append, until stop
-// is called: it refreshes in the background now, and whenever the store reports
-// that the head has moved beyond the expected sequence. If the store is no
-// [Watcher], Follow does nothing.
+// Follow keeps the conversation up to date with what others append, until ctx
+// ends: it refreshes now, and whenever the store reports that the head has moved
+// beyond the expected sequence. It returns nil when ctx ends, and at once if the
+// store is no [Watcher].
 //
-// A refresh that fails is repeated after a while, unless it can never succeed.
-// Its error is dropped: the next call that needs the store meets it too.
-//
-// After stop returns no refresh begins; one that is under way is cancelled and
-// not waited for. Stopping twice does no harm.
-func (c *Conversation) Follow() (stop func()) {
+// A refresh that fails is repeated after a while, and its error is dropped. One
+// that can never succeed ends Follow, which returns why: from then on the
+// conversation hears of nothing. Errors are those of [Conversation.Refresh].
+func (c *Conversation) Follow(ctx context.Context) error {
 	watcher, ok := c.store.(Watcher)
 	if !ok {
-		return func() {}
+		return nil
 	}
 	f := &follower{wake: make(chan struct{}, 1)}
-	ctx, cancel := context.WithCancel(context.Background())
-	unwatch := watcher.Watch(func(moved StreamInfo) {
+	defer watcher.Watch(func(moved StreamInfo) {
 		if moved.Name == c.id || moved.Name == "" {
 			f.notice(moved)
 		}
-	})
+	})()
 	// Heads may have moved since the conversation was read.
 	f.notice(StreamInfo{})
-	go f.run(ctx, c)
-	return func() {
-		cancel()
-		unwatch()
+	for {
+		select {
+		case <-f.wake:
+		case <-ctx.Done():
+			return nil
+		}
+		err := f.catchUp(ctx, c)
+		switch {
+		case err == nil, ctx.Err() != nil:
+		case CodeOf(err).Outcome() == Permanent:
+			return c.fail("follow", err)
+		case pause(ctx, followAgain) == nil:
+			f.notice(StreamInfo{})
+		}
 	}
 }
 
@@ -58,20 +65,6 @@ func (f *follower) notice(moved StreamInfo) {
 	select {
 	case f.wake <- struct{}{}:
 	default:
-	}
-}
-
-func (f *follower) run(ctx context.Context, c *Conversation) {
-	for {
-		select {
-		case <-f.wake:
-		case <-ctx.Done():
-			return
-		}
-		err := f.catchUp(ctx, c)
-		if err != nil && CodeOf(err).Outcome() != Permanent && pause(ctx, followAgain) == nil {
-			f.notice(StreamInfo{})
-		}
 	}
 }
 

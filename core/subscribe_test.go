@@ -1,6 +1,8 @@
 package core_test
 
 import (
+	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"strconv"
@@ -178,6 +180,19 @@ func newWatched() watched {
 	return watched{&scripted{DurableStore: memory}, memory}
 }
 
+// follow lets c follow until stop.
+func follow(t *testing.T, c *core.Conversation) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Follow(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Follow: %v", err)
+		}
+	}
+}
+
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newWatched()
@@ -187,7 +202,7 @@ func TestFollow(t *testing.T) {
 		record(t, other, started("m")) // between recovery and following
 		store.calls = nil
 
-		stop := c.Follow()
+		stop := follow(t, c)
 		synctest.Wait()
 		if c.ExpectedSeq() != 2 {
 			t.Errorf("at %d: what came before Follow is missing", c.ExpectedSeq())
@@ -226,7 +241,6 @@ func TestFollow(t *testing.T) {
 			t.Errorf("after the deletion at %d", c.ExpectedSeq())
 		}
 
-		stop()
 		stop()
 		store.calls = nil
 		record(t, recovered(t, "c", store.DurableStore), received("m", 1, "x"))
@@ -268,7 +282,7 @@ func TestFollowReadsWhenItIsBehind(t *testing.T) {
 				store := &manual{scripted: &scripted{DurableStore: memstore.New()}}
 				c := newConversation(t, "c", store)
 				record(t, c, started("m"), started("m"))
-				stop := c.Follow()
+				stop := follow(t, c)
 				synctest.Wait()
 				store.calls = nil
 				store.announce(tt.moved)
@@ -292,7 +306,7 @@ func TestFollowSurvivesErrors(t *testing.T) {
 		store := newWatched()
 		store.reads = []look{readable, unreadable, unreadable}
 		c, other := newConversation(t, "c", store), newConversation(t, "c", store.DurableStore)
-		defer c.Follow()()
+		defer follow(t, c)()
 		synctest.Wait()
 		record(t, other, started("m"))
 		synctest.Wait()
@@ -311,20 +325,46 @@ func TestFollowSurvivesErrors(t *testing.T) {
 	})
 }
 
-// TestFollowGivesUp where no refresh can succeed any more.
-func TestFollowGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newWatched()
-		store.reads = []look{readable, func(func() ([]core.Entry, error)) ([]core.Entry, error) { return nil, core.ErrClosed }}
-		c := newConversation(t, "c", store)
-		defer c.Follow()()
-		synctest.Wait()
-		record(t, newConversation(t, "c", store.DurableStore), started("m"))
-		time.Sleep(time.Hour)
-		if c.ExpectedSeq() != 0 {
-			t.Errorf("at %d: it was read again", c.ExpectedSeq())
-		}
-	})
+// TestFollowEnds with what says that no refresh can succeed any more, and without
+// an error when it is to end.
+func TestFollowEnds(t *testing.T) {
+	fails := func(err error) look {
+		return func(func() ([]core.Entry, error)) ([]core.Entry, error) { return nil, err }
+	}
+	for name, tt := range map[string]struct {
+		next string // of the log, in hex
+		read look
+		want core.Code
+	}{
+		"the next event is damaged":            {"93c0", readable, core.ErrCorrupt},
+		"the next event is of a later release": {"937f ID a16d", readable, core.ErrUnsupportedVersion},
+		"the store was emptied":                {"93c0", fails(core.ErrStoreReset), core.ErrStoreReset},
+		"the end of the log is lost":           {"93c0", fails(core.ErrGap), core.ErrGap},
+		"the store is closed":                  {"93c0", fails(core.ErrClosed), core.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newWatched()
+				c := newConversation(t, "c", store)
+				record(t, c, started("m"))
+				ended := make(chan error, 1)
+				go func() { ended <- c.Follow(t.Context()) }()
+				synctest.Wait()
+				store.reads = []look{tt.read}
+				if _, err := store.DurableStore.Append(t.Context(), "c", 1, unhex(t, tt.next)); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if len(ended) == 0 {
+					t.Fatal("it goes on following")
+				}
+				var typed *core.Error
+				if err := <-ended; !errors.Is(err, tt.want) || !errors.As(err, &typed) || typed.Op != "follow" || typed.Stream != "c" {
+					t.Errorf("Follow returned %v", err)
+				}
+			})
+		})
+	}
 }
 
 // TestStopWhileARefreshWaits: it never begins, although it was announced.
@@ -332,7 +372,7 @@ func TestStopWhileARefreshWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newWatched()
 		c := newConversation(t, "c", store)
-		stop := c.Follow()
+		stop := follow(t, c)
 		synctest.Wait()
 		free := make(chan struct{})
 		store.appends = []step{func(append func() (uint64, error)) (uint64, error) {
@@ -367,9 +407,7 @@ func TestFollowWithoutAWatcher(t *testing.T) {
 	if _, ok := any(store).(core.Watcher); ok {
 		t.Fatal("the store is a watcher")
 	}
-	stop := newConversation(t, "c", store).Follow()
-	stop()
-	if store.calls != nil {
-		t.Errorf("calls: %v", store.calls)
+	if err := newConversation(t, "c", store).Follow(t.Context()); err != nil || store.calls != nil {
+		t.Errorf("%v, calls: %v", err, store.calls)
 	}
 }

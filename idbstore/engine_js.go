@@ -24,6 +24,7 @@ type jsEngine struct {
 	binary  binaryValues    // bytes to JavaScript and back
 	memory  jsMemory
 	page    lifecycle
+	missed  func() // see listen; nil before
 
 	appender    *jsAppender  // nil where the page offers none
 	recordsName safejs.Value // recordsStore as a JavaScript string
@@ -190,11 +191,20 @@ func newJSDatabase(e *jsEngine, db safejs.Value) (*jsDatabase, error) {
 	d := &jsDatabase{engine: e, db: db}
 	err := d.handlers.listen(db, map[string]func(safejs.Value){
 		// Another tab wants to delete the database or bring a newer version.
-		"onversionchange": func(safejs.Value) { d.close() },
+		"onversionchange": func(safejs.Value) { d.leave() },
 		// The browser has closed it: site data cleared, or the disk failed.
-		"onclose": func(safejs.Value) { d.close() },
+		"onclose": func(safejs.Value) { d.leave() },
 	})
 	return d, err
+}
+
+// leave closes the connection because of something that others have done: who
+// follows what they do has to look.
+func (d *jsDatabase) leave() {
+	d.close()
+	if e := d.engine; e.missed != nil && !e.page.frozen {
+		e.missed()
+	}
 }
 
 // identify reads the identity of the database, if it is Holdfast's.

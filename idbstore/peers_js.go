@@ -11,6 +11,7 @@ type jsPeers struct {
 }
 
 func (e *jsEngine) listen(received func([]byte), missed, hidden func()) (peers, error) {
+	e.missed = missed
 	p := &jsPeers{engine: e, channel: safejs.Undefined()}
 	class, err := safejs.Global().Get("BroadcastChannel")
 	if err == nil && class.Type() == safejs.TypeFunction {

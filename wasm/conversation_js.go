@@ -16,8 +16,9 @@ import (
 type handle struct {
 	*core.Conversation
 	unsubscribe func()
-	unfollow    func() // nil if it does not follow
-	unread      int    // the first message that rows has not returned
+	unfollow    context.CancelFunc // nil if it does not follow
+	unfollowed  error              // why it can follow no more
+	unread      int                // the first message that rows has not returned
 }
 
 // keep gives a conversation a number and describes it to JavaScript, which gets
@@ -216,9 +217,17 @@ func (b *bridge) follow(args arguments) (any, error) {
 		return nil, err
 	}
 	if h.unfollow == nil {
-		h.unfollow = h.Follow()
+		id := args.number(0)
+		ctx, unfollow := context.WithCancel(context.Background())
+		h.unfollow, h.unfollowed = unfollow, nil
+		go func() {
+			if err := h.Follow(ctx); err != nil && ctx.Err() == nil {
+				h.unfollowed = err
+				b.announce(id, h.Conversation, core.Change{}) // who is told asks again
+			}
+		}()
 	}
-	return nil, nil
+	return nil, h.unfollowed
 }
 
 func (b *bridge) unfollow(args arguments) (any, error) {

@@ -34,9 +34,15 @@ func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) 
 		o.OnError = func(error) {}
 	}
 	o.Retry = o.Retry.over(standard)
-	r := &runner{Conversation: c, handler: handler, options: o, id: core.NewRunnerID(), run: ctx,
+	run, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	r := &runner{Conversation: c, handler: handler, options: o, id: core.NewRunnerID(), run: run,
 		resting: map[string]*Attempt{}, nudged: make(chan struct{}, 1)}
-	defer c.Follow()()
+	go func() {
+		if err := c.Follow(run); err != nil {
+			end(err)
+		}
+	}()
 	defer func() {
 		for _, a := range r.resting {
 			a.cancel(err)
@@ -50,16 +56,18 @@ func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) 
 			failures = 1
 		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
+		case run.Err() != nil:
 		case err == nil: // lost, but nothing was being worked on
 		case passes(err):
 			o.OnError(err)
 		default:
 			return err
 		}
-		if sleep(ctx, standard.wait(failures)) != nil {
-			return nil
+		if sleep(run, standard.wait(failures)) != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return context.Cause(run)
 		}
 	}
 }
@@ -69,7 +77,7 @@ type runner struct {
 	handler Handler
 	options Options
 	id      core.RunnerID
-	run     context.Context     // of Run: its end means to stop
+	run     context.Context     // of Run: its end means to stop, or that c can no longer be followed
 	resting map[string]*Attempt // those that are parked, by message
 	nudged  chan struct{}       // holds a token when one of them wants to go on
 }

@@ -293,6 +293,32 @@ func TestPermanentErrorEndsRun(t *testing.T) {
 	})
 }
 
+// TestRunEndsWhenItCanFollowNoMore: what others have appended cannot be read, so
+// nothing can be appended either.
+func TestRunEndsWhenItCanFollowNoMore(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		var cause error
+		b.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+			<-ctx.Done()
+			cause = context.Cause(ctx)
+			return nil, cause
+		}, runner.Options{})
+		rest(time.Millisecond)
+		if _, err := memory.Append(t.Context(), "chat", 2, []byte("damaged")); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Millisecond)
+		if len(b.ended) == 0 {
+			t.Fatal("it goes on")
+		}
+		if err := <-b.ended; !errors.Is(err, core.ErrCorrupt) || !errors.Is(cause, core.ErrCorrupt) {
+			t.Errorf("Run returned %v, the handler was ended with %v", err, cause)
+		}
+	})
+}
+
 // TestCrowd: three tabs that stop, crash and come again, while messages arrive.
 func TestCrowd(t *testing.T) {
 	for seed := range uint64(20) {

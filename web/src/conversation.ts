@@ -235,7 +235,7 @@ class LiveConversation implements Conversation {
   /** Called by the bridge after a commit, before anything reads the state. */
   changed(expectedSeq: number, reset: boolean, rows: Uint8Array): void {
     this.#expectedSeq = expectedSeq;
-    this.#unread.push({ rows, reset });
+    if (reset || rows.byteLength > 0) this.#unread.push({ rows, reset }); // else it can follow no more, and nothing has changed
     if (this.#unread.length > mostUnread) this.#read();
     this.notify();
   }

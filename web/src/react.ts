@@ -20,7 +20,7 @@ export type UseConversation =
   | { readonly status: "open"; readonly conversation: Conversation; readonly state: ConversationState }
   /**
    * The conversation cannot be read or followed; for example `instance_lost` after the WebAssembly
-   * instance has died. To try again, give another `holdfast`, or mount the component again with
+   * instance has died, or `store_reset` after the storage was emptied. To try again, give another `holdfast`, or mount the component again with
    * another `key`.
    */
   | { readonly status: "failed"; readonly error: HoldfastError };

@@ -454,7 +454,9 @@ export interface Conversation {
 
   /**
    * Calls `listener` after each change of the state, once for changes that come together.
-   * Also, once, when the store was closed or its instance has died: then `subscribe` throws.
+   * Also, once, when nothing can be followed any more: the store was closed, its instance has died, the storage was
+   * emptied, or what others have appended is damaged or of a later release. Then `subscribe` throws why, as long as there
+   * is a listener.
    * While there is a listener, the conversation also follows what other tabs append:
    * its state and `expectedSeq` move on by themselves, so an append no longer conflicts with what came
    * before it. An agent that must notice it writes through a `clone()` without listeners. Returns the

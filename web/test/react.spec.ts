@@ -309,6 +309,17 @@ test("it fails with the error of Holdfast, and opens with another store or anoth
   await expect(failed).toHaveText("b: closed");
 });
 
+test("it fails when another tab has deleted the database", async ({ page, server, tab }) => {
+  await send(tab, "gone");
+  const view = await show(page, tab, ["chat"]);
+  await expect(page.getByRole("listitem")).toHaveText("gone | received");
+  const other = await page.context().newPage();
+  await other.goto(server.origin);
+  await other.evaluate(() => new Promise((resolve) => (indexedDB.deleteDatabase("holdfast").onsuccess = resolve)));
+  await expect(page.getByRole("paragraph")).toHaveText("chat: store_reset");
+  await view.evaluate((view) => view.unmount());
+});
+
 test("rendered on a server it is opening, and a page takes over from there", async ({ page, tab }) => {
   await send(tab, "stored");
   const chats = await page.evaluateHandle(async (bundle) => (await import(bundle)) as typeof Chats, "/bundle/react.js");

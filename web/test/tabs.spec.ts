@@ -1,6 +1,7 @@
 // Several tabs, and a worker, at one conversation.
 import type { Page } from "@playwright/test";
 import { bundled, startWorker } from "./harness/place.js";
+import { appendByHand } from "./harness/record.js";
 import { append, attach, expectedSeq, log, messages, recover, refresh, subscribe, type Tab } from "./harness/tab.js";
 import type { Server } from "./harness/server.js";
 import { expect, test } from "./harness/test.js";
@@ -266,3 +267,38 @@ test("a frozen tab keeps nobody waiting, and follows again when it thaws", { tag
   expect(await messages(b)).toEqual(await messages(a));
   await running.close();
 });
+
+const ends: Readonly<Record<string, readonly [code: string, happen: (other: Page) => Promise<unknown>]>> = {
+  "the database is deleted": ["store_reset", (other) => other.evaluate(() => new Promise((resolve) => (indexedDB.deleteDatabase("holdfast").onsuccess = resolve)))],
+  "what comes next is damaged": ["corrupt", (other) => appendByHand(other, "c", 1, [2, "m"], (bytes) => bytes.fill(0, -8))],
+  "what comes next is of a later release": ["unsupported_version", (other) => appendByHand(other, "c", 1, [127, "m"])],
+};
+
+for (const [name, [code, happen]] of Object.entries(ends)) {
+  test(`listeners and the runner are told when they can follow no more: ${name}`, async ({ page, server }) => {
+    const tab = await attach(page, "c");
+    await append(tab, "m", 0);
+    const heard = await tab.evaluateHandle(async ({ conversation }) => {
+      const heard = { calls: 0, state: conversation.state, errors: [] as unknown[] };
+      conversation.process(() => undefined, { onError: (error) => heard.errors.push((error as { code?: string }).code) });
+      conversation.subscribe(() => heard.calls++);
+      await conversation.refresh();
+      return heard;
+    });
+    await happen(await openPage(page, server));
+    await expect.poll(() => heard.evaluate(({ calls, errors }) => [calls, errors])).toEqual([1, [code]]);
+    const facts = await tab.evaluate(async ({ conversation }, heard) => {
+      const codeOf = (error: unknown): unknown => (error as { code?: string }).code;
+      const subscribe = (): unknown => {
+        try {
+          conversation.subscribe(() => undefined)();
+          return "subscribed";
+        } catch (error) {
+          return codeOf(error);
+        }
+      };
+      return [conversation.state === heard.state, subscribe(), await conversation.refresh().catch(codeOf)];
+    }, heard);
+    expect(facts).toEqual([true, code, code]);
+  });
+}

@@ -1,5 +1,6 @@
 // The bytes of idbstore/record.go and core/event_codec.go, to put into the database what Holdfast would not.
 import { encode } from "@msgpack/msgpack";
+import type { Page } from "@playwright/test";
 
 /** The key of a record: the name, NUL, and the sequence behind it. */
 export function recordKey(stream: string, end: number): Uint8Array<ArrayBuffer> {
@@ -20,6 +21,26 @@ export function record(stream: string, sequence: number, now: number, events: re
 /** A record of one event, a message that was received with this body, which may be no msgpack. */
 export function messageRecord(stream: string, sequence: number, id: string, body: Uint8Array): Uint8Array {
   return record(stream, sequence, 0, [encode([1, new Uint8Array(16).fill(sequence), id, 0, body])]);
+}
+
+/** Puts an event at a sequence of a log by hand, and announces it to the other tabs. `damage` changes its record. */
+export async function appendByHand(page: Page, stream: string, sequence: number, event: readonly unknown[], damage = (bytes: Uint8Array): void => void bytes): Promise<void> {
+  const bytes = record(stream, sequence, 0, [encode([event[0], new Uint8Array(16).fill(sequence), ...event.slice(1)])]);
+  damage(bytes);
+  await page.evaluate(
+    async ([key, value]) => {
+      const database = await new Promise<IDBDatabase>((resolve) => {
+        const opening = indexedDB.open("holdfast");
+        opening.onsuccess = () => resolve(opening.result);
+      });
+      const tx = database.transaction("records", "readwrite");
+      tx.objectStore("records").put(Uint8Array.from(value), Uint8Array.from(key).buffer);
+      await new Promise((resolve) => (tx.oncomplete = resolve));
+      database.close();
+      new BroadcastChannel("holdfast:holdfast").postMessage(Uint8Array.from(key));
+    },
+    [[...recordKey(stream, sequence + 1)], [...bytes]] as const,
+  );
 }
 
 /** The events of a record. */
