@@ -11,8 +11,11 @@ import (
 
 // start opens the database of e for the first time.
 func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error) {
-	if timeout == 0 {
+	switch {
+	case timeout == 0:
 		timeout = DefaultTimeout
+	case timeout < 0:
+		return nil, &core.Error{Code: core.ErrInvalidArgument, Op: "open", Detail: "Timeout must not be negative"}
 	}
 	s := &Store{
 		engine:     e,

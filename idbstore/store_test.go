@@ -212,6 +212,12 @@ func TestOpenFaults(t *testing.T) {
 	}
 }
 
+func TestOpenWithATimeoutThatIsOver(t *testing.T) {
+	if _, err := start(t.Context(), &fakeEngine{newDisk()}, -1); !errors.Is(err, core.ErrInvalidArgument) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A page that missed notices opens a new connection and looks at all streams.
 func TestMissedNotices(t *testing.T) {
 	d := newDisk()

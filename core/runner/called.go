@@ -42,7 +42,7 @@ type StepOptions struct {
 
 // WaitOptions are options of a wait. The zero value waits for an answer, for ever.
 type WaitOptions struct {
-	// Until is when the wait ends by itself.
+	// Until is when the wait ends by itself; zero for never, which no sleep may be.
 	Until time.Time
 	// Sleep has the wait complete then; otherwise it fails, with a failure that is
 	// named TimeoutError.
@@ -117,7 +117,8 @@ func (c *Called) Outcome(fn Func) (core.Step, error) {
 	return c.outcome(func(open *core.OpenStep) error { return c.try(open, fn) })
 }
 
-// WaitOutcome is Outcome for a wait.
+// WaitOutcome is Outcome for a wait. [core.ErrInvalidArgument] for a sleep without
+// an end.
 func (c *Called) WaitOutcome(o WaitOptions) (core.Step, error) {
 	return c.outcome(func(open *core.OpenStep) error { return c.wait(open, o) })
 }
@@ -350,6 +351,9 @@ func (c *Called) key() string {
 // wait makes the step wait, if it does not, and ends the wait when that is due.
 func (c *Called) wait(open *core.OpenStep, o WaitOptions) error {
 	if !open.Waiting {
+		if o.Sleep && o.Until.IsZero() {
+			return refuse("a sleep must end at some time")
+		}
 		return c.record(core.Event{Kind: core.KindStepWaiting, Due: millis(o.Until), Sleep: o.Sleep, Pass: o.Pass, Output: o.Prompt})
 	}
 	if due := at(open.Due); due.IsZero() || time.Until(due) > 0 {

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -23,12 +24,28 @@ type Options struct {
 	OnError func(error)
 }
 
-// Retry says how a step deals with failures. A zero field means the default.
+// check returns what is out of range.
+func (o Options) check() error {
+	if o.MaxStarts < 0 || o.MaxStarts > core.MaxStarts {
+		return &core.Error{Code: core.ErrInvalidArgument, Op: "process", Detail: fmt.Sprintf("MaxStarts must be from 0 to %d", core.MaxStarts)}
+	}
+	return o.Retry.check("process")
+}
+
+// Retry says how a step deals with failures. A zero field means the default, and
+// none may be negative.
 type Retry struct {
 	MaxAttempts int           // calls of the step's function; default 5
 	Initial     time.Duration // before the second call, doubled for each one after it; default 500 ms
 	Max         time.Duration // the longest wait; default 30 s
 	Timeout     time.Duration // of one call; default none
+}
+
+func (r Retry) check(op string) error {
+	if r.MaxAttempts < 0 || min(r.Initial, r.Max, r.Timeout) < 0 {
+		return &core.Error{Code: core.ErrInvalidArgument, Op: op, Detail: "no number or time of Retry may be negative"}
+	}
+	return nil
 }
 
 // over returns r with what it does not say taken from defaults.

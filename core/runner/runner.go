@@ -22,11 +22,15 @@ type Handler func(ctx context.Context, a *Attempt) (result []byte, err error)
 // of arrival, one after the other, now and as they arrive, while no other
 // runner does. It returns nil when ctx ends: then what it was working on is
 // let go, which the log says, and any runner may go on with it. It returns an
-// error that cannot pass, such as [core.ErrClosed] or [core.ErrStoreReset].
+// error that cannot pass, such as [core.ErrClosed] or [core.ErrStoreReset], and
+// [core.ErrInvalidArgument] for options out of range.
 //
 // While it runs c follows what others append. Other methods of c may be used
 // at the same time.
 func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
 	if o.MaxStarts == 0 {
 		o.MaxStarts = 10
 	}

@@ -319,6 +319,26 @@ func TestRunEndsWhenItCanFollowNoMore(t *testing.T) {
 	})
 }
 
+func TestOptionsOutOfRange(t *testing.T) {
+	for name, o := range map[string]runner.Options{
+		"fewer than no starts":   {MaxStarts: -1},
+		"more starts than count": {MaxStarts: core.MaxStarts + 1},
+		"attempts":               {Retry: runner.Retry{MaxAttempts: -1}},
+		"the first wait":         {Retry: runner.Retry{Initial: -1}},
+		"the longest wait":       {Retry: runner.Retry{Max: -time.Hour}},
+		"the timeout":            {Retry: runner.Retry{Timeout: -1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				b := open(t, memory)
+				if err := runner.Run(t.Context(), b.Conversation, nil, o); !errors.Is(err, core.ErrInvalidArgument) {
+					t.Errorf("Run returned %v", err)
+				}
+			})
+		})
+	}
+}
+
 // TestCrowd: three tabs that stop, crash and come again, while messages arrive.
 func TestCrowd(t *testing.T) {
 	for seed := range uint64(20) {

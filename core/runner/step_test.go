@@ -434,25 +434,35 @@ func TestRefusedCalls(t *testing.T) {
 		b := open(t, memory)
 		b.send("m")
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
-			for name, tt := range map[string]struct{ name, key, text string }{
-				"no name":                         {"", "", "a name must not be empty"},
-				"a long key":                      {"s", strings.Repeat("k", 257), "the key of s has 257 bytes, the limit is 256"},
-				"a key whose step is under way":   {"s", "k", "s is called with a key that another call of it has, which is under way"},
-				"a name whose step is a sideline": {"s", "other", ""},
+			for name, tt := range map[string]struct {
+				name string
+				o    runner.StepOptions
+				text string
+			}{
+				"no name":                         {"", runner.StepOptions{}, "a name must not be empty"},
+				"a long key":                      {"s", runner.StepOptions{Key: strings.Repeat("k", 257)}, "the key of s has 257 bytes, the limit is 256"},
+				"a key whose step is under way":   {"s", runner.StepOptions{Key: "k"}, "s is called with a key that another call of it has, which is under way"},
+				"a name whose step is a sideline": {"s", runner.StepOptions{Key: "other"}, ""},
+				"no policy":                       {"s", runner.StepOptions{SideEffect: runner.Ask + 1}, "the policy of s for side effects is 4, which is none"},
+				"a wait that is over before":      {"s", runner.StepOptions{Retry: runner.Retry{Initial: -1}}, "no number or time of Retry may be negative"},
+				"a timeout that is over before":   {"s", runner.StepOptions{Retry: runner.Retry{Timeout: -1}}, "no number or time of Retry may be negative"},
 			} {
 				_, err := do(a, "s", runner.StepOptions{Key: "k"}, func(context.Context, runner.Call) ([]byte, error) {
-					_, err := do(a, tt.name, runner.StepOptions{Key: tt.key}, text(""))
+					_, err := do(a, tt.name, tt.o, text(""))
 					return nil, err
 				})
 				if (err == nil) != (tt.text == "") || err != nil && (!strings.Contains(err.Error(), "invalid_argument: ") || !strings.Contains(err.Error(), tt.text)) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
+			if err := runner.Sleep(context.Background(), a, "for ever", time.Time{}); !errors.Is(err, core.ErrInvalidArgument) {
+				t.Errorf("a sleep without an end: %v", err)
+			}
 			return nil, nil
 		}, runner.Options{Retry: runner.Retry{MaxAttempts: 1}})
 		rest(time.Minute)
 		b.stop()
-		if m := b.message("m"); !m.Finished || len(m.Steps) != 5 {
+		if m := b.message("m"); !m.Finished || len(m.Steps) != 8 {
 			t.Errorf("the message is %+v", m)
 		}
 	})

@@ -127,6 +127,12 @@ func (s *Steps) begin(name string, o StepOptions, place core.Place, unordered bo
 	if err := core.CheckName("step", name); err != nil {
 		return nil, err
 	}
+	if o.SideEffect > Ask {
+		return nil, refuse(fmt.Sprintf("the policy of %s for side effects is %d, which is none", name, o.SideEffect))
+	}
+	if err := o.Retry.check("step"); err != nil {
+		return nil, err
+	}
 	if len(o.Key) > maxKeyBytes {
 		return nil, refuse(fmt.Sprintf("the key of %s has %d bytes, the limit is %d", name, len(o.Key), maxKeyBytes))
 	}
