@@ -14,9 +14,16 @@ import (
 // The value is the time when the lease ends, in milliseconds since the Unix
 // epoch; the holder moves it on by compare-and-swap. A waiting caller takes the
 // lease over when that time has passed, or if it has not seen the value change
-// for as long, so that a clock which was set back blocks no caller.
-func Lease(ctx context.Context, store DurableStore, name string) (Lock, error) {
-	l := &lease{store: store, key: leaseKey(name), lost: make(chan struct{}), end: make(chan struct{})}
+// for as long, so that a clock which was set back does not block it for ever.
+//
+// While slow reports true the timers of the holder may run as seldom as once a
+// minute, as in a hidden page: then the lease lasts longer. A nil slow never
+// does.
+func Lease(ctx context.Context, store DurableStore, name string, slow func() bool) (Lock, error) {
+	if slow == nil {
+		slow = func() bool { return false }
+	}
+	l := &lease{store: store, key: leaseKey(name), slow: slow, lost: make(chan struct{}), end: make(chan struct{})}
 	if err := l.acquire(ctx); err != nil {
 		return nil, err
 	}
@@ -24,10 +31,12 @@ func Lease(ctx context.Context, store DurableStore, name string) (Lock, error) {
 	return l, nil
 }
 
-// The times of a lease. A page in the background may run its timers only once a
-// second, so the holder has several chances to renew.
+// The times of a lease. A page that was just hidden runs its timers once a second,
+// and after five minutes once a minute, so the holder has several chances to
+// renew.
 const (
 	leaseTime  = 6 * time.Second // from a renewal until another may take it over
+	leaseSlow  = 3 * time.Minute // the same, while timers are slow
 	leaseRenew = 2 * time.Second
 	leasePoll  = time.Second // the longest time between two looks at a held lease
 )
@@ -42,6 +51,7 @@ func leaseKey(name string) string {
 type lease struct {
 	store DurableStore
 	key   string
+	slow  func() bool
 	value uint64        // what the holder has stored last
 	lost  chan struct{} // closed by keep
 	end   chan struct{} // closed by Release
@@ -55,15 +65,17 @@ func (l *lease) Release() { l.once.Do(func() { close(l.end) }) }
 func (l *lease) acquire(ctx context.Context) error {
 	var seen uint64
 	var since time.Time
+	var lasts time.Duration // as far as can be told when the value is first seen
 	for wait := leasePoll / 64; ; wait = min(2*wait, leasePoll) {
 		value, _, err := l.store.ReadValue(ctx, l.key)
 		if err != nil {
 			return err
 		}
+		left := time.Until(time.UnixMilli(int64(value >> leaseMark)))
 		if value != seen || since.IsZero() {
-			seen, since = value, time.Now()
+			seen, since, lasts = value, time.Now(), min(max(left, leaseTime), leaseSlow)
 		}
-		if value>>leaseMark < uint64(time.Now().UnixMilli()) || time.Since(since) > leaseTime {
+		if left < 0 || time.Since(since) > lasts {
 			if err := l.move(ctx, value); err == nil {
 				return nil
 			} else if !errors.Is(err, ErrCursorRegression) {
@@ -83,7 +95,11 @@ const leaseMark = 10
 // move sets a new end of the lease, if the end is still old. An unknown outcome
 // is settled by reading back, as that of an append is.
 func (l *lease) move(ctx context.Context, old uint64) error {
-	next := uint64(time.Now().Add(leaseTime).UnixMilli())<<leaseMark | rand.Uint64N(1<<leaseMark)
+	lasts := leaseTime
+	if l.slow() {
+		lasts = leaseSlow
+	}
+	next := uint64(time.Now().Add(lasts).UnixMilli())<<leaseMark | rand.Uint64N(1<<leaseMark)
 	if next == old {
 		next++
 	}

@@ -39,7 +39,7 @@ func isLost(l core.Lock) bool {
 func take(store core.DurableStore, name string) <-chan core.Lock {
 	taken := make(chan core.Lock, 1)
 	go func() {
-		if l, err := core.Lease(context.Background(), store, name); err == nil {
+		if l, err := core.Lease(context.Background(), store, name, nil); err == nil {
 			taken <- l
 		}
 	}()
@@ -73,10 +73,14 @@ func TestLeaseIsHandedOn(t *testing.T) {
 }
 
 func TestLeaseOfAHolderThatVanishes(t *testing.T) {
-	for name, set := range map[string]func(now uint64) uint64{
-		"it ran out long ago":    func(now uint64) uint64 { return (now - 1) << 10 },
-		"it has just begun":      func(now uint64) uint64 { return (now + 6000) << 10 },
-		"the clock was set back": func(now uint64) uint64 { return (now + 1e9) << 10 },
+	for name, tt := range map[string]struct {
+		ends  int64 // milliseconds from now
+		after time.Duration
+	}{
+		"it ran out long ago":                 {-1, time.Second},
+		"it has just begun":                   {6000, 8 * time.Second},
+		"it has just begun, in a hidden page": {180_000, 182 * time.Second},
+		"the clock was set back":              {1e9, 182 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -85,12 +89,12 @@ func TestLeaseOfAHolderThatVanishes(t *testing.T) {
 				probe := <-take(keys, "c")
 				probe.Release()
 				synctest.Wait()
-				if err := memory.CompareAndSwap(t.Context(), keys.key, 0, set(uint64(time.Now().UnixMilli()))); err != nil {
+				if err := memory.CompareAndSwap(t.Context(), keys.key, 0, uint64(time.Now().UnixMilli()+tt.ends)<<10); err != nil {
 					t.Fatal(err)
 				}
 				began := time.Now()
 				l := <-take(memory.Share(), "c")
-				if took := time.Since(began); took > 8*time.Second {
+				if took := time.Since(began); took > tt.after {
 					t.Errorf("it was taken over after %v", took)
 				}
 				l.Release()
@@ -129,6 +133,32 @@ func TestLeaseOfAHolderThatSleeps(t *testing.T) {
 			t.Error("the second has lost it")
 		}
 		next.Release()
+	})
+}
+
+// hidden is a store of a page whose timers run once a minute.
+type hidden struct{ *memstore.Store }
+
+func (h *hidden) CompareAndSwap(ctx context.Context, key string, old, next uint64) error {
+	time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)))
+	return h.Store.CompareAndSwap(ctx, key, old, next)
+}
+
+// TestLeaseOfAHiddenPage: it is at work, and keeps its lease.
+func TestLeaseOfAHiddenPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := memstore.New()
+		first, err := core.Lease(t.Context(), &hidden{memory.Share()}, "c", func() bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := take(memory.Share(), "c")
+		time.Sleep(time.Hour)
+		if len(second) != 0 || isLost(first) {
+			t.Fatal("two hold it")
+		}
+		first.Release()
+		(<-second).Release()
 	})
 }
 
@@ -181,12 +211,12 @@ func TestLeaseGivesUp(t *testing.T) {
 		held := <-take(memory.Share(), "c")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := core.Lease(ctx, memory.Share(), "c"); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := core.Lease(ctx, memory.Share(), "c", nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		closed := memory.Share()
 		_ = closed.Close()
-		if _, err := core.Lease(t.Context(), closed, "c"); !errors.Is(err, core.ErrClosed) {
+		if _, err := core.Lease(t.Context(), closed, "c", nil); !errors.Is(err, core.ErrClosed) {
 			t.Errorf("of a closed store: %v", err)
 		}
 		held.Release()

@@ -21,7 +21,7 @@ func (s *Store) Lock(ctx context.Context, name string) (core.Lock, error) {
 	case err != nil:
 		return nil, s.fail("lock", name, err)
 	case lock == nil:
-		return core.Lease(ctx, s, name)
+		return core.Lease(ctx, s, name, s.peers.slow)
 	default:
 		return lock, nil
 	}

@@ -170,7 +170,7 @@ func (r *runner) lock() (core.Lock, error) {
 	if l, ok := r.Store().(core.Locker); ok {
 		return l.Lock(r.run, r.ID())
 	}
-	return core.Lease(r.run, r.Store(), r.ID())
+	return core.Lease(r.run, r.Store(), r.ID(), nil)
 }
 
 // until waits until the state is as wanted.
