@@ -337,11 +337,14 @@ func (m *Message) doubtWithin(index uint32) {
 	}
 }
 
-// stream puts data at an offset, and drops what was after it. Copies of s share
-// the bytes before it, which do not change.
+// stream puts data at an offset, and drops what was after it. What is beyond the
+// end has no place. Copies of s share the bytes before it, which do not change.
 func (s *OpenStep) stream(offset uint64, data []byte) {
 	kept := s.Output
-	if n := uint64(len(kept)); offset < n {
+	switch n := uint64(len(kept)); {
+	case offset > n:
+		return
+	case offset < n:
 		kept = kept[:offset:offset]
 	}
 	s.Output = append(kept, data...)

@@ -40,7 +40,7 @@ func randomEvent(r *rand.Rand, s *core.State, number int) core.Event {
 	m, _ := s.Message(e.MessageID)
 	e.Step, e.Name, e.Place = randomStep(r, &m)
 	if open, isOpen := m.OpenStep(e.Step); isOpen {
-		e.Offset = r.Uint64N(uint64(len(open.Output)) + 1)
+		e.Offset = r.Uint64N(uint64(len(open.Output)) + 2) // or beyond the end
 	}
 	if e.Kind == core.KindStepCompleted && r.IntN(8) == 0 {
 		e.Name, e.Place = "", core.Place{} // by its index alone
