@@ -631,6 +631,29 @@ func TestFunctionOfAnAttemptThatIsOver(t *testing.T) {
 	})
 }
 
+// TestContextOfAFunction ends with it, so what it has opened ends, too.
+func TestContextOfAFunction(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			for _, want := range []error{errors.New("boom"), nil} {
+				var opened context.Context
+				_, _ = do(a, fmt.Sprint(want), runner.StepOptions{Retry: runner.Retry{MaxAttempts: 1}}, func(ctx context.Context, _ runner.Call) ([]byte, error) {
+					opened = ctx
+					return nil, want
+				})
+				if opened.Err() == nil {
+					t.Errorf("what a function has opened that returns %v goes on", want)
+				}
+			}
+			return nil, nil
+		}, runner.Options{})
+		rest(time.Minute)
+		b.stop()
+	})
+}
+
 // TestCompletedMeanwhile: another tab completes a step while its function is at
 // work. The log has that output, so the handler goes on with it, as it would
 // after a crash.

@@ -117,7 +117,7 @@ export class Attempt {
     return Object.assign(step, {
       stream: (name: string, fn: (context: StepContext) => Streamed<unknown>, options?: StreamOptions): Promise<unknown> => {
         const resume = options?.resume === true;
-        return this.#call(run, scopes, name, fn, options, (context, emit) => streamed(fn, context, emit, resume), true);
+        return this.#call(run, scopes, name, fn, options, (context, emit) => streamed(fn, context, emit, resume, (call) => this.#enter(run, call)), true);
       },
       wait: (name: string, options?: WaitOptions): Promise<unknown> => this.#wait(run, scopes, name, options),
       sleep: (name: string, until: number | Date, options?: { readonly key?: string }): Promise<unknown> => this.#wait(run, scopes, name, options, until),
@@ -159,20 +159,24 @@ export class Attempt {
     const run = new Run(call, `${waiting.path}/`, outer);
     const emit = (part: Uint8Array): Promise<null> => this.#instance.call<null>((bridge, emitting) => bridge.emit(call, part, emitting));
     try {
-      this.#within = outer; // only until it waits for something
-      let output: Promise<Uint8Array | undefined>;
-      try {
-        output = work({ ...given, signal: controller.signal, step: this.#stepOf(run, "") }, emit);
-      } finally {
-        this.#within = undefined;
-      }
-      const bytes = await output;
+      const bytes = await this.#enter(outer, () => work({ ...given, signal: controller.signal, step: this.#stepOf(run, "") }, emit));
       if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, bytes));
     } catch (error) {
       if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isFinal(error)));
+      controller.abort(error); // what it has opened ends with it
     } finally {
       run.over = () => check.refuse("step", "the function of the step that calls this one has ended; await its steps in it");
       for (const inner of this.#promised) if (inner.run === run) inner.reject(run.over());
+    }
+  }
+
+  /** Calls what the application gave, in which steps of `outer` are refused until it waits for something. */
+  #enter<T>(outer: Run, call: () => T): T {
+    this.#within = outer;
+    try {
+      return call();
+    } finally {
+      this.#within = undefined;
     }
   }
 

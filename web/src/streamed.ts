@@ -3,14 +3,18 @@ import { TerminalError } from "./errors.js";
 import type { StepContext, Streamed } from "./types.js";
 import { encodedArray, encodeOutput } from "./values.js";
 
-/** Hands on the chunks of a streaming step as they come, and returns all of them. */
+/**
+ * Hands on the chunks of a streaming step as they come, and returns all of them. `enter` is to call what the
+ * application gave: a generator runs when it is asked for a chunk.
+ */
 export async function streamed(
   fn: (context: StepContext) => Streamed<unknown>,
   context: StepContext,
   emit: (part: Uint8Array) => Promise<unknown>,
   resume: boolean,
+  enter: <T>(call: () => T) => T,
 ): Promise<Uint8Array | undefined> {
-  const source = iterable(await fn(context));
+  const source = entered(iterable(await fn(context)), enter);
   const parts: Uint8Array[] = [];
   let text: string | undefined = "";
   let size = 0;
@@ -40,6 +44,19 @@ export async function streamed(
   }
   if (half !== "") await emit(keep(half));
   return text === undefined ? encodedArray(parts) : encodeOutput("step", "the output", text);
+}
+
+/** Calls for the next item of a source by `enter`. */
+function entered(source: AsyncIterable<unknown>, enter: <T>(call: () => T) => T): AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const iterator = enter(() => source[Symbol.asyncIterator]());
+      return {
+        next: () => enter(() => iterator.next()),
+        return: async () => (await iterator.return?.()) ?? { done: true, value: undefined },
+      };
+    },
+  };
 }
 
 function iterable(source: unknown): AsyncIterable<unknown> {

@@ -283,7 +283,10 @@ export type Streamed<T> = AsyncIterable<T> | PromiseLike<AsyncIterable<T>>;
 
 /** What the function of a step is given. */
 export interface StepContext {
-  /** Aborts as {@link Work.signal} does, when the handler has ended, and with a `TimeoutError` when the `timeout` is over. */
+  /**
+   * Aborts as {@link Work.signal} does, when the handler has ended, with what `fn` has thrown, and with a `TimeoutError` when
+   * the `timeout` is over. So what is given it ends with the call, unless that has succeeded.
+   */
   readonly signal: AbortSignal;
   /**
    * The same for every run of this step, and for no other step of any message or database: 32 hexadecimal digits. A

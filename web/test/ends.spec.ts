@@ -194,7 +194,7 @@ test.describe("a handler that returns while steps run", () => {
   });
 });
 
-test("the signal of a step's function aborts only if the step is given up", async ({ tab, heard }) => {
+test("the signal of a step's function aborts if the function has thrown or is given up, and not if it has succeeded", async ({ tab, heard }) => {
   await send(tab, "m");
   await tab.evaluate(({ conversation }) => {
     conversation.process(async ({ step }) => {
@@ -209,7 +209,40 @@ test("the signal of a step's function aborts only if the step is given up", asyn
     });
   });
   await become(tab, "m", "finished");
-  await expect.poll(() => heard).toEqual(["late 1: TimeoutError"]);
+  await expect.poll(() => heard).toEqual(["fails 1: Error", "fails 2: Error", "late 1: TimeoutError"]);
+});
+
+test("a step of an outer function is refused within the function of a step, and within its generator", async ({ tab, heard }) => {
+  await send(tab, "m");
+  await tab.evaluate(({ conversation }) => {
+    conversation.process(
+      async ({ step }) => {
+        const refused = (error: Error): Promise<void> => globalThis.tell(error.message);
+        await step("function", () => step("first", () => 1)).catch(refused);
+        await step
+          .stream("generator", async function* () {
+            yield await step("second", () => "a");
+          })
+          .catch(refused);
+        await step
+          .stream("later", async function* () {
+            yield "a";
+            yield await step("third", () => "b");
+          })
+          .catch(refused);
+        await step.stream("right", async function* ({ step: inner }) {
+          yield await inner("inner", () => "a");
+          yield await inner("inner", () => "b");
+        });
+      },
+      { backoff: { initial: 1 } },
+    );
+  });
+  await become(tab, "m", "finished");
+  const refusal = (name: string): string => `holdfast: step: invalid_argument: ${name} is called within the function of another step, by the step of an outer one: use context.step`;
+  expect(heard).toEqual(["first", "second", "third"].map(refusal));
+  const log = (await words(tab)).filter((word) => !word.endsWith("streamed"));
+  expect(log).toEqual(["message_received", "processing_started", "function failed", "generator failed", "later failed", "inner completed", "inner completed", "right completed", "processing_finished"]);
 });
 
 test("steps within a step end with its function", async ({ tab, heard }) => {
