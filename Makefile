@@ -53,7 +53,7 @@ proof: ## run everything at length, for hours, and write the results into RELIAB
 .PHONY: test-go
 test-go: ## run the Go tests natively, and give every decoder of stored bytes hostile inputs
 	go test -vet=off -timeout=5m $(RACE) ./...
-	go test -vet=off -timeout=5m -run=^Fuzz ./core ./idbstore -mutations=20000
+	go test -vet=off -timeout=5m -run=^Fuzz ./core ./core/runner ./idbstore -mutations=20000
 	cd .tools && go test -vet=off -timeout=3m ./...
 
 .PHONY: test-wasm

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 inputs=${1:?how many inputs}
 guided=$((inputs < 200000 ? inputs : 200000))
-for package in ./core ./idbstore; do
+for package in ./core ./core/runner ./idbstore; do
 	targets=$(go test -vet=off -list '^Fuzz' "$package" | grep '^Fuzz')
 	for target in $targets; do
 		echo "$package $target"

@@ -13,7 +13,13 @@ import (
 // which is precise enough, and takes a third of the time of runtime.ReadMemStats.
 func BoundMemory(t testing.TB, input []byte, decode func()) {
 	t.Helper()
-	least, bound := uint64(math.MaxUint64), uint64(64<<10+2*len(input))
+	BoundMemoryBy(t, 2, input, decode)
+}
+
+// BoundMemoryBy does the same with factor in place of 2.
+func BoundMemoryBy(t testing.TB, factor int, input []byte, decode func()) {
+	t.Helper()
+	least, bound := uint64(math.MaxUint64), uint64(64<<10+factor*len(input))
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	allocated := func() uint64 {
 		metrics.Read(sample)

@@ -201,3 +201,58 @@ func unhex(t *testing.T, digits string) []byte {
 	}
 	return b
 }
+
+// TestValue: what any encoder writes is a value, in each of its forms; of that,
+// what is cut short is none, nor is what has more behind it.
+func TestValue(t *testing.T) {
+	values := []string{
+		"00", "7f", "ff", "c0", "c2", "c3", "80", "90", "a0", "8100c0", "9100", "a178",
+		"c400", "c50000", "c60000000178", "d90178", "da000178", "db0000000178",
+		"c70105 78", "c8000105 78", "c900000001 05 78",
+		"ca00000000", "cb0000000000000000", "cc00", "cd0000", "ce00000000", "cf0000000000000000", "d000", "d10000", "d200000000", "d30000000000000000",
+		"d40500", "d5050000", "d60500000000", "d7050000000000000000", "d80500000000000000000000000000000000",
+		"dc000100", "dd0000000100", "de00010000", "df000000010000", "9291009181a0dc0000",
+	}
+	for _, value := range values {
+		b := unhex(t, strings.ReplaceAll(value, " ", ""))
+		if defect := wire.Value(b); defect != "" {
+			t.Errorf("%s: %s", value, defect)
+		}
+		for end := range b {
+			if wire.Value(b[:end]) == "" {
+				t.Errorf("%s is a value after %d bytes", value, end)
+			}
+		}
+		if defect := wire.Value(append(b, 0xc0)); defect != "something comes after it" {
+			t.Errorf("%s and more: %q", value, defect)
+		}
+	}
+	for value, want := range map[string]string{
+		"":               "it is cut short, or no msgpack",
+		"c1":             "it is cut short, or no msgpack",
+		"c6ffffffff":     "it is cut short, or no msgpack",
+		"dd0400000000":   "it claims more elements than it has",
+		"dfffffffff":     "it claims more elements than it has",
+		"92dc0003000000": "it claims more elements than it has", // all but the last would be there
+	} {
+		if defect := wire.Value(unhex(t, value)); defect != want {
+			t.Errorf("%s: %q, want %q", value, defect, want)
+		}
+	}
+	for _, one := range []byte{0x91, 0x81} {
+		nested := func(levels int) []byte {
+			if one == 0x81 {
+				return append(bytes.Repeat([]byte{0x81, 0xa0}, levels), 0xc0)
+			}
+			return append(bytes.Repeat([]byte{0x91}, levels), 0xc0)
+		}
+		if defect := wire.Value(nested(wire.MaxDepth)); defect != "" {
+			t.Errorf("%d levels: %s", wire.MaxDepth, defect)
+		}
+		for _, levels := range []int{wire.MaxDepth + 1, 1 << 20} {
+			if defect := wire.Value(nested(levels)); defect != "it is nested too deep" {
+				t.Errorf("%d levels: %q", levels, defect)
+			}
+		}
+	}
+}

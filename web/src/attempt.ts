@@ -5,6 +5,7 @@ import * as check from "./check.js";
 import { Delivery, Run, type Stored, type Waiting } from "./delivery.js";
 import { HoldfastError, StepError } from "./errors.js";
 import { callOf, type End, type Noted, rehearse } from "./rehearsal.js";
+import { Lazy } from "./state/lazy.js";
 import { streamed } from "./streamed.js";
 import { asError, isFinal, isTerminal, stepsOf, textOf, textsOf } from "./thrown.js";
 import type { Handler, Message, RunStep, StepContext, StepOptions, Streamed, StreamOptions, WaitOptions } from "./types.js";
@@ -18,6 +19,9 @@ const maxRefusals = 100;
 
 /** What a step's function is called with, and what comes of it, in bytes. */
 type Work = (context: StepContext, emit: (part: Uint8Array) => Promise<unknown>) => Promise<Uint8Array | undefined>;
+
+/** What the program says of a call. */
+type Given = Pick<StepContext, "attempt" | "idempotencyKey" | "uncertain">;
 
 /** A call of a step, as the application sees it. */
 interface Promised {
@@ -141,7 +145,8 @@ export class Attempt {
       const begin = (call: number, attempt: number, idempotencyKey: string, uncertain: boolean, stored: Uint8Array): void => {
         const controller = new AbortController();
         calls.set(call, controller);
-        queueMicrotask(() => void this.#work(run, waiting, call, controller, work, { attempt, idempotencyKey, uncertain, chunks: streams ? decodeValues(stored) : [] }).finally(() => calls.delete(call)));
+        const chunks = new Lazy(stored, (bytes) => this.#decoded(named, () => decodeValues(bytes)));
+        queueMicrotask(() => void this.#work(run, waiting, call, controller, work, { attempt, idempotencyKey, uncertain }, chunks).finally(() => calls.delete(call)));
       };
       const abort = (call: number, reason?: Failure): void => {
         const { signal } = this.#controller;
@@ -154,15 +159,24 @@ export class Attempt {
   }
 
   /** Calls the function of a step once. */
-  async #work(outer: Run, waiting: Waiting, call: number, controller: AbortController, work: Work, given: Omit<StepContext, "signal" | "step">): Promise<void> {
-    if (controller.signal.aborted) return;
+  async #work(outer: Run, waiting: Waiting, call: number, controller: AbortController, work: Work, given: Given, chunks: Lazy<Uint8Array, readonly unknown[]>): Promise<void> {
+    const isOver = (): boolean => controller.signal.aborted || this.#controller.signal.aborted;
+    if (isOver()) return;
     const run = new Run(call, `${waiting.path}/`, outer);
     const emit = (part: Uint8Array): Promise<null> => this.#instance.call<null>((bridge, emitting) => bridge.emit(call, part, emitting));
     try {
-      const bytes = await this.#enter(outer, () => work({ ...given, signal: controller.signal, step: this.#stepOf(run, "") }, emit));
-      if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, bytes));
+      const context: StepContext = {
+        ...given,
+        get chunks() {
+          return chunks.value; // which may be no msgpack, and is of no use to most
+        },
+        signal: controller.signal,
+        step: this.#stepOf(run, ""),
+      };
+      const bytes = await this.#enter(outer, () => work(context, emit));
+      if (!isOver()) this.#answer((bridge) => bridge.reply(call, bytes));
     } catch (error) {
-      if (!controller.signal.aborted) this.#answer((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isFinal(error)));
+      if (!isOver()) this.#answer((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isFinal(error)));
       controller.abort(error); // what it has opened ends with it
     } finally {
       run.over = () => check.refuse("step", "the function of the step that calls this one has ended; await its steps in it");
@@ -177,6 +191,22 @@ export class Attempt {
       return call();
     } finally {
       this.#within = undefined;
+    }
+  }
+
+  /** Decodes what is stored of a step. If that cannot be done the attempt ends, and the message fails. */
+  #decoded<T>(name: string, decode: () => T): T {
+    try {
+      return decode();
+    } catch (cause) {
+      const text = `holdfast: step: corrupt: what is stored of step ${name} is not msgpack; another program may have written it; see retry with from`;
+      const error = new HoldfastError("corrupt", text, { operation: "step", cause });
+      if (!this.#returned && !this.#controller.signal.aborted) {
+        this.abort(error);
+        this.#report(error);
+        this.#answer((bridge) => bridge.handled(this.#number, undefined, ["", text]));
+      }
+      throw error;
     }
   }
 
@@ -242,9 +272,12 @@ export class Attempt {
           this.#promised.delete(promised);
           if (!(value instanceof Uint8Array)) this.#failed.push(promised);
           const hand: Noted["hand"] = (...settle) => {
-            if (value instanceof Uint8Array) return decodeInto(value, ...settle);
-            const [attempts, ...texts] = value;
-            settle[1](new StepError(named, index, attempts, texts));
+            try {
+              if (!(value instanceof Uint8Array)) throw new StepError(named, index, value[0], value.slice(1) as string[]);
+              settle[0](this.#decoded(named, () => decodeValue(value)));
+            } catch (error) {
+              settle[1](error);
+            }
           };
           if (note !== undefined) Object.assign(note, { order, hand });
           hand(resolve, reject);
@@ -299,14 +332,6 @@ function refused(reason: unknown): Promise<never> {
   const promise = new Promise<never>((_, reject) => void setTimeout(() => reject(reason)));
   promise.catch(() => undefined);
   return promise;
-}
-
-function decodeInto(output: Uint8Array, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
-  try {
-    resolve(decodeValue(output));
-  } catch (error) {
-    reject(error);
-  }
 }
 
 function keyOf(key: unknown): string {

@@ -217,8 +217,9 @@ export interface Work {
   /**
    * Aborts when the message is not to be worked on any longer. Its `reason` is a {@link HoldfastError}: `cancelled` by
    * `cancel(id)` or because the conversation was deleted; `lost_ownership` when another runner has taken over; `closed` by
-   * `stop()` or `close()`; `step_mismatch`, see {@link RunStep}; or an error of the storage. From then on nothing that the
-   * handler does is recorded, whether it catches the error or not.
+   * `stop()` or `close()`; `step_mismatch`, see {@link RunStep}; `corrupt` if what is stored of a step cannot be decoded, which
+   * fails the message; or an error of the storage. From then on nothing that the handler does is recorded, whether it catches
+   * the error or not.
    */
   readonly signal: AbortSignal;
 }
@@ -356,9 +357,9 @@ export interface ProcessOptions extends RetryOptions {
   readonly maxStarts?: number;
   /**
    * Called with what goes wrong outside of steps: errors of the handler's own code, with their stacks; `step_mismatch`, also
-   * as a warning that steps need keys; `lost_ownership` when another runner has taken a message over; and errors of the
-   * storage. After one of the storage whose `outcome` is `"permanent"` the runner has stopped; after all others it goes on
-   * by itself. Default: `reportError`.
+   * as a warning that steps need keys; `corrupt` if what is stored of a step cannot be decoded; `lost_ownership` when another
+   * runner has taken a message over; and errors of the storage. After one of the storage whose `outcome` is `"permanent"` the
+   * runner has stopped; after all others it goes on by itself. Default: `reportError`.
    */
   readonly onError?: (error: Error) => void;
   /**

@@ -1,6 +1,7 @@
 // The runner through the package, in one tab: `send`, `process`, `step`, `cancel`, `retry`.
+import { appendByHand } from "./harness/record.js";
 import { become, join, send, words } from "./harness/work.js";
-import { attach, log, type Tab } from "./harness/tab.js";
+import { attach, log, refresh, type Tab } from "./harness/tab.js";
 import { expect, test as base } from "./harness/test.js";
 
 /** What the steps of a test have done, and a tab to do it in. */
@@ -122,6 +123,38 @@ test("a handler that counts its steps otherwise than before is told so: step_mis
   expect(error).toMatch(/step_mismatch: step ask of message "m" .*give the calls of ask keys or scopes, .*retry with from/);
   await expect.poll(() => told).toEqual(["once more", error]);
 });
+
+for (const what of ["output", "chunks"] as const) {
+  test(`what is stored and cannot be decoded ends the attempt and fails the message, though the handler swallows the error: ${what}`, async ({ page, tab, told }) => {
+    await send(tab, "m");
+    const place = ["", new Uint8Array(), 0, 0, 0, 1];
+    const damaged = Uint8Array.of(0xc1);
+    await appendByHand(page, "chat", 1, what === "output" ? [3, "m", 0, damaged, "ask", ...place] : [7, "m", 0, "ask", 0, damaged, ...place]);
+    await refresh(tab);
+    await tab.evaluate(({ conversation }, what) => {
+      conversation.process(
+        async ({ step, signal }) => {
+          const slow = step("slow", (context) => new Promise((resolve) => context.signal.addEventListener("abort", resolve)));
+          const ask = what === "output" ? step("ask", () => "asked again") : step.stream("ask", async function* ({ chunks }) {
+            yield chunks.length;
+          });
+          const errors = await Promise.all([ask, slow].map((one) => one.then(String, (error: unknown) => error)));
+          await globalThis.tell(`${(errors[0] as { code?: string }).code}, ${errors.every((error) => error === signal.reason)}`);
+          return "done";
+        },
+        { onError: (error) => void globalThis.tell(error.message) },
+      );
+    }, what);
+    await become(tab, "m", "failed");
+    const text = "holdfast: step: corrupt: what is stored of step ask is not msgpack; another program may have written it; see retry with from";
+    expect(await tab.evaluate(({ conversation }) => conversation.state.message("m")?.error)).toBe(text);
+    await expect.poll(() => told.toSorted()).toEqual(["corrupt, true", text]);
+    expect((await words(tab)).slice(-2)).toEqual([started, "error_occurred"]);
+    if (what === "chunks") return;
+    await tab.evaluate(({ conversation }) => conversation.retry("m", { from: 0 }));
+    await expect.poll(() => tab.evaluate(({ conversation }) => conversation.state.message("m")?.steps[0]?.output)).toBe("asked again");
+  });
+}
 
 test("steps that run at the same time are numbered as they come into the log", async ({ tab }) => {
   await send(tab, "m");
