@@ -72,8 +72,9 @@ model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many 
 		-model.ops=$${MODEL_BROWSER_OPS:-50000} -model.seed=$${MODEL_SEED:-1}; done
 
 .PHONY: handlers
-handlers: build ## draw random handlers, natively and in Chromium, and have each killed after every event of its log; takes HANDLERS, HANDLERS_IN_BROWSER, HANDLERS_SEED (0 for a random one), WAIT_RELOADS
-	go test -vet=off -timeout=0 ./core/runner -v -run='^TestRandomHandlers$$' -handlers=$${HANDLERS:-20000} -handlers.seed=$${HANDLERS_SEED:-1}
+handlers: build ## draw random handlers, natively and in Chromium, and have each killed after every event of its log, and play random histories of tabs; takes HANDLERS, HANDLERS_IN_BROWSER, HISTORIES, HANDLERS_SEED (0 for a random one), WAIT_RELOADS
+	go test -vet=off -timeout=0 ./core/runner -v -run='^TestRandom(Handlers|Histories)$$' -handlers=$${HANDLERS:-20000} -handlers.seed=$${HANDLERS_SEED:-1} \
+		-histories=$${HISTORIES:-5000} -histories.seed=$${HANDLERS_SEED:-1}
 	chrome=$$(.tools/chrome.sh) && cd web && HANDLERS_IN_BROWSER=$${HANDLERS_IN_BROWSER:-500} WAIT_RELOADS=$${WAIT_RELOADS:-1000} CHROME=$$chrome \
 		npx playwright test random.spec waits.spec --grep=@long --project=leveldb --workers=1 --global-timeout=0
 

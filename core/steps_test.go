@@ -139,6 +139,7 @@ func TestRandomLogs(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 6))
 		looked, other := core.NewState(), core.NewState()
 		var log []core.Event
+		copies := map[string]map[string]core.Message{} // by what they were
 		for n := range 80 {
 			e := randomEvent(random, looked, n)
 			kinds[e.Kind]++
@@ -153,6 +154,14 @@ func TestRandomLogs(t *testing.T) {
 				other = other.Clone()
 			case 1:
 				other = restored(t, other)
+			case 2:
+				m := known(other)
+				copies[fmt.Sprintf("%+v", m)] = m
+			}
+		}
+		for was, m := range copies {
+			if is := fmt.Sprintf("%+v", m); is != was {
+				t.Fatalf("seed %d: a copy has become\n %s\nwas\n %s", seed, is, was)
 			}
 		}
 		fresh := stateOf(log...)
