@@ -60,6 +60,16 @@ type lease struct {
 
 func (l *lease) Lost() <-chan struct{} { return l.lost }
 
+func (l *lease) Held(ctx context.Context) bool {
+	select {
+	case <-l.lost:
+		<-ctx.Done()
+		return false
+	default:
+		return true
+	}
+}
+
 func (l *lease) Release() { l.once.Do(func() { close(l.end) }) }
 
 func (l *lease) acquire(ctx context.Context) error {

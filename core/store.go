@@ -196,6 +196,10 @@ type Lock interface {
 	// Lost is closed when the lock was taken away from its holder, for
 	// example while its tab was frozen.
 	Lost() <-chan struct{}
+	// Held waits until the lock is held, and reports whether it is before ctx
+	// ends: its holder may have given it up for a time, as a tab does that is
+	// frozen. A lost lock is never held again.
+	Held(ctx context.Context) bool
 	// Release gives the lock up, at once or in the background. Releasing a
 	// lost lock, or twice, does no harm.
 	Release()

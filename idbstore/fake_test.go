@@ -92,6 +92,8 @@ type fakeLock struct{ turn chan struct{} }
 
 func (l fakeLock) Lost() <-chan struct{} { return nil }
 
+func (l fakeLock) Held(context.Context) bool { return true }
+
 func (l fakeLock) Release() { <-l.turn }
 
 func (e *fakeEngine) frozen() bool {

@@ -21,7 +21,7 @@ type lifecycle struct {
 // listen begins to follow. missed is called when the page may have missed
 // events, and hidden when it is not seen any more.
 func (p *lifecycle) listen(missed, hidden func()) error {
-	err := p.handlers.make(map[string]func(safejs.Value){
+	heard := map[string]func(safejs.Value){
 		// A page that returns from the back/forward cache has heard nothing,
 		// and its connection may have been closed without an event.
 		"pageshow": func(event safejs.Value) {
@@ -49,8 +49,15 @@ func (p *lifecycle) listen(missed, hidden func()) error {
 			p.set(false)
 			missed()
 		},
-	})
-	if err != nil {
+	}
+	for event, handle := range heard {
+		heard[event] = func(event safejs.Value) {
+			if isOwn(event) {
+				handle(event)
+			}
+		}
+	}
+	if err := p.handlers.make(heard); err != nil {
 		return err
 	}
 	p.hidden = p.isHidden()
@@ -69,6 +76,14 @@ func (p *lifecycle) close() {
 		_, _ = p.scope.Call("removeEventListener", event, fn, true)
 	}
 	p.handlers.release()
+}
+
+// isOwn reports whether the browser has dispatched an event. What scripts call
+// the same passes here as well, whatever element it is for: a table, say, that
+// freezes a column.
+func isOwn(event safejs.Value) bool {
+	trusted, err := event.Get("isTrusted")
+	return err == nil && trusted.Equal(jsTrue)
 }
 
 var jsTrue = safejs.Safe(js.ValueOf(true))

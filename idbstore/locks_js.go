@@ -16,7 +16,7 @@ func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 		return nil, nil // not in this browser, or not for this origin
 	}
 	l := &webLock{manager: manager, name: "holdfast:" + e.name + ":" + name, page: &e.page,
-		lost: make(chan struct{}), end: make(chan struct{})}
+		held: make(chan struct{}), lost: make(chan struct{}), end: make(chan struct{})}
 	for {
 		if err := l.page.thawed(ctx); err != nil {
 			return nil, err
@@ -27,6 +27,7 @@ func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 		}
 		switch {
 		case held:
+			close(l.held)
 			go l.keep()
 			return l, nil
 		case ctx.Err() != nil:
@@ -50,12 +51,29 @@ type webLock struct {
 	name    string
 	page    *lifecycle
 	granted *lockRequest
+	held    chan struct{} // closed while it is not given up
 	lost    chan struct{}
 	end     chan struct{} // closed by Release
 	ended   bool
 }
 
 func (l *webLock) Lost() <-chan struct{} { return l.lost }
+
+func (l *webLock) Held(ctx context.Context) bool {
+	for {
+		if l.page.thawed(ctx) != nil { // keep may not have noticed that it is frozen
+			return false
+		}
+		select {
+		case <-l.held:
+		case <-ctx.Done():
+			return false
+		}
+		if !l.page.frozen {
+			return true
+		}
+	}
+}
 
 func (l *webLock) Release() {
 	if !l.ended {
@@ -81,12 +99,14 @@ func (l *webLock) keep() {
 		if !l.page.frozen {
 			continue
 		}
+		l.held = make(chan struct{})
 		l.granted.letGo()
 		_ = l.page.thawed(context.Background()) // which never ends
 		if held, err := l.request(context.Background(), true); err != nil || !held {
 			close(l.lost)
 			return
 		}
+		close(l.held)
 	}
 }
 

@@ -442,4 +442,11 @@ var bugs = []bug{
 		new:  "            void orders;\n",
 		in:   "replay.spec", test: "killed after every event, and once more: effects",
 	},
+	{
+		name: "a runner begins a message while its lock is given up",
+		file: "core/runner/runner.go",
+		old:  "\t\tcase found && lock.Held(ctx):",
+		new:  "\t\tcase found:",
+		in:   "./core/runner", test: "TestNoMessageBeginsWhileTheLockIsGivenUp",
+	},
 }

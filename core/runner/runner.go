@@ -113,8 +113,9 @@ func (r *runner) own() (worked bool, err error) {
 		switch {
 		case ctx.Err() != nil:
 			return true, nil
-		case found:
+		case found && lock.Held(ctx):
 			err = r.attempt(ctx, id)
+		case found: // and ctx has ended
 		default:
 			if err = r.Refresh(ctx); err != nil && passes(err) {
 				err = nil // nothing depends on it; the next look may work

@@ -533,3 +533,56 @@ func TestNewsThatAreLost(t *testing.T) {
 		b.stop()
 	})
 }
+
+// outOfReach is a store whose lock is given up for a time, as that of a frozen
+// tab.
+type outOfReach struct {
+	*memstore.Store
+	held chan struct{} // closed while the lock is held
+}
+
+func (o *outOfReach) Lock(context.Context, string) (core.Lock, error) { return o, nil }
+func (o *outOfReach) Lost() <-chan struct{}                           { return nil }
+func (o *outOfReach) Release()                                        {}
+
+func (o *outOfReach) Held(ctx context.Context) bool {
+	select {
+	case <-o.held:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func TestNoMessageBeginsWhileTheLockIsGivenUp(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		store := &outOfReach{memory, make(chan struct{})}
+		c, err := core.Recover(t.Context(), "chat", store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		handled := 0
+		run := func() {
+			ended <- runner.Run(ctx, c, func(context.Context, *runner.Attempt) ([]byte, error) { handled++; return nil, nil }, runner.Options{})
+		}
+		go run()
+		if _, err := c.Send(t.Context(), "m", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Minute)
+		expect(t, "log without the lock", words(t, memory), []string{received})
+		stop()
+		expect(t, "end without the lock", <-ended, error(nil))
+
+		ctx, stop = context.WithCancel(t.Context())
+		go run()
+		rest(time.Second)
+		close(store.held)
+		rest(time.Second)
+		expect(t, "log with the lock", words(t, memory), []string{received, started, finished})
+		stop()
+		<-ended
+	})
+}

@@ -126,6 +126,32 @@ test("an owner that nobody has replaced while it was frozen goes on with what it
   await running.close();
 });
 
+test("events of elements that are called like the page's own take no conversation away", async ({ page, context, server }) => {
+  const told: string[] = [];
+  const a = await join(page, server, told);
+  const b = await join(await context.newPage(), server, told);
+  await send(a, "m");
+  await work(a, "a");
+  await expect.poll(() => told).toEqual(["a: m"]);
+  await work(b, "b");
+  const holders = await a.evaluate(async () => {
+    const holder = async (): Promise<unknown> => (await navigator.locks.query()).held?.find(({ name }) => name === "holdfast:holdfast:chat")?.clientId;
+    const before = await holder();
+    const grid = document.body.appendChild(document.createElement("div"));
+    for (const target of [grid, document, globalThis]) {
+      for (const event of ["freeze", "pagehide", "visibilitychange"]) target.dispatchEvent(new CustomEvent(event, { bubbles: true, composed: true }));
+    }
+    // A lock that was given up is another tab's by now: its request was there before.
+    return [before, await holder()];
+  });
+  expect(holders[0]).toBeDefined();
+  expect(holders[1]).toBe(holders[0]);
+  await release(a);
+  await become(a, "m", "finished");
+  expect(told).toEqual(["a: m"]);
+  expect(await words(a)).toEqual([received, started, "wait completed", finished]);
+});
+
 test("the log fences where no lock does: whoever started a message last has it", async ({ page, context, server }) => {
   const told: string[] = [];
   const a = await join(page, server, told);
