@@ -214,7 +214,7 @@ class LiveConversation implements Conversation {
     return decodeEvents(await this.#call<Uint8Array>((bridge, call) => bridge.events(this.#handle, first, most, call)));
   }
 
-  subscribe(listener: () => void): () => void {
+  readonly subscribe = (listener: () => void): (() => void) => {
     if (typeof listener !== "function") throw check.refuse("subscribe", `the listener must be a function, not ${check.kindOf(listener)}`);
     const key = Symbol("listener");
     this.#listeners.set(key, listener); // before the call: it is to hear of what that finds
@@ -230,7 +230,7 @@ class LiveConversation implements Conversation {
       this.#registry.pin(this, false);
       this.#registry.instance.callIfOpen((bridge) => bridge.unfollow(this.#handle));
     };
-  }
+  };
 
   /** Called by the bridge after a commit, before anything reads the state. */
   changed(expectedSeq: number, reset: boolean, rows: Uint8Array): void {

@@ -113,7 +113,10 @@ export interface Waiting {
   readonly prompt: unknown;
 }
 
-/** One message, as it is in the log. Immutable: a change makes a new object. */
+/**
+ * One message, as it is in the log. Immutable: a change makes a new object. What is stored in it, such as its body and the
+ * outputs of its steps, is frozen; of a `Uint8Array` or a `Date` each reader gets a copy.
+ */
 export interface Message {
   readonly id: string;
   /** When it was received, in milliseconds since the Unix epoch, as given by the caller. */
@@ -243,13 +246,14 @@ export interface RunStep {
   /**
    * Runs a step whose output arrives in chunks, such as the answer of a language model. They are stored as they arrive, in at
    * most about ten commits a second, and can be seen in `openSteps` of the message, also in other tabs and after a crash.
-   * Resolves with all of them: strings joined to one, and none give `""`; anything else as an array.
+   * Resolves with all of them: strings joined to one; anything else as an array. Without a chunk it is `""`, whatever they
+   * would have been.
    *
    * If the step runs again it begins with no chunks, unless `resume` is set. A chunk of text may end within a surrogate
    * pair: the half is stored with the next chunk.
    */
   stream(name: string, fn: (context: StepContext) => Streamed<string>, options?: StreamOptions): Promise<string>;
-  stream<T>(name: string, fn: (context: StepContext) => Streamed<T>, options?: StreamOptions): Promise<readonly T[]>;
+  stream<T>(name: string, fn: (context: StepContext) => Streamed<T>, options?: StreamOptions): Promise<string | readonly T[]>;
   /**
    * Waits for an answer of {@link Conversation.answer}, from any tab and after any time, and resolves with it. Rejects with
    * a {@link StepError} whose `name` is `TimeoutError` when `timeout` is over.
@@ -464,9 +468,9 @@ export interface Conversation {
    * While there is a listener, the conversation also follows what other tabs append:
    * its state and `expectedSeq` move on by themselves, so an append no longer conflicts with what came
    * before it. An agent that must notice it writes through a `clone()` without listeners. Returns the
-   * function that unsubscribes. Fits React's `useSyncExternalStore` together with `snapshot`.
+   * function that unsubscribes. Needs no `this`: fits React's `useSyncExternalStore` together with `snapshot`.
    */
-  subscribe(listener: () => void): () => void;
+  readonly subscribe: (listener: () => void) => () => void;
   /** The same object as `state`, as a function that needs no `this`. */
   readonly snapshot: () => ConversationState;
 }

@@ -1,7 +1,7 @@
 import { Encoder } from "@msgpack/msgpack";
 import { kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, wellFormed } from "./check.js";
 import { HoldfastError } from "./errors.js";
-import { decode, decodeMulti } from "./state/decode.js";
+import { decodeOwn, decodeOwnMulti } from "./state/decode.js";
 
 // Bodies and outputs are msgpack, with Date as the timestamp extension. To the
 // Go side they are opaque bytes.
@@ -90,12 +90,27 @@ export function encodedArray(items: readonly Uint8Array[]): Uint8Array {
 /** The inverse of {@link encodeValue}. */
 export function decodeValue(bytes: Uint8Array | null): unknown {
   if (bytes === null || bytes.byteLength === 0) return undefined;
-  return read(bytes, () => decode(bytes));
+  return read(bytes, () => decodeOwn(bytes));
 }
 
 /** Decodes values that follow one another. */
 export function decodeValues(bytes: Uint8Array | null): readonly unknown[] {
-  return bytes === null ? [] : read(bytes, () => [...decodeMulti(bytes)]);
+  return bytes === null ? [] : read(bytes, () => [...decodeOwnMulti(bytes)]);
+}
+
+/** Decodes a value that many read, see {@link frozen}. */
+export function decodeShared(bytes: Uint8Array | null): { readonly value: unknown } {
+  return frozen({ value: decodeValue(bytes) });
+}
+
+/** Freezes decoded values. Bytes and dates cannot be frozen: each reader gets a copy. */
+export function frozen<T extends object>(parts: T): T {
+  for (const [name, part] of Object.entries(parts) as [string, unknown][]) {
+    if (part instanceof Uint8Array) Object.defineProperty(parts, name, { get: () => part.slice() });
+    else if (part instanceof Date) Object.defineProperty(parts, name, { get: () => new Date(part) });
+    else if (typeof part === "object" && part !== null) frozen(part);
+  }
+  return Object.freeze(parts);
 }
 
 /** Of each type from hex c0 to df: the size of its length field, and how many more bytes it has. */

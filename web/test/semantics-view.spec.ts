@@ -23,6 +23,54 @@ onEachStore(() => {
     expect(changed).toEqual([]);
   });
 
+  test("what a message holds cannot be changed by one who reads it, and bytes can be given away", async ({ holdfast }) => {
+    const facts = await holdfast.evaluate(async (holdfast) => {
+      const c = holdfast.create("c");
+      const given = { list: [1], at: new Date(5), bytes: new Uint8Array([1, 2]), inner: [new Uint8Array([3]), new Date(6)] };
+      await c.recordMessageReceived({ id: "m", body: given });
+      await c.recordMessageReceived({ id: "other", body: "behind it" });
+      await c.recordMessageReceived({ id: "bytes", body: new Uint8Array([7, 8]) });
+      await c.recordMessageReceived({ id: "date", body: new Date(9) });
+      await c.recordStepCompleted("m", 0, given);
+      const { state } = await holdfast.recover("c"); // bodies as they are side by side in one answer
+      const values = (): unknown[] => [state.message("m")?.body, state.message("m")?.steps[0]?.output];
+      const changed: unknown[] = [];
+      for (const value of values()) {
+        const read = value as typeof given;
+        changed.push(Reflect.set(read.list, 1, 2), Reflect.set(read.inner, "length", 0), Reflect.set(read, "at", 0), Reflect.deleteProperty(read, "list"));
+        read.at.setTime(0);
+        read.bytes.fill(0);
+        (read.inner[1] as Date).setTime(0);
+        structuredClone([read.bytes, read.inner[0]], { transfer: [read.bytes.buffer, (read.inner[0] as Uint8Array<ArrayBuffer>).buffer] });
+      }
+      const [bytes, date] = ["bytes", "date"].map((id) => state.message(id)?.body) as [Uint8Array, Date];
+      bytes.fill(0);
+      date.setTime(0);
+      // An output that a handler gets is its own; parts of it are no part of each other.
+      let mine = "";
+      c.process(async ({ step }) => {
+        const output = await step("give", () => given);
+        output.list.push(2);
+        structuredClone(output.bytes, { transfer: [output.bytes.buffer] });
+        mine = JSON.stringify([output.list, [...(output.inner[0] as Uint8Array)]]);
+      });
+      while (c.state.message("date")?.status !== "finished") await new Promise(requestAnimationFrame);
+      const copies = values().map((value) => ({ ...(value as object) }));
+      const json = JSON.stringify(values()[0]);
+      return { changed, values: structuredClone(values()), copies, json, mine, plain: ["other", "bytes", "date"].map((id) => state.message(id)?.body), same: values()[0] === values()[0] };
+    });
+    const whole = { list: [1], at: new Date(5), bytes: new Uint8Array([1, 2]), inner: [new Uint8Array([3]), new Date(6)] };
+    expect(facts).toEqual({
+      changed: Array(8).fill(false),
+      values: [whole, whole],
+      copies: [whole, whole],
+      json: JSON.stringify(whole),
+      mine: "[[1,2],[3]]",
+      plain: ["behind it", new Uint8Array([7, 8]), new Date(9)],
+      same: true,
+    });
+  });
+
   test("a change makes a new state and a new object for the changed message alone; nothing else does", async ({ holdfast }) => {
     const facts = await holdfast.evaluate(async (holdfast) => {
       const c = holdfast.create("c");
@@ -44,8 +92,13 @@ onEachStore(() => {
       await c.recordProcessingStarted("b");
       told["oldStatus"] = after.message("b")?.status;
       told["sameOutput"] = c.state.message("b")?.steps[0]?.output === step?.output;
-      const { snapshot } = c; // needs no `this`
-      told["unbound"] = snapshot() === c.state;
+      const { snapshot, subscribe } = c; // need no `this`
+      let heard = 0;
+      const end = subscribe(() => heard++);
+      await c.recordProcessingFinished("b");
+      end();
+      await c.recordProcessingFinished("c");
+      told["unbound"] = snapshot() === c.state && heard === 1;
       return told;
     });
     expect(facts).toEqual({

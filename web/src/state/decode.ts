@@ -5,6 +5,7 @@ interface Insides extends Pick<Decoder, "decode" | "decodeMulti"> {
   readonly bytes: Uint8Array;
   readonly pos: number;
   decodeUtf8String(byteLength: number, headerOffset: number): string;
+  decodeBinary(byteLength: number, headerOffset: number): Uint8Array;
 }
 
 /** Keeps U+FEFF at the beginning of a text. For longer texts the library leaves it out. */
@@ -18,7 +19,24 @@ class ExactDecoder extends (Decoder as unknown as new () => Insides) {
   }
 }
 
-/** Decodes one value. */
+/** Gives bytes a memory of their own: whoever gets them may transfer it, and what else was decoded stays. */
+class OwnDecoder extends ExactDecoder {
+  override decodeBinary(byteLength: number, headerOffset: number): Uint8Array {
+    return super.decodeBinary(byteLength, headerOffset).slice();
+  }
+}
+
+/** Decodes one value, with bytes of its own. */
+export function decodeOwn(bytes: Uint8Array): unknown {
+  return new OwnDecoder().decode(bytes);
+}
+
+/** Decodes values that follow one another, with bytes of their own. */
+export function decodeOwnMulti(bytes: Uint8Array): Iterable<unknown> {
+  return new OwnDecoder().decodeMulti(bytes);
+}
+
+/** Decodes one value. Bytes in it are views of those that are given, as in `decodeMulti`. */
 export function decode(bytes: Uint8Array): unknown {
   return new ExactDecoder().decode(bytes);
 }

@@ -1,22 +1,25 @@
 import { StepError } from "../errors.js";
 import type { Message, OpenStep, Step, Waiting } from "../types.js";
-import { decodeValue, decodeValues } from "../values.js";
+import { decodeShared, decodeValue, decodeValues, frozen } from "../values.js";
 import { Lazy } from "./lazy.js";
 import { decodeDetails, decodeOpenStep, decodeSteps, type Details, flag, openFlag, type OpenStepRow, type Place, type Row, startLength } from "./row.js";
 
 // The immutable objects that rows become. Bodies and outputs are decoded when they are first needed.
 
+/** A value as its readers share it. */
+type Shared = ReturnType<typeof decodeShared>;
+
 export class StoredStep implements Step {
   readonly index: number;
   readonly name: string | undefined;
-  readonly #output: Lazy<Uint8Array, unknown>;
+  readonly #output: Lazy<Uint8Array, Shared>;
   readonly #details: Lazy<Uint8Array, Details>;
   readonly #error: Lazy<StoredStep, StepError | undefined>;
 
   constructor(index: number, name: string, output: Uint8Array, details: Uint8Array) {
     this.index = index;
     this.name = name === "" ? undefined : name;
-    this.#output = new Lazy(output, decodeValue);
+    this.#output = new Lazy(output, decodeShared);
     this.#details = new Lazy(details, (bytes) => decodeDetails(name, bytes));
     this.#error = new Lazy<StoredStep, StepError | undefined>(this, ({ details: { failure, attempts } }) => failure && new StepError(name, index, attempts, failure));
     Object.freeze(this);
@@ -27,7 +30,7 @@ export class StoredStep implements Step {
   }
 
   get output(): unknown {
-    return this.#output.value;
+    return this.#output.value.value;
   }
 
   get error(): StepError | undefined {
@@ -69,7 +72,7 @@ export class StoredOpenStep implements OpenStep {
     this.#waiting = has(openFlag.waiting) ? (has(openFlag.sleep) ? "time" : "answer") : undefined;
     const waits = this.#waiting !== undefined;
     this.#output = new Lazy(has(openFlag.output) ? output : null, (bytes) =>
-      waits ? { chunks: [], prompt: decodeValue(bytes) } : { chunks: Object.freeze(decodeValues(bytes)), prompt: undefined },
+      frozen(waits ? { chunks: [], prompt: decodeValue(bytes) } : { chunks: decodeValues(bytes), prompt: undefined }),
     );
     Object.freeze(this);
   }
@@ -96,8 +99,8 @@ export class StoredMessage implements Message {
   readonly error: string | undefined;
   readonly starts: number;
   readonly #flags: number;
-  readonly #body: Lazy<Uint8Array | null, unknown>;
-  readonly #result: Lazy<Uint8Array | null, unknown>;
+  readonly #body: Lazy<Uint8Array | null, Shared>;
+  readonly #result: Lazy<Uint8Array | null, Shared>;
   readonly #steps: Lazy<Uint8Array, readonly StoredStep[]>;
 
   /** `before` is the same message before the change that the row is of. */
@@ -110,8 +113,8 @@ export class StoredMessage implements Message {
     this.starts = starts.byteLength / startLength;
     this.due = has(flag.parked) && due > 0 ? due : undefined;
     this.#flags = flags;
-    this.#body = has(flag.bodyOmitted) && before !== undefined ? before.#body : new Lazy(has(flag.body) ? body : null, decodeValue);
-    this.#result = has(flag.resultOmitted) && before !== undefined ? before.#result : new Lazy(has(flag.result) ? result : null, decodeValue);
+    this.#body = has(flag.bodyOmitted) && before !== undefined ? before.#body : new Lazy(has(flag.body) ? body : null, decodeShared);
+    this.#result = has(flag.resultOmitted) && before !== undefined ? before.#result : new Lazy(has(flag.result) ? result : null, decodeShared);
     if (before === undefined) this.#steps = new Lazy(steps, (bytes) => ended([], bytes));
     else if (steps.length === 0) this.#steps = before.#steps;
     else {
@@ -128,7 +131,7 @@ export class StoredMessage implements Message {
   }
 
   get body(): unknown {
-    return this.#body.value;
+    return this.#body.value.value;
   }
 
   get steps(): readonly StoredStep[] {
@@ -136,7 +139,7 @@ export class StoredMessage implements Message {
   }
 
   get result(): unknown {
-    return this.#result.value;
+    return this.#result.value.value;
   }
 
   get status(): Message["status"] {
