@@ -6,7 +6,8 @@ const scope = globalThis as unknown as ServiceWorkerGlobalScope;
 declare const __FILES__: readonly string[];
 declare const __VERSION__: string;
 
-const prefix = "holdfast-demo:";
+/** The caches of an origin are those of all its folders, each of which may have a build. An address has no spaces. */
+const prefix = `holdfast-demo: ${scope.registration.scope} `;
 const current = `${prefix}${__VERSION__}`;
 
 scope.addEventListener("install", (event) => {
@@ -22,10 +23,33 @@ scope.addEventListener("fetch", (event) => {
   if (request.method === "GET" && request.url.startsWith(scope.registration.scope)) event.respondWith(answer(request));
 });
 
-/** All files or none: half a build starts as little as no build. */
+/** All files of this build or none: half a build starts as little as no build. */
 async function keep(): Promise<void> {
   const cache = await caches.open(current);
-  await cache.addAll(__FILES__.map((file) => new Request(new URL(file, scope.registration.scope), { cache: "no-cache" })));
+  await Promise.all(
+    __FILES__.map(async (file) => {
+      const address = new URL(file, scope.registration.scope);
+      await cache.put(address, await fetched(file, address));
+    }),
+  );
+}
+
+/**
+ * Fetches a file. The answer is for every request, so it is made anew: a browser takes no redirected one for a page, and by
+ * `Vary` a cache would not find one for a request with other headers, such as that of a module.
+ */
+async function fetched(file: string, address: URL): Promise<Response> {
+  const found = await fetch(address, { cache: "no-cache" });
+  const headers = new Headers(found.headers);
+  headers.delete("vary");
+  const isPage = /(?:\/|\.html)$/.test(file);
+  // Servers answer with a page where they have no file, or nobody is logged in.
+  if (found.status !== 200 || headers.get("content-type")?.startsWith("text/html") !== isPage) throw new TypeError(`${file} is not to be had: ${found.status}`);
+  if (!isPage) return new Response(found.body, { headers });
+  const page = await found.text();
+  // A deployment may come in between.
+  for (const [asset] of page.matchAll(/\bassets\/[\w.-]+/g)) if (!__FILES__.includes(asset)) throw new TypeError(`${file} is of another build`);
+  return new Response(page, { headers });
 }
 
 /** A new build takes over when the last page of the old one is closed, so nobody needs the old files any more. */
@@ -35,6 +59,9 @@ async function forgetOthers(): Promise<void> {
 }
 
 async function answer(request: Request): Promise<Response> {
-  const cache = await caches.open(current);
-  return (await cache.match(request, { ignoreSearch: true })) ?? (await fetch(request));
+  return (await kept(request).catch(() => undefined)) ?? (await fetch(request));
+}
+
+async function kept(request: Request): Promise<Response | undefined> {
+  return (await caches.open(current)).match(request, { ignoreSearch: true });
 }

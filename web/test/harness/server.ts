@@ -54,6 +54,8 @@ export class Server {
   readonly origin: string;
   /** Paths that were asked for, in order. */
   readonly requests: string[] = [];
+  /** What all answers have in addition. */
+  headers: Readonly<Record<string, string>> = {};
   readonly #http: HttpServer;
   readonly #folders: ReadonlyMap<string, string>;
   readonly #answers = new Map<string, Answer>();
@@ -132,6 +134,7 @@ export class Server {
     response.writeHead(status, {
       "content-type": types[extname(path) || ".html"] ?? "application/octet-stream",
       "cache-control": "no-store",
+      ...this.headers,
       ...answer.headers,
     });
     response.end(status === 404 ? "not found" : body);
@@ -140,7 +143,8 @@ export class Server {
   async #read(path: string): Promise<string | Uint8Array | undefined> {
     const page = pages[path];
     if (page !== undefined) return page;
-    for (const [prefix, folder] of this.#folders) {
+    // The longest one: a folder may be in another.
+    for (const [prefix, folder] of [...this.#folders].sort(([a], [b]) => b.length - a.length)) {
       if (!path.startsWith(prefix)) continue;
       const file = path.slice(prefix.length) || "index.html";
       return await readFile(join(folder, file)).catch(() => undefined);
