@@ -1,19 +1,16 @@
 // What was recovered, until somebody has read it.
-import { byId, el } from "./dom.js";
+import { byId, el, handOn } from "./dom.js";
 
 export class Banner {
   readonly #banner = byId("banner", HTMLElement);
   readonly #text = byId("banner-text", HTMLElement);
 
   constructor() {
-    byId("banner-dismiss", HTMLButtonElement).addEventListener("click", () => {
-      this.hide();
-      byId("text", HTMLTextAreaElement).focus();
-    });
+    byId("banner-dismiss", HTMLButtonElement).addEventListener("click", () => this.hide());
   }
 
   hide(): void {
-    this.#banner.hidden = true;
+    handOn(() => (this.#banner.hidden = true));
   }
 
   show([title = "", ...lines]: readonly string[]): void {

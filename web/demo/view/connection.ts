@@ -2,7 +2,7 @@
 import { type AgentName, agents } from "../agent/agents.js";
 import { hasBuiltin } from "../agent/builtin.js";
 import type { Settings } from "../settings.js";
-import { byId, el } from "./dom.js";
+import { byId, el, handOn } from "./dom.js";
 
 export class ConnectionView {
   readonly #settings: Settings;
@@ -44,8 +44,10 @@ export class ConnectionView {
   }
 
   show(): void {
-    this.#connect.hidden = this.#agent.value !== "endpoint";
-    this.#wanted.hidden = !this.#settings.wanted;
+    handOn(() => {
+      this.#connect.hidden = this.#agent.value !== "endpoint";
+      this.#wanted.hidden = !this.#settings.wanted;
+    });
   }
 
   #ask(): void {

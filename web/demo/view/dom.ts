@@ -25,6 +25,26 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Shows these nodes, and keeps those that are there already: something in them may be selected. */
+export function setNodes(parent: Element, nodes: readonly Node[]): void {
+  const { childNodes } = parent;
+  for (const [place, node] of nodes.entries()) {
+    const before = childNodes[place];
+    if (before === undefined) parent.append(node);
+    else if (!before.isEqualNode(node)) before.replaceWith(node);
+  }
+  while (childNodes.length > nodes.length) parent.lastChild?.remove();
+}
+
+/** Makes a change. If what has the focus goes with it, `to` gets the focus, by default the place where one types. */
+export function handOn(change: () => void, to: () => HTMLElement = () => byId("text", HTMLTextAreaElement)): void {
+  const focused = document.activeElement;
+  change();
+  if (!(focused instanceof HTMLElement) || focused === document.body) return;
+  if (document.activeElement !== focused && document.activeElement !== document.body) return; // somebody has it already
+  if (focused.getClientRects().length === 0 || focused.matches(":disabled")) to().focus();
+}
+
 export function button(label: string, kind: string, pressed: () => void): HTMLButtonElement {
   const element = el("button", { type: "button", class: kind }, label);
   element.addEventListener("click", pressed);

@@ -1,6 +1,6 @@
 // Failures, said in words that help.
 import { type ErrorCode, HoldfastError } from "@holdfast-dev/holdfast";
-import { button, byId, el } from "./dom.js";
+import { button, byId, el, handOn } from "./dom.js";
 
 interface Advice {
   readonly title: string;
@@ -65,20 +65,39 @@ export class Errors {
     const code = error instanceof HoldfastError ? error.code : undefined;
     const { title, text, way } = (code === undefined ? undefined : advice[code]) ?? otherwise;
     const message = error instanceof Error ? error.message : String(error);
-    this.#text.replaceChildren(el("strong", {}, title), el("p", {}, text), el("p", { class: "detail" }, el("code", {}, code ?? "error"), el("bdi", { dir: "auto" }, message)));
+    this.#say(title, text, el("p", { class: "detail" }, el("code", {}, code ?? "error"), el("bdi", { dir: "auto" }, message)));
     const goOn = (): void => {
       this.hide();
       retry?.();
     };
-    const actions = [];
+    const actions: HTMLButtonElement[] = [];
     if (way === "reopen") actions.push(button("Reopen", "primary", () => location.reload()));
     else if (retry !== undefined) actions.push(button("Go on", "primary", goOn));
-    this.#actions.replaceChildren(...actions);
-    this.#dismiss.hidden = retry !== undefined;
+    this.#offer(actions, retry === undefined);
+  }
+
+  /** Says what this page cannot do, and why. */
+  explain(title: string, text: string): void {
+    this.#say(title, text);
+    this.#offer([], true);
+  }
+
+  #say(title: string, text: string, ...more: readonly Node[]): void {
+    this.#text.replaceChildren(el("strong", {}, title), el("p", {}, text), ...more);
     this.#bar.hidden = false;
   }
 
+  #offer(actions: readonly HTMLButtonElement[], dismissible: boolean): void {
+    handOn(
+      () => {
+        this.#actions.replaceChildren(...actions);
+        this.#dismiss.hidden = !dismissible;
+      },
+      () => actions[0] ?? this.#dismiss,
+    );
+  }
+
   hide(): void {
-    this.#bar.hidden = true;
+    handOn(() => (this.#bar.hidden = true));
   }
 }

@@ -1,13 +1,14 @@
 // The user's files: the list, and the ways to add to it.
 import { FileRefused, type Library } from "../library.js";
 import { samples } from "../samples.js";
-import { button, byId, el, setText } from "./dom.js";
+import { button, byId, el, handOn, setText } from "./dom.js";
+import { List } from "./list.js";
 
 export class Files {
   readonly #library: Library;
   readonly #failed: (error: unknown) => void;
   readonly #confirm: (name: string) => Promise<boolean>;
-  readonly #list = byId("files", HTMLOListElement);
+  readonly #list: List<{ readonly item: HTMLLIElement }>;
   readonly #samples = byId("samples", HTMLButtonElement);
   readonly #said = byId("files-said", HTMLElement);
 
@@ -17,7 +18,13 @@ export class Files {
     this.#confirm = confirm;
     this.#failed = failed;
     const chooser = byId("file-chooser", HTMLInputElement);
-    byId("add-files", HTMLButtonElement).addEventListener("click", () => chooser.click());
+    const add = byId("add-files", HTMLButtonElement);
+    add.addEventListener("click", () => chooser.click());
+    this.#list = new List(byId("files", HTMLOListElement), add, (name) => {
+      const remove = button("×", "dismiss", () => void this.#remove(name).catch(failed));
+      remove.setAttribute("aria-label", `Delete the file “${name}”`);
+      return { item: el("li", {}, el("bdi", { class: "file", dir: "auto" }, name), remove) };
+    });
     chooser.addEventListener("change", () => {
       void this.#add([...(chooser.files ?? [])]);
       chooser.value = ""; // so that the same file can be chosen again
@@ -28,14 +35,8 @@ export class Files {
 
   async show(): Promise<void> {
     const names = await this.#library.names();
-    this.#samples.hidden = names.length > 0;
-    this.#list.replaceChildren(
-      ...names.map((name) => {
-        const remove = button("×", "dismiss", () => void this.#remove(name).catch(this.#failed));
-        remove.setAttribute("aria-label", `Delete the file “${name}”`);
-        return el("li", {}, el("bdi", { class: "file", dir: "auto" }, name), remove);
-      }),
-    );
+    handOn(() => (this.#samples.hidden = names.length > 0));
+    this.#list.show(names);
   }
 
   async #add(files: readonly File[]): Promise<void> {

@@ -1,7 +1,7 @@
 // The header, the drawers of narrow screens, and the question before something is deleted.
 import type { Role } from "../chats.js";
 import { crash } from "../crash.js";
-import { byId, setText } from "./dom.js";
+import { byId, handOn, setText } from "./dom.js";
 
 const labels: Record<Role, string> = {
   here: "The agent works here",
@@ -32,6 +32,10 @@ export class Frame {
       toggle.setAttribute("aria-expanded", String(open));
       setText(toggle, open ? "Less" : "More");
     });
+    // What was focused before a dialog may have gone meanwhile.
+    for (const dialog of document.querySelectorAll("dialog")) {
+      dialog.addEventListener("close", () => document.activeElement === document.body && byId("text", HTMLTextAreaElement).focus());
+    }
     for (const event of ["online", "offline"]) addEventListener(event, () => this.#say());
   }
 
@@ -39,7 +43,7 @@ export class Frame {
   show(role: Role, worksHere: boolean): void {
     this.#label = labels[role];
     this.#role.dataset["role"] = role;
-    this.#crash.disabled = !worksHere;
+    handOn(() => (this.#crash.disabled = !worksHere));
     this.#say();
   }
 
@@ -58,6 +62,7 @@ export class Frame {
   }
 
   #open(open: boolean): void {
+    if (!open && this.#sidebar.contains(document.activeElement)) this.#menu.focus(); // unless there is no drawer: then it has no place
     this.#sidebar.classList.toggle("open", open);
     this.#menu.setAttribute("aria-expanded", String(open));
   }

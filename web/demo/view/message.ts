@@ -7,7 +7,7 @@ import { answerOf, askedBy, compact, count, questionOf, shortId, textOf } from "
 import { partsOf } from "../progress.js";
 import { answerNodes } from "./answer.js";
 import { Checklist } from "./checklist.js";
-import { button, el, time } from "./dom.js";
+import { button, el, handOn, setNodes, setText, time } from "./dom.js";
 import { questionNode } from "./question.js";
 
 /** What can be done with a message, from any tab. */
@@ -22,7 +22,11 @@ export class MessageView {
   readonly element: HTMLLIElement;
   readonly #checklist: Checklist;
   readonly #work: HTMLElement;
-  readonly #status: HTMLElement = el("p", { class: "status" });
+  /** What is the matter with it, and more about that. */
+  readonly #matter: HTMLElement = el("strong");
+  readonly #about: HTMLElement = el("bdi", { dir: "auto" });
+  readonly #cancel: HTMLButtonElement;
+  readonly #again: HTMLButtonElement;
   readonly #question: HTMLElement = el("div", { hidden: "" });
   /** The step whose question is shown. */
   #asked: number | undefined;
@@ -43,7 +47,10 @@ export class MessageView {
     const meta = el("p", { class: "meta" }, time(message.receivedAt, "minutes"), el("code", {}, shortId(message.id)));
     const said = el("div", { class: "bubble person", dir: "auto" }, textOf(message.body));
     this.element = el("li", { class: "message" }, el("div", { class: "said" }, el("span", { class: "sr-only" }, "You said: "), said, meta), this.#work);
-    this.#work.append(el("div", { class: "card" }, this.#status, this.#checklist.element, this.#question), this.#partial);
+    this.#cancel = button("Cancel", "small", () => this.#actions.cancel(message.id));
+    this.#again = button("Try again", "small", () => this.#actions.retry(message.id));
+    const status = el("p", { class: "status" }, this.#matter, this.#about, " ", this.#cancel, this.#again);
+    this.#work.append(el("div", { class: "card" }, status, this.#checklist.element, this.#question), this.#partial);
   }
 
   /** `role`: who works on the message; `"idle"` if it is not its turn. */
@@ -61,19 +68,26 @@ export class MessageView {
       if (before?.message.status !== "finished") this.#finish(message);
       return;
     }
-    this.#status.replaceChildren(...this.#describe(message, role));
+    this.#describe(message, role);
     const partial = message.openSteps.flatMap(({ chunks }) => chunks).map(compact).join("");
     this.#partial.hidden = partial === "";
-    this.#partial.replaceChildren(...answerNodes(partial));
+    setNodes(this.#partial, answerNodes(partial));
   }
 
-  #describe(message: Message, role: Role): (Node | string)[] {
-    const again = button("Try again", "small", () => this.#actions.retry(message.id));
-    if (message.status === "cancelled") return [el("strong", {}, "Cancelled. "), again];
-    if (message.status === "failed") return [el("strong", {}, "It has failed. "), el("bdi", { dir: "auto" }, message.error ?? ""), again];
+  /** The elements stay: what changes ten times a second must not take a press or the focus with it. */
+  #describe(message: Message, role: Role): void {
+    const matter = message.status === "cancelled" ? "Cancelled." : message.status === "failed" ? "It has failed. " : "";
     const who = { here: "Working on it", elsewhere: "Another tab is working on it", starting: "Starting", asking: "It waits for your answer", idle: "Stored, and waiting", stopped: "Stored, and waiting" }[role];
     const before = this.#recovered === 0 ? "" : `, ${this.#recovered} of ${this.#agent.steps.length} steps recovered`;
-    return [`${who}${before} `, button("Cancel", "small", () => this.#actions.cancel(message.id))];
+    setText(this.#matter, matter);
+    setText(this.#about, matter === "" ? `${who}${before}` : message.status === "failed" ? (message.error ?? "") : "");
+    handOn(
+      () => {
+        this.#cancel.hidden = matter !== "";
+        this.#again.hidden = matter === "";
+      },
+      () => (matter === "" ? this.#cancel : this.#again),
+    );
   }
 
   /** A question stays as it is while it is asked: a button may have the focus. */

@@ -4,7 +4,7 @@ import type { Role } from "../chats.js";
 import { agentOf } from "../agent/agents.js";
 import { answerOf, askedBy, excerpt, isUnfinished, questionOf } from "../message.js";
 import { partsOf, passedOf } from "../progress.js";
-import { byId, keepAtEnd, setText } from "./dom.js";
+import { byId, handOn, keepAtEnd, setText } from "./dom.js";
 import { type Actions, MessageView } from "./message.js";
 
 export class Messages {
@@ -35,7 +35,7 @@ export class Messages {
     this.#shown = state;
     const active = state.messages.find(isUnfinished);
     const left = this.#pane.scrollTop !== this.#placed;
-    const atEnd = keepAtEnd(this.#pane, () => {
+    const change = (): void => {
       this.#empty.hidden = state.messages.length > 0;
       for (const [id, view] of this.#views) {
         if (state.isReceived(id)) continue;
@@ -43,7 +43,8 @@ export class Messages {
         this.#views.delete(id);
       }
       for (const message of state.messages) this.#view(message).update(message, message === active ? role : "idle");
-    });
+    };
+    const atEnd = keepAtEnd(this.#pane, () => handOn(change));
     if (!atEnd && !left) this.toActive();
     else if (atEnd) this.#placed = this.#pane.scrollTop;
     this.#announce(before, state);

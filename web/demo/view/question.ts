@@ -10,7 +10,10 @@ export function questionNode({ text, about, choices }: Question, answer: (choice
       for (const each of buttons) each.disabled = true;
       void answer(choice).then(
         () => byId("text", HTMLTextAreaElement).focus(), // the buttons go, and what is focused must not go with them
-        () => buttons.forEach((each) => (each.disabled = false)),
+        () => {
+          for (const each of buttons) each.disabled = false;
+          buttons[place]?.focus();
+        },
       );
     }),
   );

@@ -2,7 +2,8 @@
 import type { Verification } from "@holdfast-dev/holdfast";
 import type { Chat, Role } from "../chats.js";
 import { describeDamage, excerpt } from "../message.js";
-import { byId, el, setText } from "./dom.js";
+import { button, byId, el, setText } from "./dom.js";
+import { List } from "./list.js";
 
 export interface SidebarActions {
   select(chat: Chat): void;
@@ -16,6 +17,7 @@ const spoken: Record<Role, string> = { here: ", working", elsewhere: ", working 
 
 interface Row {
   readonly item: HTMLLIElement;
+  chat: Chat | undefined;
   readonly open: HTMLButtonElement;
   readonly title: HTMLElement;
   readonly role: HTMLElement;
@@ -23,24 +25,26 @@ interface Row {
 }
 
 export class Sidebar {
-  readonly #list = byId("chats", HTMLOListElement);
-  readonly #damaged = byId("damaged", HTMLOListElement);
-  readonly #rows = new Map<string, Row>();
+  readonly #damagedList = byId("damaged", HTMLOListElement);
+  readonly #chats: List<Row>;
+  readonly #damaged: List<{ readonly item: HTMLLIElement; readonly text: HTMLElement }>;
   readonly #actions: SidebarActions;
 
   constructor(actions: SidebarActions) {
     this.#actions = actions;
-    byId("new", HTMLButtonElement).addEventListener("click", () => actions.create());
+    const create = byId("new", HTMLButtonElement);
+    create.addEventListener("click", () => actions.create());
+    this.#chats = new List(byId("chats", HTMLOListElement), create, (id) => this.#row(id));
+    this.#damaged = new List(this.#damagedList, create, (id) => {
+      const text = el("p", { class: "entry" });
+      return { item: el("li", { "data-role": "damaged" }, text, this.#remove(id, "Delete the damaged conversation")), text };
+    });
   }
 
   show(chats: readonly Chat[], selected: Chat | undefined, damaged: readonly Verification[]): void {
-    for (const [id, { item }] of this.#rows) {
-      if (chats.some((chat) => chat.id === id)) continue;
-      item.remove();
-      this.#rows.delete(id);
-    }
-    for (const [place, chat] of chats.entries()) {
-      const row = this.#row(chat);
+    for (const [place, row] of this.#chats.show(chats.map(({ id }) => id)).entries()) {
+      const chat = (row.chat = chats[place]);
+      if (chat === undefined) continue;
       const title = excerpt(chat.title, maxTitle);
       setText(row.title, title);
       setText(row.role, spoken[chat.role]);
@@ -48,30 +52,27 @@ export class Sidebar {
       row.item.dataset["role"] = chat.role;
       if (chat === selected) row.open.setAttribute("aria-current", "true");
       else row.open.removeAttribute("aria-current");
-      if (this.#list.children[place] !== row.item) this.#list.insertBefore(row.item, this.#list.children[place] ?? null);
     }
-    this.#damaged.hidden = damaged.length === 0;
-    this.#damaged.replaceChildren(...damaged.map((found) => this.#damagedRow(found)));
+    this.#damagedList.hidden = damaged.length === 0;
+    for (const [place, { text }] of this.#damaged.show(damaged.map(({ id }) => id)).entries()) {
+      const found = damaged[place];
+      if (found !== undefined) setText(text, describeDamage(found));
+    }
   }
 
-  #damagedRow(found: Verification): HTMLLIElement {
-    const remove = el("button", { type: "button", class: "dismiss", "aria-label": "Delete the damaged conversation" }, "×");
-    remove.addEventListener("click", () => this.#actions.delete(found.id));
-    return el("li", { "data-role": "damaged" }, el("p", { class: "entry" }, describeDamage(found)), remove);
-  }
-
-  #row(chat: Chat): Row {
-    let row = this.#rows.get(chat.id);
-    if (row === undefined) {
-      const title = el("bdi", { dir: "auto" });
-      const role = el("span", { class: "sr-only" });
-      const open = el("button", { type: "button", class: "entry" }, title, role);
-      const remove = el("button", { type: "button", class: "dismiss" }, "×");
-      open.addEventListener("click", () => this.#actions.select(chat));
-      remove.addEventListener("click", () => this.#actions.delete(chat.id));
-      row = { item: el("li", {}, open, remove), open, title, role, remove };
-      this.#rows.set(chat.id, row);
-    }
+  #row(id: string): Row {
+    const title = el("bdi", { dir: "auto" });
+    const role = el("span", { class: "sr-only" });
+    const open = el("button", { type: "button", class: "entry" }, title, role);
+    const remove = this.#remove(id, "");
+    const row: Row = { item: el("li", {}, open, remove), chat: undefined, open, title, role, remove };
+    open.addEventListener("click", () => row.chat && this.#actions.select(row.chat));
     return row;
+  }
+
+  #remove(id: string, label: string): HTMLButtonElement {
+    const remove = button("×", "dismiss", () => this.#actions.delete(id));
+    remove.setAttribute("aria-label", label);
+    return remove;
   }
 }

@@ -1,6 +1,6 @@
 // What the storage says of itself, and the button that asks the browser to keep it.
 import type { Holdfast } from "@holdfast-dev/holdfast";
-import { byId, setText } from "./dom.js";
+import { byId, handOn, setText } from "./dom.js";
 
 export class Storage {
   readonly #kept = byId("kept", HTMLElement);
@@ -40,17 +40,12 @@ export class Storage {
     setText(this.#usage, usage === undefined ? "unknown" : quota === undefined ? bytes(usage) : `${bytes(usage)} of ${bytes(quota)}`);
     setText(this.#durability, durability);
     setText(this.#epoch, epoch === "" ? "none" : epoch.slice(0, 8));
-    this.#keep.hidden = persisted === true;
+    handOn(() => (this.#keep.hidden = persisted === true));
   }
 
   async #persist(): Promise<void> {
-    this.#keep.disabled = true;
-    try {
-      const agreed = await this.#holdfast.persist();
-      setText(this.#answer, agreed ? "The browser will keep it." : "The browser does not promise it yet; it does so for sites that are bookmarked, installed or used often.");
-    } finally {
-      this.#keep.disabled = false;
-    }
+    const agreed = await this.#holdfast.persist();
+    setText(this.#answer, agreed ? "The browser will keep it." : "The browser does not promise it yet; it does so for sites that are bookmarked, installed or used often.");
     await this.update();
   }
 }

@@ -1,0 +1,86 @@
+// The demo with a keyboard: what is pressed or focused stays while all around it changes, and what goes hands the focus on.
+import type { Page } from "@playwright/test";
+import { addSamples, chats, finished, message, say, test as base, visit } from "../harness/demo.js";
+import { Model } from "../harness/model.js";
+import { expect } from "../harness/test.js";
+
+const test = base.extend<{ model: Model }>({
+  model: async ({ server }, use) => {
+    const model = await Model.start(server.origin);
+    await use(model);
+    await model.close();
+  },
+});
+
+const files = (page: Page, name: string) => page.getByRole("button", { name: `Delete the file “${name}”` });
+
+test("Cancel can be pressed and focused while an answer streams; then the focus is on Try again, and after the end where one types", async ({ model, page, server }) => {
+  await visit(page, server);
+  await page.getByLabel("Who answers").selectOption("Language model at an address");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Address").fill(`${model.origin}/v1`);
+  await dialog.getByLabel("Model").fill("small");
+  await dialog.getByRole("button", { name: "Connect" }).click();
+  await say(page, "What now?");
+  const call = await model.next();
+  const partial = message(page).locator(".partial");
+  const stream = async (text: string): Promise<void> => {
+    call.stream(text);
+    await expect(partial).toContainText(text.trim());
+  };
+  await stream("One.\n\n");
+  const cancel = message(page).getByRole("button", { name: "Cancel" });
+  const first = await partial.locator("p").first().elementHandle();
+  await cancel.focus();
+  await stream("Two.\n\n");
+  await expect(cancel).toBeFocused();
+  expect(await first?.evaluate((paragraph) => paragraph.isConnected), "what is there can be selected").toBe(true);
+  await cancel.hover();
+  await page.mouse.down();
+  await stream("Three.");
+  await page.mouse.up();
+  await expect(message(page)).toContainText("Cancelled.");
+  await expect(message(page).getByRole("button", { name: "Try again" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(cancel).toBeFocused();
+  const again = await model.next();
+  again.stream("All.");
+  again.done();
+  await finished(page);
+  await expect(page.getByLabel("Message", { exact: true })).toBeFocused();
+});
+
+test("what is deleted hands the focus to its neighbour, and what another tab changes leaves it alone", async ({ context, page, server }) => {
+  const text = page.getByLabel("Message", { exact: true });
+  await visit(page, server);
+  await addSamples(page);
+  await expect(text, "the button has gone").toBeFocused();
+  for (const question of ["One", "Two"]) {
+    await page.getByRole("button", { name: "New" }).click();
+    await say(page, question);
+    await expect(chats(page).filter({ hasText: question })).toHaveCount(1);
+  }
+  const confirm = async (): Promise<void> => {
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).focus();
+    await page.keyboard.press("Enter");
+  };
+  await chats(page).nth(1).getByRole("button", { name: "Delete" }).focus();
+  await confirm();
+  await expect(chats(page)).toHaveCount(1);
+  await expect(chats(page).locator(".entry")).toBeFocused();
+  await files(page, "kelp.md").focus();
+  await confirm();
+  await expect(files(page, "kelp.md")).toHaveCount(0);
+  await expect(files(page, "lighthouse.md")).toBeFocused();
+
+  const other = await context.newPage();
+  await visit(other, server);
+  await other.locator("#file-chooser").setInputFiles({ name: "algae.md", mimeType: "text/markdown", buffer: Buffer.from("Green.") });
+  await expect(files(page, "algae.md")).toBeVisible();
+  await expect(files(page, "lighthouse.md")).toBeFocused();
+  await files(other, "lighthouse.md").click();
+  await other.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await expect(files(page, "lighthouse.md")).toHaveCount(0);
+  await expect(files(page, "tides.md")).toBeFocused();
+});
