@@ -230,7 +230,8 @@ export class Chats {
   /** A chat without messages. It is stored with the first one. */
   create(): Chat {
     for (const chat of this.#open.values()) if (chat.isFree) return chat;
-    const id = `${prefix}${Date.now().toString(36)}-${crypto.randomUUID().slice(0, 8)}`;
+    const [random = 0] = crypto.getRandomValues(new Uint32Array(1)); // randomUUID is for pages of HTTPS
+    const id = `${prefix}${Date.now().toString(36)}-${random.toString(16).padStart(8, "0")}`;
     return this.#keep(this.#holdfast.create(id));
   }
 

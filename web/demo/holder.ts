@@ -2,12 +2,12 @@
 import { database } from "./database.js";
 
 /** A lock that only this tab holds: by it the browser tells its name for this tab. */
-const mark = `holdfast-demo:tab:${crypto.randomUUID()}`;
-if ("locks" in navigator) void navigator.locks.request(mark, () => new Promise(() => undefined));
+const mark = "locks" in navigator ? `holdfast-demo:tab:${crypto.randomUUID()}` : "";
+if (mark !== "") void navigator.locks.request(mark, () => new Promise(() => undefined));
 
 /** Whether another tab works on a conversation, or would. */
 export async function isHeldElsewhere(conversation: string): Promise<boolean> {
-  if (!("locks" in navigator)) return false; // nobody can tell
+  if (mark === "") return false; // nobody can tell
   const { held = [] } = await navigator.locks.query();
   const holder = (name: string): string | undefined => held.find((lock) => lock.name === name)?.clientId;
   const owner = holder(`holdfast:${database}:${conversation}`);

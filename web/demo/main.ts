@@ -9,6 +9,7 @@ keepForOffline();
 
 try {
   await new App(await open({ database }), errors).start();
+  if (!isSecureContext) errors.explain("This page came over HTTP", `Browsers let a page work offline, and promise to keep its data, only if it comes over HTTPS or from this computer. At ${location.origin} everything else works.`);
 } catch (error) {
   errors.show(error);
 }

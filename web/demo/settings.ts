@@ -7,7 +7,7 @@ const agentKey = "holdfast-demo:agent";
 const connectionKey = "holdfast-demo:connection";
 
 /** What tabs tell each other: a new one asks, the others answer. */
-type Word = { readonly ask: true } | { readonly connection: Connection };
+type Word = { readonly connection?: Connection };
 
 export class Settings {
   readonly #channel = new BroadcastChannel("holdfast-demo:connection");
@@ -19,12 +19,13 @@ export class Settings {
   /** `changed` is called when there is a connection, or somebody has begun or ended to wait for one. */
   constructor(changed: () => void) {
     this.#changed = changed;
-    this.#connection = connectionFrom(JSON.parse(recall(connectionKey) ?? "null"));
-    this.#channel.addEventListener("message", ({ data }: MessageEvent<Word>) => {
-      if ("connection" in data) this.#take(data.connection);
+    this.#connection = keptConnection();
+    this.#channel.addEventListener("message", ({ data }: MessageEvent<Word | undefined>) => {
+      const connection = connectionFrom(data?.connection);
+      if (connection !== undefined) this.#take(connection);
       else if (this.#connection !== undefined) this.#tell({ connection: this.#connection });
     });
-    if (this.#connection === undefined) this.#tell({ ask: true });
+    if (this.#connection === undefined) this.#tell({});
   }
 
   get agent(): AgentName {
@@ -58,6 +59,7 @@ export class Settings {
 
   /** Resolves with the connection, once there is one. */
   async connection(signal: AbortSignal): Promise<Connection> {
+    signal.throwIfAborted();
     if (this.#connection !== undefined) return this.#connection;
     return await new Promise((resolve, reject) => {
       const end = (): void => {
@@ -81,6 +83,15 @@ export class Settings {
 
   #tell(word: Word): void {
     this.#channel.postMessage(word);
+  }
+}
+
+/** The connection that is kept. Another page of the origin may have written anything there. */
+function keptConnection(): Connection | undefined {
+  try {
+    return connectionFrom(JSON.parse(recall(connectionKey) ?? "null"));
+  } catch {
+    return undefined;
   }
 }
 

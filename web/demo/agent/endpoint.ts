@@ -4,7 +4,7 @@ import { EventSourceParserStream } from "eventsource-parser/stream";
 import { field, listOf, textOf } from "../message.js";
 import type { Agent, Connection, Tools } from "./agent.js";
 import { type Prompt, promptFor } from "./prompt.js";
-import { wordsOf } from "./search.js";
+import { queryOf } from "./search.js";
 
 export const endpoint: Agent = {
   label: "Language model at an address",
@@ -35,7 +35,7 @@ async function queryFor(question: string, step: Work["step"], tools: Tools): Pro
     );
   } catch (error) {
     if (!(error instanceof StepError)) throw error;
-    return await step("words", () => wordsOf(question).join(" "));
+    return await step("words", () => queryOf(question).join(" "));
   }
 }
 
@@ -45,26 +45,54 @@ async function complete(to: Connection, messages: Prompt, signal: AbortSignal): 
   return field(Reflect.get(Object(choice) as object, "message"), "content") ?? "";
 }
 
-/** Yields the tokens of an answer. Throws if it was cut off, and so ends without `[DONE]`. */
+/** What a model ends with that had more to say (`finish_reason`), in words for people. */
+const cuts: Readonly<Record<string, string>> = {
+  length: "The answer ends here: it has reached the length that the model may answer with.",
+  content_filter: "The answer ends here: a filter of the model's provider has cut it off.",
+};
+
+/** Yields the tokens of an answer. Throws if it was cut off on its way: then nothing has said that it is over. */
 async function* stream(to: Connection, messages: Prompt, signal: AbortSignal): AsyncGenerator<string> {
   const { body } = await post(to, { messages, stream: true }, signal);
   if (body === null) throw new Error("the model has answered nothing");
   const reader = body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error("the answer was cut off");
-    if (value.data === "[DONE]") return;
-    const event: unknown = JSON.parse(value.data);
-    const problem = field(Reflect.get(Object(event) as object, "error"), "message");
-    if (problem !== undefined) throw new Error(problem);
-    const [choice] = listOf(event, "choices");
-    const token = field(Reflect.get(Object(choice) as object, "delta"), "content");
-    if (token !== undefined && token !== "") yield token;
+  let reason: string | undefined;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done && reason === undefined) throw new Error("the answer was cut off");
+      if (done || value.data === "[DONE]") break;
+      const event: unknown = JSON.parse(value.data);
+      const problem = field(Reflect.get(Object(event) as object, "error"), "message");
+      if (problem !== undefined) throw new Error(problem);
+      const [choice] = listOf(event, "choices");
+      reason = field(choice, "finish_reason") ?? reason;
+      const token = field(Reflect.get(Object(choice) as object, "delta"), "content");
+      if (token !== undefined && token !== "") yield token;
+    }
+  } finally {
+    reader.cancel().catch(() => undefined); // it is of no use any more, and would go on
   }
+  const cut = cuts[reason ?? ""];
+  if (cut !== undefined) yield `\n\n[${cut}]`;
+}
+
+/**
+ * Why this page cannot ask a model at an address; undefined if it can. The browser itself says no more than that a
+ * request has failed.
+ */
+export function problemWith(address: string): string | undefined {
+  if (!URL.canParse(address)) return `“${address}” is no address`;
+  const url = new URL(address);
+  const here = url.hostname === "localhost" || url.hostname === "127.0.0.1";
+  if (url.protocol === "https:" || url.origin === location.origin || (url.protocol === "http:" && here)) return undefined;
+  return `This page asks models over HTTPS, and over HTTP only on this computer: its policy, and most browsers, forbid ${url.origin}. Give the model an address with https, or forward a port of localhost to it.`;
 }
 
 /** Without a network it waits for one: that is no failure of the step. */
 async function post({ address, model, key }: Connection, body: object, signal: AbortSignal): Promise<Response> {
+  const problem = problemWith(address);
+  if (problem !== undefined) throw new TerminalError(problem);
   const request = {
     method: "POST",
     headers: { "content-type": "application/json", ...(key === "" ? {} : { authorization: `Bearer ${key}` }) },
@@ -81,9 +109,9 @@ async function post({ address, model, key }: Connection, body: object, signal: A
       continue;
     }
     if (response.ok) return response;
-    const problem = `the model answered ${response.status}: ${(await response.text()).slice(0, 300)}`;
+    const refusal = `the model answered ${response.status}: ${(await response.text()).slice(0, 300)}`;
     const passes = response.status >= 500 || response.status === 408 || response.status === 429;
-    throw passes ? new Error(problem) : new TerminalError(problem);
+    throw passes ? new Error(refusal) : new TerminalError(refusal);
   }
 }
 

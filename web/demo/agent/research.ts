@@ -2,7 +2,7 @@
 import { StepError, type Work } from "@holdfast-dev/holdfast";
 import type { Agent, Question, Tools } from "./agent.js";
 import { count, textOf } from "../message.js";
-import { type Found, isForm, mentions, sentencesOf, wordsOf } from "./search.js";
+import { type Found, isForm, mentions, queryOf, sentencesOf } from "./search.js";
 
 /** How long each step takes, on purpose: long enough to see it, and to crash during it. */
 const STEP_MILLISECONDS = 1000;
@@ -57,7 +57,7 @@ interface Finding {
 
 /** The user is asked once in a conversation: `consent` is what was answered before. */
 function understand(text: string, tools: Tools): { line: string; words: string[]; consent: Consent | undefined } {
-  const words = wordsOf(text);
+  const words = queryOf(text);
   const consent = tools.earlier("consent") as Consent | undefined;
   return { line: words.length === 0 ? "no words to look for" : `look for ${words.join(", ")}`, words, consent };
 }

@@ -24,6 +24,8 @@ export interface Document {
 
 const maxFound = 8;
 const maxPassage = 1200;
+/** More words of a query are not looked for: each is compared with all that are indexed. */
+const maxWords = 50;
 
 /** Too common in English to look for. */
 const stopWords = new Set(
@@ -42,13 +44,18 @@ export function wordsOf(text: string): string[] {
   return [...new Set(words)].filter((word) => !stopWords.has(word));
 }
 
+/** The words of a question that are looked for. */
+export function queryOf(text: string): string[] {
+  return wordsOf(text).slice(0, maxWords);
+}
+
 export function sentencesOf(text: string): string[] {
   return Array.from(new Intl.Segmenter("en", { granularity: "sentence" }).segment(text), ({ segment }) => segment.trim());
 }
 
 /** The passages that fit a query best, the best first. */
 export function search(documents: readonly Document[], query: string): Found[] {
-  const words = wordsOf(query);
+  const words = queryOf(query);
   if (words.length === 0) return [];
   const passages = documents.flatMap(passagesOf);
   const index = new MiniSearch<Passage & { readonly id: number }>({ fields: ["heading", "text", "file"], processTerm });
@@ -67,9 +74,9 @@ export function search(documents: readonly Document[], query: string): Found[] {
 
 /** The passages that have a text word for word, but for its case and the marks at its end. */
 export function quote(documents: readonly Document[], text: string): Found[] {
-  const wanted = text.replace(/[\s\p{P}]+$/u, "").replace(/\s+/gu, " ").trim().toLowerCase();
+  const wanted = withoutEnd(text, /[\s\p{P}]/u).replace(/\s+/gu, " ").trim().toLowerCase();
   if (wanted === "") return [];
-  const words = wordsOf(wanted).map(processTerm);
+  const words = queryOf(wanted).map(processTerm);
   const passages = documents.flatMap(passagesOf).filter((passage) => passage.text.toLowerCase().includes(wanted));
   return passages.slice(0, maxFound).map((passage) => ({ ...passage, words, fit: 1 }));
 }
@@ -94,13 +101,35 @@ export function isForm(asked: string, indexed: string): boolean {
 export function passagesOf({ name, text }: Document): Passage[] {
   const passages: Passage[] = [];
   let heading = "";
-  for (const block of text.split(/\n\s*\n|(?=^#{1,6}\s)/mu)) {
-    const [, title, rest = block] = /^#{1,6}\s+(.*)\n?([\s\S]*)$/u.exec(block.trim()) ?? [];
-    if (title !== undefined) heading = title.replace(/\s+#+$/u, "");
-    const plain = rest.replace(/^\s*(?:[-*+>]|\d+[.)])\s+/gmu, "").replace(/\s+/gu, " ").trim();
+  let lines: string[] = [];
+  const close = (): void => {
+    const plain = lines.join(" ").replace(/\s+/gu, " ").trim();
     for (let from = 0; from < plain.length; from += maxPassage) {
       passages.push({ file: name, heading, text: plain.slice(from, from + maxPassage) });
     }
+    lines = [];
+  };
+  // Line by line: a pattern over all of the text could look at the same blanks again and again.
+  for (const line of text.split(/\r\n|[\n\r\u2028\u2029]/u)) {
+    const trimmed = line.trim();
+    const [, title] = /^#{1,6}\s+(.*)$/u.exec(trimmed) ?? [];
+    if (title !== undefined || trimmed === "") close();
+    if (title !== undefined) heading = titleOf(title);
+    else lines.push(trimmed.replace(/^(?:[-*+>]|\d+[.)])\s+/u, ""));
   }
+  close();
   return passages;
+}
+
+/** A title without the marks that may close it, before which there is a blank. */
+function titleOf(title: string): string {
+  const bare = withoutEnd(title, /#/u);
+  return bare.trimEnd() === bare ? title : bare.trimEnd();
+}
+
+/** Cuts characters of a kind off the end. A pattern that ends with `$` would begin at each of them anew. */
+function withoutEnd(text: string, kind: RegExp): string {
+  let end = text.length;
+  while (end > 0 && kind.test(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
 }

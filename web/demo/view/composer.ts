@@ -1,13 +1,16 @@
 // Where one types.
 import { byId } from "./dom.js";
 
+/** The code of a key that an input method takes. Safari says so only in this way when a word is composed by it. */
+const composing = 229;
+
 export class Composer {
   readonly #form = byId("composer", HTMLFormElement);
   readonly #text = byId("text", HTMLTextAreaElement);
   readonly #send = byId("send", HTMLButtonElement);
   readonly #submit: (text: string) => Promise<void>;
 
-  /** `submit` resolves once the message is stored; if it rejects, the text is here again. */
+  /** `submit` resolves once the message is stored; if it rejects, the text is here again, before what was typed meanwhile. */
   constructor(submit: (text: string) => Promise<void>) {
     this.#submit = submit;
     this.#form.addEventListener("submit", (event) => {
@@ -16,7 +19,7 @@ export class Composer {
     });
     this.#text.addEventListener("keydown", (event) => {
       // While an input method composes a word, Enter belongs to it.
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === composing) return;
       event.preventDefault();
       this.#form.requestSubmit();
     });
@@ -52,7 +55,7 @@ export class Composer {
       await this.#submit(text.toWellFormed().trim());
     } catch {
       // Told to the user by the one who submits.
-      if (this.#text.value === "") this.fill(text);
+      this.fill([text, this.#text.value].filter((part) => part !== "").join("\n\n"));
     }
   }
 

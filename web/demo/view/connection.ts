@@ -1,5 +1,6 @@
 // Who answers, and the dialog that asks where the model is.
 import { type AgentName, agents } from "../agent/agents.js";
+import { problemWith } from "../agent/endpoint.js";
 import { hasBuiltin } from "../agent/builtin.js";
 import type { Settings } from "../settings.js";
 import { byId, el, handOn } from "./dom.js";
@@ -21,6 +22,9 @@ export class ConnectionView {
     this.#connect.addEventListener("click", () => this.#ask());
     byId("wanted-connect", HTMLButtonElement).addEventListener("click", () => this.#ask());
     byId("connection-cancel", HTMLButtonElement).addEventListener("click", () => this.#dialog.close());
+    const address = byId("connection-address", HTMLInputElement);
+    const check = (): void => address.setCustomValidity(address.value === "" ? "" : (problemWith(address.value.trim()) ?? ""));
+    address.addEventListener("input", check);
     byId("connection-form", HTMLFormElement).addEventListener("submit", () => {
       const text = (id: string): string => byId(id, HTMLInputElement).value.toWellFormed().trim();
       const kept = byId("connection-keep", HTMLInputElement).checked;

@@ -43,9 +43,15 @@ export class Call {
     for (const content of tokens) this.#response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
   }
 
-  /** Ends the stream as the protocol has it. */
-  done(): void {
-    this.#response.end("data: [DONE]\n\n");
+  /** Ends the stream as the protocol has it; for a reason, if one is given. */
+  done(reason?: string): void {
+    this.end(reason, "data: [DONE]\n\n");
+  }
+
+  /** Ends the stream with what comes last, or nothing, as some services do. */
+  end(reason?: string, last = ""): void {
+    if (reason !== undefined) this.#response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: reason }] })}\n\n`);
+    this.#response.end(last);
   }
 
   /** Ends the stream too early. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { addSamples, answer, banner, finished, message, recovered, role, say, step, stories, stranger, test as base, visit } from "../harness/demo.js";
 import { Model } from "../harness/model.js";
+import type * as Demo from "../pages/demo.js";
 import { expect } from "../harness/test.js";
 
 const key = "sk-not-to-be-stored-4711";
@@ -177,6 +178,83 @@ test("cancel ends the request; a stream that is cut off is asked for again; what
   whole.done();
   await finished(page);
   await expect(answer(page)).toHaveText("Whole.");
+});
+
+test("an answer that has reached its limit says so, and one that has ended without [DONE] has ended", async ({ model, page, server }) => {
+  await visit(page, server);
+  await choose(page, model);
+  await say(page, question);
+  const long = await model.next();
+  long.stream("Half an ans");
+  long.done("length");
+  await finished(page);
+  await expect(answer(page)).toContainText("Half an ans");
+  await expect(answer(page)).toContainText("[The answer ends here: it has reached the length that the model may answer with.]");
+  await say(page, question);
+  const whole = await model.next();
+  whole.stream("Whole.");
+  whole.end("stop");
+  await finished(page, 1);
+  await expect(answer(page, 1)).toHaveText("Whole.");
+  expect(model.counts).toEqual({ "/v1/chat/completions": 2 });
+});
+
+test("an address that the page may not ask gets no request, and an error that says why", async ({ model, page, server }) => {
+  await visit(page, server);
+  await page.getByLabel("Who answers").selectOption("Language model at an address");
+  const address = page.getByRole("dialog").getByLabel("Address");
+  const said = (): Promise<string> => address.evaluate((input: HTMLInputElement) => input.validationMessage);
+  await address.fill("http://192.168.0.7:11434/v1");
+  expect(await said()).toMatch(/over HTTPS, and over HTTP only on this computer: .* forbid http:\/\/192\.168\.0\.7:11434\./);
+  for (const fine of ["https://192.168.0.7/v1", "http://localhost:11434/v1", `${model.origin}/v1`]) {
+    await address.fill(fine);
+    expect(await said()).toBe("");
+  }
+  await page.keyboard.press("Escape");
+  // From a tab of before, or from storage.
+  await page.evaluate(() => new BroadcastChannel("holdfast-demo:connection").postMessage({ connection: { address: "http://192.168.0.7/v1", model: "small", key: "" } }));
+  await say(page, question);
+  await expect(message(page)).toContainText("It has failed. TerminalError: This page asks models over HTTPS");
+});
+
+test("settings that are no JSON, and news that are no connection, are none", async ({ page, server }) => {
+  await page.goto(server.origin);
+  await page.evaluate(() => localStorage.setItem("holdfast-demo:connection", '{"address":"https://'));
+  await visit(page, server);
+  await page.evaluate(() => {
+    for (const news of [null, "text", { connection: { address: 1 } }]) new BroadcastChannel("holdfast-demo:connection").postMessage(news);
+  });
+  await page.getByLabel("Who answers").selectOption("Language model at an address");
+  await expect(page.getByRole("dialog").getByLabel("Address")).toHaveValue("");
+});
+
+test("a message that was cancelled before it asks for a connection waits for none", async ({ page, server }) => {
+  await page.goto(server.origin);
+  const asked = await page.evaluate(async (path) => {
+    const { Settings } = (await import(path)) as typeof Demo;
+    const settings = new Settings(() => undefined);
+    const end = await settings.connection(AbortSignal.abort(new Error("cancelled"))).catch((error: Error) => error.message);
+    return [end, settings.wanted];
+  }, "/bundle/demo.js");
+  expect(asked).toEqual(["cancelled", false]);
+});
+
+test("hostile files and questions of any length are searched in time", async ({ page, server }) => {
+  await page.goto(server.origin);
+  const found = await page.evaluate(async (path) => {
+    const { passagesOf, quote, search } = (await import(path)) as typeof Demo;
+    const n = 2_000_000; // as much as a file may have; to look at each blank from each other one would take hours
+    const texts = [`${"\r".repeat(n)}x`, `# a${" ".repeat(n)}b`, `# ${"#".repeat(n)}b`, `${"\n".repeat(n)}x`, `${" \n".repeat(n / 2)}x`, `${"1".repeat(n)}x`, `# T #\n${" ".repeat(n)}- x`];
+    const passages = texts.map((text) => passagesOf({ name: "f", text }));
+    const words = Array.from({ length: 4_000 }, (_, i) => `word${i}`).join(" ");
+    return {
+      last: passages.map((all) => all.at(-1)?.text.slice(-1)),
+      heading: passages.at(-1)?.[0]?.heading,
+      quoted: quote([{ name: "f", text: "It is so. " }], `it is so${".".repeat(n)}`).length,
+      asked: search([{ name: "f", text: words }], words).map((passage) => passage.words.length > 0).includes(true),
+    };
+  }, "/bundle/demo.js");
+  expect(found).toEqual({ last: ["x", undefined, undefined, "x", "x", "x", "x"], heading: "T", quoted: 1, asked: true });
 });
 
 test("without a network a message waits, and goes on when there is one", async ({ complaints, context, model, page, server }) => {

@@ -1,4 +1,5 @@
 // The demo in one tab: answers in steps, crashed in the middle of what it does, hostile content, failures.
+import { join } from "node:path";
 import { addSamples, allow, answer, asked, asks, banner, chats, finished, message, once, question, recovered, role, running, say, step, stories, stranger, test, visit } from "../harness/demo.js";
 import { remembered } from "../harness/memory.js";
 import { recordKey } from "../harness/record.js";
@@ -199,8 +200,13 @@ test("failures are told with their code, and with the way on", async ({ complain
     return before;
   });
   await expect(failure).toContainText("quota_exceeded", { timeout: 30_000 });
-  await say(page, "Hello there!");
-  await expect(page.getByLabel("Message", { exact: true }), "what could not be sent is not lost").toHaveValue("Hello there!");
+  await page.getByLabel("Message", { exact: true }).fill("Hello there!");
+  await page.evaluate(() => {
+    document.querySelector("form")?.requestSubmit();
+    const text = document.querySelector("textarea");
+    if (text !== null) text.value = "And this, typed meanwhile.";
+  });
+  await expect(page.getByLabel("Message", { exact: true }), "what could not be sent is not lost").toHaveValue("Hello there!\n\nAnd this, typed meanwhile.");
   await expect(role(page)).toHaveText("The agent has stopped");
   await expect(page.locator("[data-state=running]")).toHaveCount(0);
   await add.evaluate((add) => Object.defineProperty(IDBObjectStore.prototype, "add", add));
@@ -210,6 +216,29 @@ test("failures are told with their code, and with the way on", async ({ complain
   await finished(page);
   await finished(page, 1);
   expect(await stories(await stranger(await context.newPage(), server))).toEqual([once(), once()]);
+});
+
+test("an input method's Enter sends nothing, as Safari has it, too", async ({ page, server }) => {
+  await visit(page, server);
+  const text = page.getByLabel("Message", { exact: true });
+  await text.fill("かな");
+  for (const composed of [{ isComposing: true }, { keyCode: 229 }]) await text.dispatchEvent("keydown", { key: "Enter", cancelable: true, ...composed });
+  await expect(text).toHaveValue("かな");
+  await expect(message(page)).toHaveCount(0);
+});
+
+test("over HTTP from another computer it works, and says what does not", async ({ page, site }) => {
+  await page.route("http://demo.test/**", (route) => {
+    const { pathname } = new URL(route.request().url());
+    return route.fulfill({ path: join(site, pathname === "/" ? "index.html" : pathname) });
+  });
+  await page.goto("http://demo.test/");
+  expect(await page.evaluate(() => isSecureContext)).toBe(false);
+  await expect(page.getByRole("alert")).toContainText("This page came over HTTP");
+  await page.getByRole("button", { name: "Dismiss the error" }).click();
+  await expect(page.getByLabel("Message", { exact: true })).toBeFocused();
+  await say(page, question);
+  await expect(role(page)).toHaveText("The agent works here");
 });
 
 test("a conversation that has lost its end says so, and goes on with what is left", async ({ page, server }) => {

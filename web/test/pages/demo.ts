@@ -1,0 +1,3 @@
+// Parts of the demo by themselves.
+export { passagesOf, quote, search } from "../../demo/agent/search.js";
+export { Settings } from "../../demo/settings.js";
