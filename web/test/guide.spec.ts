@@ -17,6 +17,12 @@ const test = applicationTest(
       const place = document.querySelector("p")!;
       Object.assign(window, { ask: (question: string) => void answer(question, (text) => (place.textContent = text)) });`,
     ],
+    ["events.html", `<!doctype html><link rel="icon" href="data:," /><p></p><script type="module" src="./events-main.ts"></script>`],
+    [
+      "events-main.ts",
+      `import { tokens } from "./tokens.js";
+      Object.assign(window, { read: async (body: BodyInit) => { let text = ""; for await (const token of tokens(new Response(body))) text += token; return text; } });`,
+    ],
   ]),
 );
 
@@ -95,6 +101,41 @@ test("the code from before loses its work, and pays for it again", async ({ cont
   await expect(page.getByRole("paragraph")).toHaveText("");
   await start();
   expect(model.counts).toEqual({ "/v1/chat/completions": 4, "/search": 2 });
+});
+
+test("the answer is read from all that the protocol allows, in pieces, and an error in it is one", async ({ page, model }) => {
+  await visit(page, model, "/events.html");
+  const answers = await page.evaluate(async () => {
+    const { read } = globalThis as unknown as { read: (body: BodyInit) => Promise<string> };
+    const say = (text: string): string => JSON.stringify({ choices: [{ delta: { content: text } }] });
+    const bodies: Record<string, string> = {
+      "with a blank": `data: ${say("hi")}\n\ndata: [DONE]\n\n`,
+      "without one": `data:${say("hi")}\n\ndata:[DONE]\n\n`,
+      "other ends of lines": `:comment\r\n\r\nevent: x\rdata:${say("h")}\r\rdata:${say("i")}\r\n\r\ndata:[DONE]\r\r`,
+      "a last event of usage": `data: ${say("hi")}\n\ndata: {"choices":[],"usage":{}}\n\ndata: [DONE]\n\n`,
+      "an error": 'data: {"error":{"message":"overloaded"}}\n\n',
+      "an end too early": `data: ${say("hi")}\n\n`,
+    };
+    const answers: Record<string, string> = {};
+    for (const [name, text] of Object.entries(bodies)) {
+      const pieces = new ReadableStream({
+        start(controller) {
+          for (const character of text) controller.enqueue(new TextEncoder().encode(character));
+          controller.close();
+        },
+      });
+      answers[name] = await read(pieces).catch((error: unknown) => String(error));
+    }
+    return answers;
+  });
+  expect(answers).toEqual({
+    "with a blank": "hi",
+    "without one": "hi",
+    "other ends of lines": "hi",
+    "a last event of usage": "hi",
+    "an error": "Error: overloaded",
+    "an end too early": "Error: the answer was cut off",
+  });
 });
 
 test("a tab goes on at once where another one has crashed", async ({ context, model }) => {
