@@ -6,14 +6,17 @@
 // The runtime itself goes by function ids, stack maps and stack sizes, which
 // stay (runtime/symtab.go, runtime/traceback.go): an empty name and an unknown
 // line are cases it knows, as in a program that was built by another compiler.
-// Where the tables are not as Go 1.26 lays them out, they stay as they are, and a
-// line on standard error says so.
+// Where the tables are not as Go 1.26 lays them out, or the toolchain numbers them
+// otherwise, they stay as they are, and a line on standard error says so. The
+// program must be built with the toolchain that runs this command.
 package main
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"strings"
 )
 
 func main() {
@@ -36,7 +39,11 @@ func stripFile(name string) error {
 	if err != nil {
 		return err
 	}
-	stripped, err := strip(program)
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return err
+	}
+	stripped, err := strip(program, strings.TrimSpace(string(root)))
 	if stripped != nil {
 		temporary := name + ".stripped"
 		if err := os.WriteFile(temporary, stripped, 0o644); err != nil {
@@ -52,11 +59,13 @@ func stripFile(name string) error {
 	return nil
 }
 
-func strip(program []byte) ([]byte, error) {
+func strip(program []byte, root string) ([]byte, error) {
 	m, err := parse(program)
 	if err != nil {
 		return nil, err
 	}
-	err = forget(m.memory)
+	if err = checkToolchain(root); err == nil {
+		err = forget(m.memory)
+	}
 	return m.encode(), err
 }

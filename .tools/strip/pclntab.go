@@ -39,7 +39,8 @@ const (
 
 // Further programs and data of a function that only stack traces need, and
 // preemption by a signal, which there is none of (internal/abi/symtab.go:
-// UnsafePoint, InlTreeIndex, ArgLiveIndex; InlTree, ArgInfo, ArgLiveInfo).
+// UnsafePoint, InlTreeIndex, ArgLiveIndex; InlTree, ArgInfo, ArgLiveInfo);
+// checkToolchain looks whether these are still their numbers.
 var (
 	tracePrograms = map[int]bool{0: true, 2: true, 3: true}
 	traceData     = map[int]bool{3: true, 5: true, 6: true}

@@ -27,6 +27,15 @@ func build(t *testing.T) []byte {
 	return program
 }
 
+func goroot(t *testing.T) string {
+	t.Helper()
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(root))
+}
+
 // run returns what a program prints.
 func run(t *testing.T, program []byte) string {
 	t.Helper()
@@ -34,11 +43,7 @@ func run(t *testing.T, program []byte) string {
 	if err := os.WriteFile(name, program, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	root, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("node", filepath.Join(strings.TrimSpace(string(root)), "lib/wasm/wasm_exec_node.js"), name).CombinedOutput()
+	out, err := exec.Command("node", filepath.Join(goroot(t), "lib/wasm/wasm_exec_node.js"), name).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -61,7 +66,7 @@ func compressed(t *testing.T, program []byte) int {
 // deep stacks, and waits for goroutines and timers.
 func TestStrippedProgramDoesTheSame(t *testing.T) {
 	program := build(t)
-	stripped, err := strip(program)
+	stripped, err := strip(program, goroot(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +80,7 @@ func TestStrippedProgramDoesTheSame(t *testing.T) {
 	if got := run(t, stripped); got != want || want == "" {
 		t.Errorf("stripped it prints\n%s\nnot\n%s", got, want)
 	}
-	again, err := strip(stripped)
+	again, err := strip(stripped, goroot(t))
 	if err != nil || !bytes.Equal(again, stripped) {
 		t.Errorf("stripping again changes it (%v)", err)
 	}
@@ -110,12 +115,47 @@ func TestUnknownLayoutIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestUnknownToolchainIsLeftAlone: of another release, without its source, and one
+// that numbers what belongs to a function otherwise.
+func TestUnknownToolchainIsLeftAlone(t *testing.T) {
+	program := build(t)
+	const table = "src/internal/abi/symtab.go"
+	source, err := os.ReadFile(filepath.Join(goroot(t), table))
+	if err != nil {
+		t.Fatal(err)
+	}
+	renumbered := strings.NewReplacer("FUNCDATA_StackObjects       = 2", "FUNCDATA_StackObjects       = 3",
+		"FUNCDATA_InlTree            = 3", "FUNCDATA_InlTree            = 2").Replace(string(source))
+	for _, tt := range []struct {
+		name, version, source string
+		known                 bool
+	}{
+		{"the same", "go1.26.8\ntime 2026-08-28T16:20:06Z\n", string(source), true},
+		{"the first of the release", "go1.26\n", string(source), true},
+		{"another release", "go1.27.1\n", string(source), false},
+		{"a release of later years", "go1.260\n", string(source), false},
+		{"no source", "go1.26.8\n", "", false},
+		{"another numbering", "go1.26.8\n", renumbered, false},
+	} {
+		root := t.TempDir()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(root, table)), 0o755),
+			os.WriteFile(filepath.Join(root, "VERSION"), []byte(tt.version), 0o644),
+			os.WriteFile(filepath.Join(root, table), []byte(tt.source), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		stripped, err := strip(program, root)
+		if errors.Is(err, errLayout) == tt.known || bytes.Contains(stripped, []byte("main.deep")) == tt.known {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
 func TestOtherFilesAreRefused(t *testing.T) {
 	program := build(t)
 	for name, file := range map[string][]byte{
 		"nothing": nil, "text": []byte("hello"), "a cut program": program[:len(program)/2], "the next version": append([]byte("\x00asm\x02\x00\x00\x00"), program[8:]...),
 	} {
-		if _, err := strip(file); !errors.Is(err, errModule) {
+		if _, err := strip(file, goroot(t)); !errors.Is(err, errModule) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
