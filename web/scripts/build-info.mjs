@@ -42,7 +42,8 @@ export function buildInfo() {
   return {
     goVersion: goEnv("GOVERSION"),
     sourceHash: sourceHash(),
-    wasmSha256: sha256(readFileSync(join(dist, "holdfast.wasm"))),
+    // In the form that `integrity` takes: `fetch(url, { integrity: wasmIntegrity })` gets these bytes or none.
+    wasmIntegrity: `sha256-${createHash("sha256").update(readFileSync(join(dist, "holdfast.wasm"))).digest("base64")}`,
     wasmExecSha256: sha256(wasmExec()),
   };
 }

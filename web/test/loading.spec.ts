@@ -190,8 +190,7 @@ test("the WebAssembly can be given in many forms", async ({ home }) => {
 });
 
 test("its hash can be pinned, as dist/build.json has it: other bytes are not started", async ({ home, server, complaints }) => {
-  const { wasmSha256 } = JSON.parse(readFileSync(join(dist, "build.json"), "utf8")) as { wasmSha256: string };
-  const integrity = `sha256-${Buffer.from(wasmSha256, "hex").toString("base64")}`;
+  const { wasmIntegrity: integrity } = JSON.parse(readFileSync(join(dist, "build.json"), "utf8")) as { wasmIntegrity: string };
   const visit = (): Promise<Failure | undefined> =>
     home.evaluate(
       async ([path, integrity]) => {

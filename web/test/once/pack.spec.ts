@@ -86,6 +86,16 @@ test("it can be imported where there is no browser and no React, and does nothin
   expect(importInNode("@holdfast-dev/holdfast", "open")).toBe("function 0");
 });
 
+test("tools that know no conditions find it, and its hash is that of its WebAssembly", () => {
+  const script = `
+    const { createHash } = require("node:crypto");
+    const { readFileSync } = require("node:fs");
+    const wasm = readFileSync(require.resolve("@holdfast-dev/holdfast/holdfast.wasm"));
+    console.log(typeof require("@holdfast-dev/holdfast").open + " " + require.resolve("@holdfast-dev/holdfast/react").slice(-13) + " " +
+      (require("@holdfast-dev/holdfast/build.json").wasmIntegrity === "sha256-" + createHash("sha256").update(wasm).digest("base64")));`;
+  expect(run(consumer, process.execPath, "--no-warnings", "--input-type=commonjs", "-e", script).trim()).toBe("function dist/react.js true");
+});
+
 test("vite builds it for production, and the conversation outlives reloads", async ({ page }) => {
   run(consumer, join(consumer, "node_modules/.bin/vite"), "build", "--base", "./", "--target", "es2022", "--logLevel", "warn");
   const server = await Server.start({ "/app/": join(consumer, "dist") });
