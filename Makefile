@@ -153,11 +153,11 @@ SMALL := $(if $(filter go1.26%,$(GO_VERSION)),GOEXPERIMENT=nogreenteagc)
 STRIP := yes
 # What no page can use is left out: the execution tracer and GODEBUG.
 OVERLAY := .build/overlay/overlay.json
-$(OVERLAY): $(wildcard .tools/overlay/*.go) $(TOOLCHAIN)
+$(OVERLAY): $(wildcard .tools/overlay/*.go .tools/toolchain/*.go) $(TOOLCHAIN)
 	@mkdir -p $(@D)
 	cd .tools && go run ./overlay $(CURDIR)/$(@D)
 
-$(DIST)/holdfast.wasm: $(GO_SOURCES) $(OVERLAY) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
+$(DIST)/holdfast.wasm: $(GO_SOURCES) $(OVERLAY) $(wildcard .tools/strip/*.go .tools/toolchain/*.go) $(TOOLCHAIN)
 	@mkdir -p .build
 	$(WASM) $(SMALL) go build -trimpath -overlay=$(OVERLAY) -ldflags="-s -w" -o .build/holdfast.wasm ./wasm
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/.build/holdfast.wasm)
@@ -168,7 +168,7 @@ $(DIST)/holdfast.wasm: $(GO_SOURCES) $(OVERLAY) $(wildcard .tools/strip/*.go) $(
 	@mkdir -p $(@D)
 	cd .tools && $(WASM) $(SMALL) go build -trimpath -ldflags="-s -w" -o $(CURDIR)/$@ ./empty
 
-.build/bench/empty.wasm: $(wildcard .tools/empty/*.go) $(OVERLAY) $(wildcard .tools/strip/*.go) $(TOOLCHAIN)
+.build/bench/empty.wasm: $(wildcard .tools/empty/*.go) $(OVERLAY) $(wildcard .tools/strip/*.go .tools/toolchain/*.go) $(TOOLCHAIN)
 	@mkdir -p $(@D)
 	cd .tools && $(WASM) $(SMALL) go build -trimpath -overlay=$(CURDIR)/$(OVERLAY) -ldflags="-s -w" -o $(CURDIR)/$@ ./empty
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/$@)

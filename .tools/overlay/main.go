@@ -17,6 +17,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/holdfast-dev/holdfast/tools/toolchain"
 )
 
 func main() {
@@ -24,26 +26,27 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: overlay directory")
 		os.Exit(2)
 	}
-	if err := write(filepath.Join(build.Default.GOROOT, "src"), os.Args[1]); err != nil {
+	if err := write(build.Default.GOROOT, os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "overlay:", err)
 		os.Exit(1)
 	}
 }
 
 // write writes overlay.json into a directory, and the files that it names.
-func write(library, directory string) error {
+func write(root, directory string) error {
 	replaced := map[string]string{}
+	known := toolchain.IsKnown(root)
 	for name, change := range map[string]func(string) (string, bool){
 		"runtime/traceruntime.go":     untraced,
 		"internal/godebug/godebug.go": unset,
 	} {
-		file := filepath.Join(library, name)
+		file := filepath.Join(root, "src", name)
 		source, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
 		changed, ok := change(string(source))
-		if !ok {
+		if !known || !ok {
 			fmt.Fprintln(os.Stderr, "overlay:", file, "is not as in Go 1.26, and stays as it is")
 			continue
 		}

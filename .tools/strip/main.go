@@ -14,9 +14,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"go/build"
 	"os"
-	"os/exec"
-	"strings"
 )
 
 func main() {
@@ -39,11 +38,7 @@ func stripFile(name string) error {
 	if err != nil {
 		return err
 	}
-	root, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		return err
-	}
-	stripped, err := strip(program, strings.TrimSpace(string(root)))
+	stripped, err := strip(program, build.Default.GOROOT)
 	if stripped != nil {
 		temporary := name + ".stripped"
 		if err := os.WriteFile(temporary, stripped, 0o644); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"go/build"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,8 +12,8 @@ import (
 	"testing"
 )
 
-// build compiles testdata/program for the browser.
-func build(t *testing.T) []byte {
+// compile compiles testdata/program for the browser.
+func compile(t *testing.T) []byte {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "program.wasm")
 	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", name, "./testdata/program")
@@ -27,15 +28,6 @@ func build(t *testing.T) []byte {
 	return program
 }
 
-func goroot(t *testing.T) string {
-	t.Helper()
-	root, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(root))
-}
-
 // run returns what a program prints.
 func run(t *testing.T, program []byte) string {
 	t.Helper()
@@ -43,7 +35,7 @@ func run(t *testing.T, program []byte) string {
 	if err := os.WriteFile(name, program, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("node", filepath.Join(goroot(t), "lib/wasm/wasm_exec_node.js"), name).CombinedOutput()
+	out, err := exec.Command("node", filepath.Join(build.Default.GOROOT, "lib/wasm/wasm_exec_node.js"), name).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -65,8 +57,8 @@ func compressed(t *testing.T, program []byte) int {
 // TestStrippedProgramDoesTheSame: it panics and recovers, collects garbage below
 // deep stacks, and waits for goroutines and timers.
 func TestStrippedProgramDoesTheSame(t *testing.T) {
-	program := build(t)
-	stripped, err := strip(program, goroot(t))
+	program := compile(t)
+	stripped, err := strip(program, build.Default.GOROOT)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +72,7 @@ func TestStrippedProgramDoesTheSame(t *testing.T) {
 	if got := run(t, stripped); got != want || want == "" {
 		t.Errorf("stripped it prints\n%s\nnot\n%s", got, want)
 	}
-	again, err := strip(stripped, goroot(t))
+	again, err := strip(stripped, build.Default.GOROOT)
 	if err != nil || !bytes.Equal(again, stripped) {
 		t.Errorf("stripping again changes it (%v)", err)
 	}
@@ -88,7 +80,7 @@ func TestStrippedProgramDoesTheSame(t *testing.T) {
 
 // TestUnknownLayoutIsLeftAlone: of each place in the head, and of a function.
 func TestUnknownLayoutIsLeftAlone(t *testing.T) {
-	program := build(t)
+	program := compile(t)
 	m, err := parse(program)
 	if err != nil {
 		t.Fatal(err)
@@ -118,9 +110,9 @@ func TestUnknownLayoutIsLeftAlone(t *testing.T) {
 // TestUnknownToolchainIsLeftAlone: of another release, without its source, and one
 // that numbers what belongs to a function otherwise.
 func TestUnknownToolchainIsLeftAlone(t *testing.T) {
-	program := build(t)
+	program := compile(t)
 	const table = "src/internal/abi/symtab.go"
-	source, err := os.ReadFile(filepath.Join(goroot(t), table))
+	source, err := os.ReadFile(filepath.Join(build.Default.GOROOT, table))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,11 +143,11 @@ func TestUnknownToolchainIsLeftAlone(t *testing.T) {
 }
 
 func TestOtherFilesAreRefused(t *testing.T) {
-	program := build(t)
+	program := compile(t)
 	for name, file := range map[string][]byte{
 		"nothing": nil, "text": []byte("hello"), "a cut program": program[:len(program)/2], "the next version": append([]byte("\x00asm\x02\x00\x00\x00"), program[8:]...),
 	} {
-		if _, err := strip(file, goroot(t)); !errors.Is(err, errModule) {
+		if _, err := strip(file, build.Default.GOROOT); !errors.Is(err, errModule) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

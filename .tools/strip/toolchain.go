@@ -3,8 +3,9 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/holdfast-dev/holdfast/tools/toolchain"
 )
 
 // numbers are what a function's further programs and data are known by here
@@ -19,8 +20,7 @@ var numbers = []string{
 // its source numbers programs and data in the same way. It must be the one that
 // has built the program.
 func checkToolchain(root string) error {
-	version, err := os.ReadFile(filepath.Join(root, "VERSION"))
-	if err != nil || !regexp.MustCompile(`^go1\.26(\.\d+)?\s`).Match(version) {
+	if !toolchain.IsKnown(root) {
 		return errLayout
 	}
 	source, err := os.ReadFile(filepath.Join(root, "src", "internal", "abi", "symtab.go"))
