@@ -11,7 +11,7 @@ import { onFreshPage, openBench } from "./pages.js";
 import type { Durability } from "./peers/peer.js";
 import { complete, durabilities, isWanted, otherDist, reading, scale, writing } from "./plan.js";
 import { profiles } from "./profile.js";
-import { comparison, type Participant, participants, readme, table } from "./report.js";
+import { comparison, type Participant, participants, table, writeResults } from "./report.js";
 import { keep, machine, type Row } from "./results.js";
 
 for (const durability of durabilities) {
@@ -42,7 +42,7 @@ for (const durability of durabilities) {
     const date = new Date().toISOString().slice(0, 10);
     const runs = keep({ backend, durability, chromium, machine: machine(), date, scale, rows });
     drawChart(runs);
-    console.log(`\nFor the README:\n\n${readme(runs)}\n`);
+    writeResults(runs);
   });
 }
 

@@ -1,4 +1,6 @@
-// What the benchmarks print: a table for each workload, then the figures for the README.
+// What the benchmarks print, a table for each workload, and what they write: results.md.
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { type Check, otherName, ourName } from "./peers/peer.js";
 import { type Entry, floorName, type Row, type Run } from "./results.js";
 import type { Spread } from "./statistics.js";
@@ -64,8 +66,8 @@ export function comparison(rows: readonly Row[]): string {
   ].join("\n");
 }
 
-/** The figures of the README, as it has them: Holdfast, on each backend. */
-export function readme(runs: readonly Run[]): string {
+/** Writes the figures of Holdfast, on each backend. */
+export function writeResults(runs: readonly Run[]): void {
   const backends = [...new Set(runs.map(({ backend }) => backend))];
   const lines = new Map<string, Map<string, string>>();
   for (const { backend, durability, rows } of runs) {
@@ -79,11 +81,17 @@ export function readme(runs: readonly Run[]): string {
       }
     }
   }
-  return [
+  const text = [
+    "<!-- Written by `make bench`. -->",
+    "",
+    ...runs.map(({ backend, durability, chromium, machine, date, scale }) => `- ${backend}, ${durability}: ${date}, Chromium ${chromium}, ${machine}, \`BENCH_ROUNDS=${Math.round(scale * 100)}\``),
+    "",
     `| | ${backends.join(" | ")} |`,
     `|---|${"---|".repeat(backends.length)}`,
     ...[...lines].map(([title, columns]) => `| ${title} | ${backends.map((backend) => columns.get(backend) ?? "").join(" | ")} |`),
-  ].join("\n");
+    "",
+  ];
+  writeFileSync(fileURLToPath(new URL("results.md", import.meta.url)), text.join("\n"));
 }
 
 function figure({ value, ratio }: Entry, unit: string, base: string): string {
