@@ -252,9 +252,13 @@ func (s *Steps) follows(before, now uint32) bool {
 const afterAnother = "is called after another outcome than before, so its number may mean another call"
 
 func (c *Called) mismatch(why string) error {
-	return &core.Error{Code: core.ErrStepMismatch, Op: "step", Stream: c.steps.attempt.runner.ID(), Detail: fmt.Sprintf(
-		"step %s of message %q %s; give the calls of %s keys or scopes, and see retry with from to go on with this message",
-		strings.TrimSuffix(c.path, fmt.Sprint("#", c.place.Count)), c.steps.attempt.id, why, c.name)}
+	a, from := c.steps.attempt, "an earlier step"
+	if step, _ := a.runner.State().StepAt(a.id, c.path); step != nil {
+		from = fmt.Sprint("step ", step.Index)
+	}
+	return &core.Error{Code: core.ErrStepMismatch, Op: "step", Stream: a.runner.ID(), Detail: fmt.Sprintf(
+		"step %s of message %q %s; give the calls of %s keys or scopes, and retry from %s to go on with this message",
+		strings.TrimSuffix(c.path, fmt.Sprint("#", c.place.Count)), a.id, why, c.name, from)}
 }
 
 func refuse(detail string) error {

@@ -48,7 +48,7 @@ export class Attempt {
   /** How often steps were called, by function, scope, name and key, and whether that has no order, which is reported once. */
   readonly #counted = new Map<Run, Map<string, { readonly count: number; readonly unordered: boolean; reported: boolean }>>();
   /** The calls of the handler itself, for a rehearsal. */
-  readonly #notes: Map<string, Noted> | undefined;
+  #notes: Map<string, Noted> | undefined;
   /** Ends when the handler is no longer called. */
   rehearsal: Promise<void> | undefined;
   /** The function within which a function of a step has just been called, until that waits for something. */
@@ -110,14 +110,14 @@ export class Attempt {
   async #rehearse(handler: Handler, message: Message, end: End): Promise<void> {
     const difference = this.#notes && (await rehearse(handler, message, this.#notes, end));
     if (difference === undefined) return;
-    const text = `holdfast: process: step_mismatch: in a rehearsal the handler went another way: ${difference}; do what varies within steps, and give steps that have no order keys`;
+    const text = `holdfast: process: step_mismatch: in a rehearsal of message ${JSON.stringify(message.id)} the handler went another way: ${difference}; do what varies within steps, give steps that have no order keys, and within a step use the step that its function is given`;
     this.#report(new HoldfastError("step_mismatch", text, { operation: "process" }));
   }
 
   /** Makes the function that calls steps of a run, within scopes whose names are separated by zeros. */
   #stepOf(run: Run, scopes: string): RunStep {
     const step = <T>(name: string, fn: (context: StepContext) => T | PromiseLike<T>, options?: StepOptions): Promise<T> =>
-      this.#call(run, scopes, name, fn, options, async (context) => encodeOutput("step", "the output", await fn(context))) as Promise<T>;
+      this.#call(run, scopes, name, fn, options, async (context) => encodeOutput("step", `the output of ${name}`, await fn(context))) as Promise<T>;
     return Object.assign(step, {
       stream: (name: string, fn: (context: StepContext) => Streamed<unknown>, options?: StreamOptions): Promise<unknown> => {
         const resume = options?.resume === true;
@@ -137,7 +137,7 @@ export class Attempt {
   #call(run: Run, scopes: string, name: unknown, fn: unknown, options: StepOptions | undefined, work: Work, streams = false): Promise<unknown> {
     return this.#begin(run, scopes, "step", name, options?.key, (named, waiting) => {
       if (typeof fn !== "function") throw check.refuse("step", `the function of ${named} must be a function, not ${check.kindOf(fn)}`);
-      const given = check.fields("step", "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "sideEffect", "key", "resume"]);
+      const given = check.options("step", "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "sideEffect", "key", "resume"]);
       const retry = retryOptions("step", given);
       const policy = given.sideEffect === undefined ? 0 : policies[check.oneOf("step", "sideEffect", given.sideEffect, ["rerun", "skip", "ask"])];
       const key = keyOf(given.key);
@@ -213,7 +213,7 @@ export class Attempt {
   #wait(run: Run, scopes: string, name: unknown, options: WaitOptions | undefined, until?: number | Date): Promise<unknown> {
     const operation = until === undefined ? "step.wait" : "step.sleep";
     return this.#begin(run, scopes, operation, name, options?.key, (named, waiting) => {
-      const given = check.fields(operation, "options", options ?? {}, ["prompt", "timeout", "pass", "key"]);
+      const given = check.options(operation, "options", options ?? {}, until === undefined ? ["prompt", "timeout", "pass", "key"] : ["pass", "key"]);
       const prompt = encodeOutput(operation, "the prompt", given.prompt);
       const due = until === undefined ? (given.timeout === undefined ? 0 : Date.now() + check.integer(operation, "timeout", given.timeout, 1, 366 * maxTime)) : timeOf(operation, until);
       const key = keyOf(given.key);
@@ -246,6 +246,7 @@ export class Attempt {
       start = make(named, waiting);
     } catch (error) {
       this.#delivery.drop(waiting);
+      this.#notes = undefined; // a rehearsal would take it for another call
       return refused(error);
     }
     const note = this.#note(run, scopes, named, typeof key === "string" ? key : "", waiting.unordered);
@@ -283,6 +284,7 @@ export class Attempt {
           hand(resolve, reject);
         }),
       (error: unknown) => {
+        this.#notes = undefined;
         if (!this.#returned) setTimeout(() => promised.reject(error)); // as refused does; what is left behind ends quietly
       },
     );
@@ -353,7 +355,7 @@ function timeOf(operation: string, until: unknown): number {
 
 export function retryOptions(operation: string, given: Readonly<Record<"maxAttempts" | "backoff" | "timeout", unknown>>): Retry {
   const optional = (what: string, value: unknown, max: number): number => (value === undefined ? 0 : check.integer(operation, what, value, 1, max));
-  const backoff = check.fields(operation, "backoff", given.backoff ?? {}, ["initial", "max"]);
+  const backoff = check.options(operation, "backoff", given.backoff ?? {}, ["initial", "max"]);
   return [
     optional("maxAttempts", given.maxAttempts, 1000),
     optional("backoff.initial", backoff.initial, maxTime),

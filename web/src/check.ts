@@ -63,7 +63,7 @@ export function wellFormed(value: string): boolean {
 /** An integer from `min` to `max`. */
 export function integer(operation: string, what: string, value: unknown, min: number, max: number): number {
   if (typeof value !== "number") throw refuse(operation, `${what} must be a number, not ${kindOf(value)}`);
-  if (!Number.isInteger(value)) throw refuse(operation, `${what} must be an integer`);
+  if (!Number.isInteger(value)) throw refuse(operation, `${what} must be an integer, not ${value}`);
   if (value < min || value > max) throw refuse(operation, `${what} must be from ${min} to ${max}`, "out_of_range");
   return value;
 }
@@ -84,4 +84,12 @@ export function fields<K extends string>(operation: string, what: string, value:
   } catch (thrown) {
     throw refuseUnread(operation, what, thrown);
   }
+}
+
+/** The same of options, which have no other fields: a name that is not known may be a mistake that costs. */
+export function options<K extends string>(operation: string, what: string, value: unknown, keys: readonly K[]): Readonly<Record<K, unknown>> {
+  const given = fields(operation, what, value, keys);
+  const other = Object.keys(value as object).find((key) => !(keys as readonly string[]).includes(key));
+  if (other !== undefined) throw refuse(operation, `${what} must not have ${JSON.stringify(other.slice(0, 40))}, only ${keys.join(", ")}`);
+  return given;
 }

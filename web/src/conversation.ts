@@ -178,7 +178,7 @@ class LiveConversation implements Conversation {
 
   async retry(messageId: string, options: { readonly from?: number } = {}): Promise<boolean> {
     const id = check.name("retry", "messageId", messageId);
-    const { from } = check.fields("retry", "options", options, ["from"]);
+    const { from } = check.options("retry", "options", options, ["from"]);
     const step = from === undefined ? -1 : check.integer("retry", "from", from, 0, maxStep);
     return this.#call((bridge, call) => bridge.retry(this.#handle, id, step, call));
   }
@@ -208,7 +208,7 @@ class LiveConversation implements Conversation {
   }
 
   async events(range: { readonly from?: number; readonly limit?: number } = {}): Promise<readonly ConversationEvent[]> {
-    const { from = 0, limit = 1000 } = check.fields("events", "range", range, ["from", "limit"]);
+    const { from = 0, limit = 1000 } = check.options("events", "range", range, ["from", "limit"]);
     const first = check.integer("events", "from", from, 0, Number.MAX_SAFE_INTEGER);
     const most = check.integer("events", "limit", limit, 0, 1_000_000);
     return decodeEvents(await this.#call<Uint8Array>((bridge, call) => bridge.events(this.#handle, first, most, call)));

@@ -18,7 +18,7 @@ const maxTimeout = 600_000;
  * Several may be open at once, also of one database.
  */
 export async function open(options: OpenOptions = {}): Promise<Holdfast> {
-  const given = check.fields("open", "options", options, ["database", "storage", "durability", "timeout", "wasm"]);
+  const given = check.options("open", "options", options, ["database", "storage", "durability", "timeout", "wasm"]);
   const settings: Settings = {
     database: check.name("open", "database", given.database ?? "holdfast"),
     storage: check.oneOf("open", "storage", given.storage ?? "indexeddb", ["indexeddb", "memory"]),

@@ -33,7 +33,7 @@ export class Runner {
   constructor(owner: Owner, handler: unknown, options: ProcessOptions | undefined) {
     const operation = "process";
     if (typeof handler !== "function") throw check.refuse(operation, `the handler must be a function, not ${check.kindOf(handler)}`);
-    const given = check.fields(operation, "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "maxStarts", "onError", "signal", "rehearse"]);
+    const given = check.options(operation, "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "maxStarts", "onError", "signal", "rehearse"]);
     const retry = retryOptions(operation, given);
     const maxStarts = given.maxStarts === undefined ? 0 : check.integer(operation, "maxStarts", given.maxStarts, 1, 1000);
     const { onError = reportError, signal } = given;

@@ -263,7 +263,7 @@ export interface RunStep {
    * Waits for so many milliseconds, at most 366 days, or until a time, which is stored. If no page is open then, it
    * resolves when the next one processes the conversation.
    */
-  sleep(name: string, until: number | Date, options?: { readonly key?: string }): Promise<void>;
+  sleep(name: string, until: number | Date, options?: Pick<WaitOptions, "pass" | "key">): Promise<void>;
   /**
    * Returns a `step` whose calls are known, and counted, within a scope: for a loop, a branch, a sub-agent. Two scopes of
    * the same name in the same place are one.

@@ -218,7 +218,8 @@ class Reader {
     const prototype: unknown = Object.getPrototypeOf(value);
     // Object.prototype of another realm, such as a frame, has no prototype either.
     if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-      throw this.#refuse("is an instance of a class, which would come back as a plain object; convert it first");
+      const streams = Symbol.asyncIterator in value ? "store its items by step.stream" : "make plain data of it first";
+      throw this.#refuse(`is ${classOf(prototype)}, which would come back as a plain object; ${streams}`);
     }
     const copy: Record<string, unknown> = {};
     for (const [key, item] of Object.entries(value)) {
@@ -252,4 +253,10 @@ class Reader {
   #refuse(problem: string): HoldfastError {
     return refuse(this.operation, `${this.#path.join("")} ${problem}`);
   }
+}
+
+/** Names the class of a prototype, for error messages. */
+function classOf(prototype: {} | undefined): string {
+  const made: unknown = prototype?.constructor;
+  return typeof made === "function" && made.name !== "" ? `an instance of ${made.name}` : "an instance of a class";
 }

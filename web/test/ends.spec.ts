@@ -353,7 +353,7 @@ test("errors of another copy of the package are understood", async ({ tab, page,
 });
 
 test("a rehearsal finds a handler that goes another way by itself, and no other", async ({ tab, heard }) => {
-  const ids = ["name", "order", "keys", "count", "shared", "result", "race", "failure", "waits", "nested"];
+  const ids = ["name", "order", "keys", "count", "shared", "result", "race", "failure", "waits", "refused", "nested"];
   await send(tab, ...ids);
   await tab.evaluate(({ conversation }) => {
     let calls = 0;
@@ -383,6 +383,9 @@ test("a rehearsal finds a handler that goes another way by itself, and no other"
             throw new Error("of its own");
           case "waits":
             return [await step.wait("late", { timeout: 5 }).catch(String), await step.sleep("rest", 5), await step.stream("text", async function* () { yield "x"; })].length;
+          case "refused":
+            await step("twice", () => 1, { key: "" }).catch(() => 0);
+            return Promise.allSettled([1, 2].map((n) => step("once", () => n, { sideEffect: "skip" }))).then(() => 1);
           default:
             return step.scope("s")("outer", ({ step: inner }) => inner("inner", () => 1));
         }
@@ -391,13 +394,40 @@ test("a rehearsal finds a handler that goes another way by itself, and no other"
     );
   });
   await become(tab, "nested", "finished");
-  const rehearsed = "holdfast: process: step_mismatch: in a rehearsal the handler went another way:";
+  const went = (id: string, how: string): unknown =>
+    expect.stringContaining(`holdfast: process: step_mismatch: in a rehearsal of message "${id}" the handler went another way: ${how}`);
   await expect.poll(() => heard).toEqual([
-    expect.stringContaining(`${rehearsed} it calls step step true`),
-    expect.stringContaining(`${rehearsed} it ends otherwise`),
-    expect.stringContaining(`${rehearsed} it does not call step turn`),
-    expect.stringContaining(`${rehearsed} it calls step more`),
-    expect.stringContaining(`${rehearsed} it ends otherwise`),
+    went("name", "it calls step step true"),
+    went("order", "it ends otherwise"),
+    went("count", "it does not call step turn"),
+    went("shared", "it calls step more"),
+    went("result", "it ends otherwise"),
     "of its own",
+  ]);
+});
+
+test("an output or an option that cannot be is refused by its name, with what to do", async ({ tab }) => {
+  await send(tab, "m");
+  const problems = await tab.evaluate(
+    ({ conversation }) =>
+      new Promise((resolve) => {
+        const problem = (call: () => Promise<unknown>): Promise<string> => call().then(() => "none", (error: Error) => error.message);
+        conversation.process(async ({ step }) => {
+          const options = { maxAttempts: 1 };
+          resolve([
+            await problem(() => step("fetch", () => new Response("body") as never, options)),
+            await problem(() => step("tokens", async function* () {}, options)),
+            await problem(() => step("rest", () => 1, { sideEffects: "ask" } as never)),
+            await problem(() => step.sleep("pause", Number.NaN)),
+          ]);
+        });
+      }),
+  );
+  const plain = "which would come back as a plain object";
+  expect(problems).toEqual([
+    expect.stringContaining(`the output of fetch is an instance of Response, ${plain}; make plain data of it first`),
+    expect.stringContaining(`the output of tokens is an instance of a class, ${plain}; store its items by step.stream`),
+    expect.stringContaining('options must not have "sideEffects", only maxAttempts, backoff, timeout, sideEffect, key, resume'),
+    expect.stringContaining("the time must be an integer, not NaN"),
   ]);
 });

@@ -270,7 +270,7 @@ test("a rehearsal finds what varies", async ({ story }) => {
   await story.open("varies_wrong", { rehearse: true, chance: [0.1, 0.9] });
   await story.answer("the first question", "the first answer");
   await story.answer("the second question", "the second answer");
-  await story.error("in a rehearsal the handler went another way");
+  await story.error("the handler went another way");
   await story.become("finished");
 });
 

@@ -201,3 +201,17 @@ for (const ms of [200, 2000, 6000]) {
     expect((await words(second)).filter((word) => word.startsWith("rest"))).toEqual(["rest waiting", "rest completed"]);
   });
 }
+
+test("a sleep keeps later messages back, unless they may pass", async ({ tab, told }) => {
+  await send(tab, "remind", "now", "later");
+  await tab.evaluate(({ conversation }) => {
+    conversation.process(async ({ message: { id }, step }) => {
+      await step.sleep("until then", id === "now" ? 1500 : 86_400_000, { pass: id === "remind" });
+      await globalThis.tell(id);
+    });
+  });
+  await become(tab, "now", "finished");
+  await become(tab, "later", "waiting");
+  expect(told).toEqual(["now"]);
+  expect((await words(tab, "later"))[0], "it began after that").toBe("message_received");
+});

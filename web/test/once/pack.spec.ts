@@ -60,7 +60,7 @@ async function visit(page: Page, address: string): Promise<void> {
 }
 
 test("the tarball has what it needs and nothing else", () => {
-  const names = new Set(packed.map((path) => path.replace(/^dist\/.*\.(js|d\.ts)$/, "dist/*.$1")));
+  const names = new Set(packed.map((path) => path.replace(/^dist\/.*\.(js|d\.ts)$/, "dist/*.$1").replace(/^docs\/.*\.md$/, "docs/*.md")));
   expect([...names].sort()).toEqual([
     "LICENSE",
     "README.md",
@@ -69,6 +69,7 @@ test("the tarball has what it needs and nothing else", () => {
     "dist/THIRD_PARTY_LICENSES.txt",
     "dist/build.json",
     "dist/holdfast.wasm",
+    "docs/*.md",
     "package.json",
   ]);
   expect(packed).toEqual(expect.arrayContaining(["dist/index.js", "dist/index.d.ts", "dist/react.js", "dist/react.d.ts", "dist/bridge/go.js", "dist/bridge/go.d.ts"]));
