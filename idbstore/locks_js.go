@@ -15,7 +15,7 @@ func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 	if err != nil || manager.Type() != safejs.TypeObject {
 		return nil, nil // not in this browser, or not for this origin
 	}
-	l := &webLock{manager: manager, name: "holdfast:" + e.name + ":" + name, page: &e.page,
+	l := &webLock{manager: manager, name: lockName(e.name, name), page: &e.page,
 		held: make(chan struct{}), lost: make(chan struct{}), end: make(chan struct{})}
 	for {
 		if err := l.page.thawed(ctx); err != nil {
@@ -36,6 +36,10 @@ func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 		// The page was frozen while it waited.
 	}
 }
+
+// lockName is the name of a Web Lock of a database. All databases of an origin
+// share the names. A NUL is in no name of a database, so no two locks have one.
+func lockName(database, name string) string { return "holdfast:" + database + "\x00" + name }
 
 func (e *jsEngine) lockManager() (safejs.Value, error) {
 	navigator, err := e.page.scope.Get("navigator")

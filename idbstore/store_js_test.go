@@ -36,7 +36,11 @@ var databases int
 func freshDatabase(t testing.TB) string {
 	t.Helper()
 	databases++
-	name := fmt.Sprintf("test-%d", databases)
+	return fresh(t, fmt.Sprintf("test-%d", databases))
+}
+
+func fresh(t testing.TB, name string) string {
+	t.Helper()
 	remove := func() { deleteDatabase(t, name); forget(t, name) }
 	remove()
 	t.Cleanup(remove)
@@ -341,5 +345,19 @@ func TestNothingIsCommittedByAccident(t *testing.T) {
 	}
 	if entries, err := s.Scan(ctx, ""); err != nil || len(entries) != 0 {
 		t.Errorf("%d entries were left behind, %v", len(entries), err)
+	}
+}
+
+// Databases share no lock, whatever the names of their streams are.
+func TestLocksOfTwoDatabases(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	name := freshDatabase(t)
+	for _, of := range []struct{ database, stream string }{{name, "a:b"}, {fresh(t, name+":a"), "b"}} {
+		lock, err := closing(t, open(t, of.database, Options{})).Lock(ctx, of.stream)
+		if err != nil {
+			t.Fatalf("the lock of %q in %q: %v", of.stream, of.database, err)
+		}
+		defer lock.Release()
 	}
 }

@@ -10,6 +10,6 @@ export async function isHeldElsewhere(conversation: string): Promise<boolean> {
   if (mark === "") return false; // nobody can tell
   const { held = [] } = await navigator.locks.query();
   const holder = (name: string): string | undefined => held.find((lock) => lock.name === name)?.clientId;
-  const owner = holder(`holdfast:${database}:${conversation}`);
+  const owner = holder(`holdfast:${database}\0${conversation}`);
   return owner !== undefined && owner !== holder(mark);
 }

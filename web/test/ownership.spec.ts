@@ -135,7 +135,7 @@ test("events of elements that are called like the page's own take no conversatio
   await expect.poll(() => told).toEqual(["a: m"]);
   await work(b, "b");
   const holders = await a.evaluate(async () => {
-    const holder = async (): Promise<unknown> => (await navigator.locks.query()).held?.find(({ name }) => name === "holdfast:holdfast:chat")?.clientId;
+    const holder = async (): Promise<unknown> => (await navigator.locks.query()).held?.find(({ name }) => name === "holdfast:holdfast\0chat")?.clientId;
     const before = await holder();
     const grid = document.body.appendChild(document.createElement("div"));
     for (const target of [grid, document, globalThis]) {
