@@ -95,7 +95,7 @@ func (s *Store) BeginAppend(stream string, expectedSeq uint64, payload []byte, e
 	if err != nil || s.enter() != nil {
 		return false
 	}
-	ctx, cancel := s.withDeadline(context.Background())
+	ctx, cancel := s.WithDeadline(context.Background())
 	tx, err := db.appendRecord(a.heads, a.from == 0, a.key, a.value)
 	if err != nil {
 		cancel()

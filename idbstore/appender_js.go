@@ -184,7 +184,7 @@ func (o *jsAppending) wait(ctx context.Context) error {
 	case <-o.done:
 		return o.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return cause(ctx)
 	}
 }
 

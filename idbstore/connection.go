@@ -19,7 +19,7 @@ func (s *Store) connect(ctx context.Context) (database, error) {
 	case s.connecting <- struct{}{}:
 		defer func() { <-s.connecting }()
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, cause(ctx)
 	}
 	if s.reset {
 		return nil, errReset

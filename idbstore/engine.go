@@ -137,13 +137,13 @@ type transaction interface {
 	// over.
 	abort()
 	// wait returns once the transaction is over: nil after the event
-	// `complete`, an [*engineError] after the event `abort`, the cause of ctx
-	// when that ends first, and then the end of the transaction is not known.
+	// `complete`, an [*engineError] after the event `abort`, cause(ctx) when
+	// ctx ends first, and then the end of the transaction is not known.
 	wait(ctx context.Context) error
 }
 
 // answer is the result of a request, to be waited for. The error is an
-// [*engineError], or the cause of ctx when that ends first.
+// [*engineError], or cause(ctx) when ctx ends first.
 type answer[T any] interface {
 	wait(ctx context.Context) (T, error)
 }
@@ -167,3 +167,17 @@ const (
 	foreignDatabase   = "HoldfastForeignDatabase" // ours: the object stores are not there
 	unexpectedFailure = "HoldfastUnexpected"      // ours: an answer of an impossible kind
 )
+
+// errClosing is the cause of a context that ends with the store.
+var errClosing = &core.Error{Code: core.ErrClosed, Detail: "the store was closed; open it again"}
+
+// cause returns why ctx has ended. If it was the caller who ended it, the error
+// is that of ctx: the cause that the caller gave says nothing of the storage.
+func cause(ctx context.Context) error {
+	switch why := context.Cause(ctx); why {
+	case error(core.ErrBlocked), error(errClosing):
+		return why
+	default:
+		return ctx.Err()
+	}
+}

@@ -85,7 +85,7 @@ func (e *jsEngine) open(ctx context.Context) (database, error) {
 	case <-o.done:
 	case <-ctx.Done():
 		o.abandoned = true
-		return nil, context.Cause(ctx)
+		return nil, cause(ctx)
 	}
 	if o.err != nil {
 		return nil, o.err

@@ -17,15 +17,13 @@ func (s *Store) fail(op, stream string, err error) error {
 		named := *typed
 		named.Op, named.Stream = op, stream
 		err = &named
-	case errors.Is(err, errTimeout):
-		err = &core.Error{Code: core.ErrBlocked, Op: op, Stream: stream, Err: err,
+	case errors.Is(err, core.ErrBlocked):
+		err = &core.Error{Code: core.ErrBlocked, Op: op, Stream: stream, Err: errTimeout,
 			Detail: fmt.Sprintf("nothing was written within %v; another tab may be holding the database, so close other tabs or try again", s.timeout)}
 	case errors.As(err, &failure):
 		err = &core.Error{Code: codeOf(failure), Op: op, Stream: stream, Err: err, Detail: advice(failure)}
 	case core.CodeOf(err) == core.ErrCancelled:
 		err = &core.Error{Code: core.ErrCancelled, Op: op, Stream: stream, Err: err, Detail: "nothing was written"}
-	case errors.Is(err, core.ErrClosed):
-		err = &core.Error{Code: core.ErrClosed, Op: op, Stream: stream, Detail: "the store was closed; open it again"}
 	}
 	switch core.CodeOf(err) {
 	case core.ErrClosed, core.ErrCancelled, core.ErrInvalidArgument, core.ErrSequenceConflict, core.ErrCursorRegression, core.ErrOutOfRange:
@@ -106,5 +104,5 @@ func unknownOutcome(cause error) error {
 		Detail: "the commit was sent and its result was not seen; read back what is stored"}
 }
 
-// errTimeout is the cause of a context that the store itself has ended.
+// errTimeout is the cause of [core.ErrBlocked].
 var errTimeout = errors.New("the storage did not answer in time")

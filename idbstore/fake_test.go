@@ -76,7 +76,7 @@ func (e *fakeEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 		return nil, f.err
 	case f.silent:
 		<-ctx.Done()
-		return nil, context.Cause(ctx)
+		return nil, cause(ctx)
 	case name != rememberLock:
 		return nil, nil
 	}
@@ -84,7 +84,7 @@ func (e *fakeEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 	case e.disk.turn <- struct{}{}:
 		return fakeLock{e.disk.turn}, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, cause(ctx)
 	}
 }
 
@@ -112,7 +112,7 @@ func (e *fakeEngine) open(ctx context.Context) (database, error) {
 		<-ctx.Done()
 	}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, cause(ctx)
 	}
 	if f.err != nil {
 		return nil, f.err

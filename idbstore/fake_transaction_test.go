@@ -250,13 +250,13 @@ func (a *fakeAnswer[T]) wait(ctx context.Context) (T, error) {
 	})
 	var none T
 	if ctx.Err() != nil {
-		return none, context.Cause(ctx)
+		return none, cause(ctx)
 	}
 	select {
 	case <-a.done:
 		return a.value, a.err
 	case <-ctx.Done():
-		return none, context.Cause(ctx)
+		return none, cause(ctx)
 	}
 }
 
@@ -401,6 +401,6 @@ func (t *fakeScope) wait(ctx context.Context) error {
 	case <-t.end:
 		return t.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return cause(ctx)
 	}
 }

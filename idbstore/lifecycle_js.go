@@ -120,7 +120,7 @@ func (p *lifecycle) thawed(ctx context.Context) error {
 		select {
 		case <-p.next():
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return cause(ctx)
 		}
 	}
 	return nil

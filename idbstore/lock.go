@@ -17,12 +17,11 @@ func (s *Store) Lock(ctx context.Context, name string) (core.Lock, error) {
 		return nil, err
 	}
 	lock, err := s.engine.lock(ctx, name)
-	switch {
-	case err != nil:
-		return nil, s.fail("lock", name, err)
-	case lock == nil:
-		return core.Lease(ctx, s, name, s.peers.slow)
-	default:
-		return lock, nil
+	if err == nil && lock == nil {
+		lock, err = core.Lease(ctx, s, name, s.peers.slow)
 	}
+	if err != nil {
+		return nil, s.fail("lock", name, err)
+	}
+	return lock, nil
 }

@@ -31,7 +31,7 @@ func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 			go l.keep()
 			return l, nil
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return nil, cause(ctx)
 		}
 		// The page was frozen while it waited.
 	}

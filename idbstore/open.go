@@ -28,7 +28,7 @@ func start(ctx context.Context, e engine, timeout time.Duration) (*Store, error)
 	s.postTimer = later.New(s.post)
 	s.compaction.timer = later.New(s.compactTails)
 	s.life, s.end = context.WithCancelCause(context.Background())
-	ctx, cancel := s.withDeadline(ctx)
+	ctx, cancel := s.WithDeadline(ctx)
 	defer cancel()
 	s.heads = newHeads(ctx, e, func(err error) {
 		code := core.ErrStorageUnavailable
@@ -60,7 +60,7 @@ func (s *Store) Close() error {
 	for _, timer := range []*later.Timer{s.heads.timer, s.postTimer, s.compaction.timer} {
 		timer.Stop()
 	}
-	s.end(core.ErrClosed)
+	s.end(errClosing)
 	s.calls.Wait()
 	s.mu.Lock()
 	if s.deadline.end != nil {

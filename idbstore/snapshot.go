@@ -21,7 +21,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	// Close need not wait for this: a later call saves another snapshot.
-	defer context.AfterFunc(s.life, func() { cancel(core.ErrClosed) })()
+	defer context.AfterFunc(s.life, func() { cancel(errClosing) })()
 	there, err := s.contains(ctx, op, stream, sequence)
 	if err != nil || !there {
 		return err

@@ -100,7 +100,7 @@ func (s *Store) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return core.ErrClosed
+		return errClosing
 	}
 	s.calls.Add(1)
 	return nil

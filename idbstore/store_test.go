@@ -308,3 +308,34 @@ func TestResetOverFake(t *testing.T) {
 		t.Errorf("the next life of the page: %v", err)
 	}
 }
+
+// A call that its caller has cancelled says so, whatever the caller gives as the
+// cause, and is no failure of the storage.
+func TestCancelledWithACause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		s := startFake(t, d, time.Hour)
+		fill(t, s, "s", 1)
+		cancelled, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(core.ErrCorrupt) })
+		late, cancelLate := context.WithTimeoutCause(t.Context(), time.Second, errors.New("it took too long"))
+		defer cancelLate()
+		d.do(func() { d.stalled = true })
+		for _, ctx := range []context.Context{cancelled, late} {
+			for _, moment := range []string{"meanwhile", "before"} {
+				if _, err := s.ReadFrom(ctx, "s", 0, 1); core.CodeOf(err) != core.ErrCancelled {
+					t.Errorf("read, ended %s: %v", moment, err)
+				}
+				if _, err := s.Append(ctx, "s", 2, nil); core.CodeOf(err) != core.ErrCancelled {
+					t.Errorf("append, ended %s: %v", moment, err)
+				}
+				if _, err := core.Recover(ctx, "s", s); core.CodeOf(err) != core.ErrCancelled {
+					t.Errorf("recover, ended %s: %v", moment, err)
+				}
+			}
+		}
+		if err := s.LastError(); err != nil {
+			t.Errorf("last error: %v", err)
+		}
+	})
+}

@@ -16,18 +16,22 @@ const abortGrace = 2 * time.Second
 // sharing is the fraction of the timeout for which calls share a deadline.
 const sharing = 32
 
-// withDeadline ends ctx after the timeout. Calls whose ctx cannot end otherwise
+// WithDeadline implements [core.Timed]. Calls whose ctx cannot end otherwise
 // share a deadline, which may be a little early for them: a timer for each
 // append costs as much as the encoding of the event.
-func (s *Store) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+func (s *Store) WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if ctx.Done() != nil {
-		return context.WithTimeoutCause(ctx, s.timeout, errTimeout)
+		end := time.Now().Add(s.timeout)
+		if earlier, ok := ctx.Deadline(); ok && !earlier.After(end) {
+			return ctx, func() {} // it is that of the caller, or was set before
+		}
+		return context.WithDeadlineCause(ctx, end, core.ErrBlocked)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if d := &s.deadline; d.ctx == nil || time.Since(d.set) > s.timeout/sharing {
 		d.set = time.Now()
-		d.ctx, d.end = context.WithTimeoutCause(context.Background(), s.timeout, errTimeout)
+		d.ctx, d.end = context.WithTimeoutCause(context.Background(), s.timeout, core.ErrBlocked)
 	}
 	return s.deadline.ctx, func() {}
 }
@@ -77,13 +81,13 @@ func (s *Store) run(ctx context.Context, op, stream string, m mode, store string
 // as the connection fails and nothing can have been written.
 func (s *Store) connected(ctx context.Context, op, stream string, attempt func(context.Context, database) error) error {
 	if ctx.Err() != nil {
-		return s.fail(op, stream, context.Cause(ctx))
+		return s.fail(op, stream, cause(ctx))
 	}
 	if err := s.enter(); err != nil {
 		return s.fail(op, stream, err)
 	}
 	defer s.calls.Done()
-	ctx, cancel := s.withDeadline(ctx)
+	ctx, cancel := s.WithDeadline(ctx)
 	defer cancel()
 	err := s.retry(func() error {
 		db, err := s.connect(ctx)

@@ -272,7 +272,7 @@ func (a *jsAnswer[T]) wait(ctx context.Context) (T, error) {
 		return a.value, a.err
 	case <-ctx.Done():
 		var none T
-		return none, context.Cause(ctx)
+		return none, cause(ctx)
 	}
 }
 
@@ -302,6 +302,6 @@ func (r *jsTransactionRef) wait(ctx context.Context) error {
 	case <-r.end.done:
 		return r.end.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return cause(ctx)
 	}
 }

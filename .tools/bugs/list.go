@@ -81,8 +81,8 @@ var bugs = []bug{
 	{
 		name: "calls have no deadline unless they bring one",
 		file: "idbstore/transaction.go",
-		old:  "context.WithTimeoutCause(context.Background(), s.timeout, errTimeout)",
-		new:  "context.WithTimeoutCause(context.Background(), 100*s.timeout, errTimeout)",
+		old:  "context.WithTimeoutCause(context.Background(), s.timeout, core.ErrBlocked)",
+		new:  "context.WithTimeoutCause(context.Background(), 100*s.timeout, core.ErrBlocked)",
 		in:   "./idbstore", test: "TestCallsShareDeadlines",
 	},
 	{

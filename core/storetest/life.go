@@ -49,7 +49,14 @@ var lifeStories = []story{
 		cancel()
 		late, cancelLate := context.WithDeadline(s.Context(), time.Unix(1, 0))
 		defer cancelLate()
-		for _, ctx := range []context.Context{cancelled, late} {
+		// What a caller gives as the cause is not what has become of the call.
+		left, leave := context.WithCancelCause(s.Context())
+		leave(errors.New("the user has left"))
+		damaged, giveUp := context.WithCancelCause(s.Context())
+		giveUp(core.ErrCorrupt)
+		hasty, cancelHasty := context.WithDeadlineCause(s.Context(), time.Unix(1, 0), errors.New("it took too long"))
+		defer cancelHasty()
+		for _, ctx := range []context.Context{cancelled, late, left, damaged, hasty} {
 			for _, call := range calls {
 				wantCode(s, "cancelled "+call.name, call.make(ctx, h, "new"), core.ErrCancelled)
 			}
