@@ -80,7 +80,7 @@ type chain struct {
 func (c *Conversation) join(e *entry, landed int) (before *entry, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if landed != c.chain.length {
+	if landed != c.chain.length || c.unreported {
 		return nil, false
 	}
 	if landed == 0 {

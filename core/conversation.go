@@ -42,6 +42,9 @@ type Conversation struct {
 	expected uint64
 	last     seen
 	chain    chain
+	// unreported: a follower has read the log to its end, and no caller could
+	// be told yet whether more was there.
+	unreported bool
 
 	subscribers subscribers
 	snapshots   snapshots
@@ -97,7 +100,7 @@ func (c *Conversation) Clone() *Conversation {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	clone := conversation(c.id, c.store, c.state.Clone())
-	clone.expected, clone.last = c.expected, c.last
+	clone.expected, clone.last, clone.unreported = c.expected, c.last, c.unreported
 	return clone
 }
 

@@ -13,7 +13,8 @@ import (
 //
 // A refresh that fails is repeated after a while, and its error is dropped. One
 // that can never succeed ends Follow, which returns why: from then on the
-// conversation hears of nothing. Errors are those of [Conversation.Refresh].
+// conversation hears of nothing. Errors are those of [Conversation.Refresh], but
+// for the report of a lost end: the next call gets that.
 func (c *Conversation) Follow(ctx context.Context) error {
 	watcher, ok := c.store.(Watcher)
 	if !ok {
@@ -82,5 +83,11 @@ func (f *follower) catchUp(ctx context.Context, c *Conversation) error {
 	if !more || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return c.load(ctx)
+	if err := c.read(ctx); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unreported = true
+	return nil
 }

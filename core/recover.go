@@ -84,9 +84,18 @@ const readBatch = 8192
 // list of all events would cost the garbage collector more than the state does.
 const decodedAtOnce = 256
 
-// load reads the log from the last event seen to the head, and applies what is
-// new. The caller has the turn.
+// load brings the state up to the head of the log. The caller has the turn, and
+// returns the error to its own caller: a lost end is reported once.
 func (c *Conversation) load(ctx context.Context) error {
+	if err := c.read(ctx); err != nil {
+		return err
+	}
+	return c.complete()
+}
+
+// read reads the log from the last event seen to the head, and applies what is
+// new. The caller has the turn.
+func (c *Conversation) read(ctx context.Context) error {
 	c.mu.RLock()
 	offset, last := c.expected, c.last
 	c.mu.RUnlock()
@@ -115,7 +124,7 @@ func (c *Conversation) load(ctx context.Context) error {
 			}
 		}
 		if all {
-			return c.complete()
+			return nil
 		}
 	}
 }
@@ -165,17 +174,26 @@ func (c *Conversation) replay(entries []Entry, next uint64) (uint64, error) {
 // complete returns an error if the log, which was read to its end, is known to
 // have gone further.
 func (c *Conversation) complete() error {
+	c.mu.Lock()
+	head := c.expected
+	c.unreported = false
+	c.mu.Unlock()
 	witness, ok := c.store.(Witness)
 	if !ok {
 		return nil
 	}
-	head := c.ExpectedSeq()
 	reached := witness.LostEnd(c.id, head)
 	if reached <= head {
 		return nil
 	}
 	return &Error{Code: ErrGap, Detail: fmt.Sprintf(
 		"the log has lost its end, sequences %d to %d; recover it once more to go on with what is left, or delete it", head, reached-1)}
+}
+
+func (c *Conversation) isUnreported() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.unreported
 }
 
 func sizeOf(entries []Entry) int {

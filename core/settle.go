@@ -9,6 +9,11 @@ import (
 // write appends payloads at expected, all or none, and settles the outcome if
 // the store does not know it. Nil means that they are committed there.
 func (c *Conversation) write(ctx context.Context, expected uint64, payloads ...[]byte) error {
+	if c.isUnreported() { // what is appended would hide a lost end
+		if err := c.complete(); err != nil {
+			return err
+		}
+	}
 	_, err := c.store.Append(ctx, c.id, expected, payloads...)
 	if !errors.Is(err, ErrOutcomeUnknown) {
 		return err

@@ -56,7 +56,9 @@ type DurableStore interface {
 
 	// Streams returns name and head of every stream that has entries and whose
 	// name begins with prefix, ordered by name. A deleted stream is one of them
-	// again from its first append after the deletion.
+	// again from its first append after the deletion. A stream of which a
+	// [Witness] has to report that all entries are lost is one of them too, with
+	// the head 0.
 	Streams(ctx context.Context, prefix string) ([]StreamInfo, error)
 
 	// Delete removes all entries of stream and puts a tombstone in their

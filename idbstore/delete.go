@@ -39,6 +39,7 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 	})
 	if err == nil && end > 0 {
 		s.announce(stream, end, tombstoneKey(stream, end))
+		s.LostEnd(stream, end) // what was lost before is deleted, too
 	}
 	return err
 }

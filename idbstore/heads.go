@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -216,4 +217,17 @@ func (h *heads) furthest(stream string) remembered {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.known[stream]
+}
+
+// due returns the streams that had entries when the store was opened, and whose
+// loss of all of them was not reported; those with this prefix.
+func (h *heads) due(prefix string) (streams []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for stream, r := range h.known {
+		if r.due > 0 && strings.HasPrefix(stream, prefix) {
+			streams = append(streams, stream)
+		}
+	}
+	return streams
 }

@@ -27,9 +27,8 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 	if unreadable(err) {
 		part, err = s.inspectOne(ctx, op, stream, offset)
 	}
-	if head := s.heads.furthest(stream).head; err == nil && part.End == offset && len(part.Damage) == 0 && offset < head {
-		part.Damage = []core.Damage{{From: offset, To: head - 1, Code: core.ErrGap,
-			Detail: "the log ends before it, and the browser remembers that it went further"}}
+	if err == nil && part.End == offset && len(part.Damage) == 0 {
+		part.Damage, err = s.lostFrom(ctx, op, stream, offset)
 	}
 	return part, err
 }
@@ -37,6 +36,25 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 // LostEnd implements [core.Witness].
 func (s *Store) LostEnd(stream string, head uint64) (reached uint64) {
 	return s.heads.lostEnd(stream, head)
+}
+
+// lostFrom returns what is remembered of stream from its end on. What was lost
+// before a deletion and was reported is gone like what was deleted.
+func (s *Store) lostFrom(ctx context.Context, op, stream string, end uint64) ([]core.Damage, error) {
+	known := s.heads.furthest(stream)
+	if end >= known.head {
+		return nil, nil
+	}
+	deleted, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (deleted bool, err error) {
+		key, err := lastKey(ctx, tx, stream)
+		_, _, deleted, _ = parseKey(key)
+		return deleted, err
+	})
+	if err != nil || deleted && end >= known.due {
+		return nil, err
+	}
+	return []core.Damage{{From: end, To: known.head - 1, Code: core.ErrGap,
+		Detail: "the log ends before it, and the browser remembers that it went further"}}, nil
 }
 
 // inspect reads many records at once.

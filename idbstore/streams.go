@@ -3,7 +3,9 @@ package idbstore
 import (
 	"bytes"
 	"context"
+	"math"
 	"slices"
+	"strings"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -18,23 +20,47 @@ func (s *Store) Streams(ctx context.Context, prefix string) ([]core.StreamInfo, 
 	if err := core.CheckPrefix(op, prefix); err != nil {
 		return nil, err
 	}
-	return view(ctx, s, op, prefix, recordsStore, func(ctx context.Context, tx transaction) ([]core.StreamInfo, error) {
+	streams, err := view(ctx, s, op, prefix, recordsStore, func(ctx context.Context, tx transaction) ([]core.StreamInfo, error) {
 		return readHeads(ctx, tx, namesWithPrefix(prefix), mostKeys)
 	})
+	if err != nil {
+		return nil, err
+	}
+	return notDeleted(s.withLost(streams, prefix)), nil
 }
 
-// readHeads reads the heads of the streams in r, with requests for up to most
+// withLost adds the streams that are remembered and have lost all their records,
+// also that of a deletion, as long as that was not reported: then somebody
+// recovers them, and is told.
+func (s *Store) withLost(streams []core.StreamInfo, prefix string) []core.StreamInfo {
+	byName := func(stream core.StreamInfo, name string) int { return strings.Compare(stream.Name, name) }
+	for _, name := range s.heads.due(prefix) {
+		if at, found := slices.BinarySearchFunc(streams, name, byName); !found {
+			streams = slices.Insert(streams, at, core.StreamInfo{Name: name})
+		}
+	}
+	return streams
+}
+
+// deletedHead stands for the head of a deleted stream.
+const deletedHead = math.MaxUint64
+
+func notDeleted(streams []core.StreamInfo) []core.StreamInfo {
+	return slices.DeleteFunc(streams, func(stream core.StreamInfo) bool { return stream.Head == deletedHead })
+}
+
+// readHeads reads the heads of the streams in r, also of deleted ones, with requests for up to most
 // keys. It skips what is left of the stream in which a batch of keys ends, so a
 // stream with very many records costs no more than one with a few.
 //
 // Keys that Holdfast did not write are skipped: one damaged key must not hide
 // all streams.
 func readHeads(ctx context.Context, tx transaction, r keyRange, most int) ([]core.StreamInfo, error) {
-	var streams []core.StreamInfo // of one that was deleted the head is 0
+	var streams []core.StreamInfo
 	note := func(key []byte) {
 		name, head, deleted, ok := parseKey(key)
 		if deleted {
-			head = 0
+			head = deletedHead
 		}
 		switch last := len(streams) - 1; {
 		case !ok:
@@ -72,7 +98,7 @@ func readHeads(ctx context.Context, tx transaction, r keyRange, most int) ([]cor
 		// merged. Among those that have more, a small batch reads less in vain.
 		limit = min(max(len(streams)-known, 1)*compactDue, most)
 	}
-	return slices.DeleteFunc(streams, func(stream core.StreamInfo) bool { return stream.Head == 0 }), nil
+	return streams, nil
 }
 
 // lastKey returns the last key of stream that Holdfast wrote.

@@ -87,7 +87,7 @@ func headsInBatches(t testing.TB, s *Store, prefix string, most int) (heads []co
 	if err != nil {
 		t.Fatal(err)
 	}
-	return heads, asked
+	return notDeleted(heads), asked
 }
 
 // Whatever stands where a batch of keys ends.
