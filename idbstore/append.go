@@ -25,8 +25,8 @@ func newAddition(stream string, expectedSeq uint64, payloads [][]byte) (addition
 		return addition{}, err
 	}
 	end := expectedSeq + uint64(len(payloads))
-	return addition{stream, expectedSeq, end, recordsEndingFrom(stream, expectedSeq), recordKey(stream, end),
-		encodeRecord(stream, expectedSeq, time.Now().UnixMilli(), payloads)}, nil
+	value := encodeRecord(stream, expectedSeq, time.Now().UnixMilli(), payloads)
+	return addition{stream, expectedSeq, end, recordsEndingFrom(stream, expectedSeq), sizedKey(stream, end, len(value)), value}, nil
 }
 
 // Append implements [core.DurableStore]. It costs one round trip to the
@@ -159,8 +159,8 @@ func outcome(ctx context.Context, tx appending) error {
 	return err
 }
 
-// headIs reports whether expected is the head. plain is the key of a record
-// that ends there, and keys are the first two from there on.
+// headIs reports whether expected is the head. plain is the key of a small
+// record that ends there, and keys are the first two from there on.
 func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 	if expected == 0 {
 		return len(keys) == 0
@@ -169,7 +169,7 @@ func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 		return false
 	}
 	rest, found := bytes.CutPrefix(keys[0], plain)
-	return found && (len(rest) == 0 || len(rest) == 1 && rest[0] == tombstoneMark)
+	return found && (len(rest) == 0 || len(rest) == 1 && isMark(rest[0]))
 }
 
 // conflict returns the error of an append that has found another head, with
@@ -178,11 +178,11 @@ func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 // ever.
 func (s *Store) conflict(ctx context.Context, stream string, expected uint64) error {
 	actual, err := view(ctx, s, "append", stream, recordsStore, func(ctx context.Context, tx transaction) (uint64, error) {
-		head, deleted, err := lastRecord(ctx, tx, stream)
+		key, head, deleted, err := lastRecord(ctx, tx, stream)
 		if err != nil || head == 0 {
 			return 0, err
 		}
-		last, err := tx.values(keyRange{recordKey(stream, head), tombstoneKey(stream, head)}, 1).wait(ctx)
+		last, err := tx.values(keyRange{key, key}, 1).wait(ctx)
 		if err == nil && len(last) > 0 {
 			_, err = decodeRecordAt(stream, last[0], head, deleted)
 		}

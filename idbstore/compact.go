@@ -11,17 +11,18 @@ import (
 
 // Every append makes a record, and many small records are slow to read. So they
 // are merged while nothing is appended. A merged record holds the same events
-// with the same timestamps, under the key of the last record that went into it.
+// with the same timestamps, and ends where the last record did that went into
+// it.
 //
-// So a reader sees no difference; and the last key of a stream, which appends
-// check, stays the same.
+// So a reader sees no difference; and the head that the last key of a stream
+// has, which appends check, stays the same.
 const (
 	compactDue   = 64                     // small records of a stream that are worth a compaction
 	compactQuiet = 200 * time.Millisecond // without an append, then it begins; see later.MostPutOff
-	compactPage  = 128                    // records that one transaction takes at most
-	compactBytes = 2 << 20                // that it takes, if they are as large as those before
-	smallRecord  = 32 << 10               // and smaller ones are merged, so once more what a page of tiny ones has made
-	largeRecord  = 64 << 10               // and larger ones are not even read along
+	compactPage  = 128                    // records that one transaction looks at, at most
+	compactBytes = 2 << 20                // that it reads, at most
+	smallRecord  = 8 * plainBytes         // and smaller ones are merged, so once more what a page of tiny ones has made
+	largeRecord  = 64 << 10               // and larger ones end a tail
 	mergedRecord = 256 << 10              // bytes of a merged record, at most
 )
 
@@ -126,17 +127,16 @@ func (s *Store) dueTails() map[string]tail {
 // compact merges the records of stream within t, a page in each transaction.
 // Appends and other tabs take their turn in between.
 func (s *Store) compact(ctx context.Context, stream string, t tail) error {
-	for page := compactPage; t.from < t.end && !s.engine.frozen(); {
+	for t.from < t.end && !s.engine.frozen() {
 		var p merging
 		err := s.run(ctx, "compact", stream, readWriteIdle, recordsStore, func(ctx context.Context, tx transaction) error {
 			p = merging{stream: stream, next: t.from}
-			return p.merge(ctx, tx, keyRange{recordKey(stream, t.from+1), recordKey(stream, t.end)}, page, s.compaction.due/2)
+			return p.merge(ctx, tx, keyRange{recordKey(stream, t.from+1), append(recordKey(stream, t.end), maxSizeMark)}, s.compaction.due/2)
 		})
-		if err != nil || p.records < page {
+		if err != nil || p.last {
 			return err
 		}
 		t.from = p.next
-		page = min(max(p.records*compactBytes/p.bytes, 2), compactPage)
 	}
 	return nil
 }
@@ -144,9 +144,10 @@ func (s *Store) compact(ctx context.Context, stream string, t tail) error {
 // merging is one transaction of a compaction.
 type merging struct {
 	stream  string
-	records int    // that were read
-	bytes   int    // their size
+	records int    // that it has come past
+	bytes   int    // that it has read, at most
 	next    uint64 // the sequence after them
+	last    bool   // there are no more
 	groups  []group
 }
 
@@ -158,18 +159,31 @@ type group struct {
 	entries      []core.Entry
 }
 
-// merge merges the first records in r, page of them at most, if that makes them
-// fewer by least. Whatever a read would refuse is an error, and then nothing is
-// changed, so that damage stays where readers find it.
-func (m *merging) merge(ctx context.Context, tx transaction, r keyRange, page, least int) error {
-	keys, values, err := readRecords(ctx, tx, r, page)
+// merge merges the first records in r, if that makes them fewer by least.
+// Whatever a read would refuse is an error, and then nothing is changed, so that
+// damage stays where readers find it. What is not merged in any case, because it
+// is large or alone between large ones, is not even read.
+func (m *merging) merge(ctx context.Context, tx transaction, r keyRange, least int) error {
+	keys, err := tx.keys(r, compactPage).wait(ctx)
 	if err != nil {
 		return err
 	}
-	for i, key := range keys {
-		if err := m.take(key, values[i]); err != nil {
+	m.last = len(keys) < compactPage
+	for len(keys) > 0 {
+		if m.bytes > compactBytes-2*smallRecord {
+			m.last = false
+			break
+		}
+		n := m.run(keys)
+		if n > 1 {
+			err = m.read(ctx, tx, keys[:n])
+		} else {
+			err = m.pass(keys[0])
+		}
+		if err != nil {
 			return err
 		}
+		keys = keys[n:]
 	}
 	fewer := 0
 	for _, g := range m.groups {
@@ -187,7 +201,50 @@ func (m *merging) merge(ctx context.Context, tx transaction, r keyRange, page, l
 		if err := tx.remove(keyRange{g.lower, g.upper}); err != nil {
 			return err
 		}
-		if err := tx.add(g.upper, encodeEntries(m.stream, g.entries)); err != nil {
+		_, end, _, _ := parseKey(g.upper)
+		merged := encodeEntries(m.stream, g.entries)
+		if err := tx.add(sizedKey(m.stream, end, len(merged)), merged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run returns how many of the first keys are those of small records; at least 1.
+func (m *merging) run(keys [][]byte) int {
+	n, bytes := 0, m.bytes
+	for n < len(keys) {
+		size := sizeBound(keys[n])
+		if size > smallRecord || bytes+size > compactBytes {
+			break
+		}
+		n, bytes = n+1, bytes+size
+	}
+	if n > 1 {
+		m.bytes = bytes
+	}
+	return max(n, 1)
+}
+
+// pass goes past a record without a look at it.
+func (m *merging) pass(key []byte) error {
+	name, end, _, ok := parseKey(key)
+	if !ok || name != m.stream {
+		return corruptKey(m.stream)
+	}
+	m.records, m.next = m.records+1, end
+	m.groups = append(m.groups, group{bytes: mergedRecord, records: 1}) // nothing fits after it
+	return nil
+}
+
+// read takes the records at keys, which are neighbours.
+func (m *merging) read(ctx context.Context, tx transaction, keys [][]byte) error {
+	values, err := tx.values(keyRange{keys[0], keys[len(keys)-1]}, len(keys)).wait(ctx)
+	if err != nil {
+		return err
+	}
+	for i, value := range values {
+		if err := m.take(keys[i], value); err != nil {
 			return err
 		}
 	}
@@ -210,11 +267,10 @@ func (m *merging) take(key, value []byte) error {
 	if r.end() != end || r.deleted != deleted {
 		return corruptKey(m.stream)
 	}
-	m.records, m.bytes, m.next = m.records+1, m.bytes+len(value), end
-	if len(value) > smallRecord || deleted || !r.datable() {
-		m.groups = append(m.groups, group{bytes: mergedRecord, records: 1}) // nothing fits after it
-		return nil
+	if deleted || !r.datable() {
+		return m.pass(key)
 	}
+	m.records, m.next = m.records+1, end
 	n := len(m.groups) - 1
 	if n < 0 || m.groups[n].bytes+len(value) > mergedRecord {
 		m.groups = append(m.groups, group{lower: key})

@@ -37,7 +37,10 @@ func TestContractWhileCompacting(t *testing.T) {
 func records(t testing.TB, s *Store, stream string) (keys, values [][]byte) {
 	t.Helper()
 	err := s.run(context.Background(), "test", stream, readOnly, recordsStore, func(ctx context.Context, tx transaction) (err error) {
-		keys, values, err = readRecords(ctx, tx, recordsFrom(stream, 0), 1e6)
+		askedKeys, askedValues := tx.keys(recordsFrom(stream, 0), 1e6), tx.values(recordsFrom(stream, 0), 1e6)
+		if keys, err = askedKeys.wait(ctx); err == nil {
+			values, err = askedValues.wait(ctx)
+		}
 		return err
 	})
 	if err != nil {
@@ -67,7 +70,8 @@ func write(t testing.TB, s *Store, stream string, first uint64, sizes ...int) ui
 				now = 1
 			}
 			payloads := [][]byte{bytes.Repeat([]byte{byte(i)}, size/2), bytes.Repeat([]byte{byte(i + 1)}, size-size/2)}
-			if err := tx.add(recordKey(stream, first+2), encodeRecord(stream, first, now, payloads)); err != nil {
+			record := encodeRecord(stream, first, now, payloads)
+			if err := tx.add(sizedKey(stream, first+2, len(record)), record); err != nil {
 				return err
 			}
 			first += 2
@@ -120,8 +124,8 @@ func TestCompact(t *testing.T) {
 					t.Errorf("record %d has %d bytes", i, len(value))
 				}
 			}
-			if !bytes.Equal(keys[len(keys)-1], recordKey("s", head)) {
-				t.Errorf("the last key is %x", keys[len(keys)-1])
+			if last := keys[len(keys)-1]; !bytes.Equal(last, sizedKey("s", head, len(values[len(values)-1]))) {
+				t.Errorf("the last key is %x", last)
 			}
 			sameReads(t, other, "s", before)
 			for _, expected := range []uint64{0, 1, 2, 20, 21, head - 3, head - 2, head - 1, head + 1} {
@@ -341,7 +345,7 @@ func TestCompactionUndone(t *testing.T) {
 	before := everything(t, s, "s")
 	err := s.run(ctx, "compact", "s", readWriteIdle, recordsStore, func(ctx context.Context, tx transaction) error {
 		m := merging{stream: "s"}
-		if err := m.merge(ctx, tx, recordsFrom("s", 0), 1000, 1); err != nil {
+		if err := m.merge(ctx, tx, recordsFrom("s", 0), 1); err != nil {
 			return err
 		}
 		return core.ErrCancelled

@@ -17,7 +17,7 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 	var end uint64 // of the tombstone; 0 if there was nothing to delete
 	err := s.update(ctx, op, stream, recordsAndSnapshots, func(ctx context.Context, tx transaction) error {
 		end = 0
-		head, deleted, err := lastRecord(ctx, tx, stream)
+		_, head, deleted, err := lastRecord(ctx, tx, stream)
 		if err != nil || head == 0 || deleted {
 			return err
 		}

@@ -9,7 +9,7 @@
 //	records    one record per commit, or per several that were merged
 //	           (compact.go): a batch of consecutive events (record.go), under
 //	           utf8(stream) 00 be64(end), where end is the sequence after the
-//	           batch (key.go)
+//	           batch, and a mark if it is large (key.go)
 //	values     compare-and-swap values, under utf8(key)
 //	snapshots  what a stream amounts to, which saves a replay, under
 //	           utf8(stream)

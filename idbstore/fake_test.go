@@ -28,6 +28,9 @@ type disk struct {
 	queue  []*fakeTransaction // those with something to do, oldest first
 	told   []func()           // to be called without mu
 	landed int                // commits that have changed something
+	// How much the requests for values have returned.
+	largest int // bytes of one value, at most
+	read    int // bytes of one request besides its largest value, at most
 
 	atOnce  bool // connections can carry out an append in one step
 	frozen  bool // whatever page has it open

@@ -305,7 +305,16 @@ func (t *fakeScope) keys(r keyRange, limit int) answer[[][]byte] {
 }
 
 func (t *fakeScope) values(r keyRange, limit int) answer[[][]byte] {
-	return demand(t, "values", r, func(found rows) [][]byte { return found.values(limit) }, nil)
+	return demand(t, "values", r, func(found rows) [][]byte {
+		values := found.values(limit)
+		all, largest := 0, 0
+		for _, value := range values {
+			all += len(value)
+			largest = max(largest, len(value))
+		}
+		t.disk.largest, t.disk.read = max(t.disk.largest, largest), max(t.disk.read, all-largest)
+		return values
+	}, nil)
 }
 
 func (t *fakeScope) last(r keyRange) answer[[]byte] {

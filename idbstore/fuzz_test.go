@@ -85,6 +85,8 @@ func FuzzParseKey(f *testing.F) {
 	f.Add(recordKey("a", 0))
 	f.Add(recordKey("a", maxEnd))
 	f.Add(append(recordKey("a\xff", 1), 2))
+	f.Add(sizedKey("a", 1, plainBytes+1))
+	f.Add(sizedKey("a", 1, 64<<20))
 	hostile.Fuzz(f, func(t testing.TB, key []byte) {
 		var stream string
 		var end uint64
@@ -99,6 +101,8 @@ func FuzzParseKey(f *testing.F) {
 		again := recordKey(stream, end)
 		if deleted {
 			again = tombstoneKey(stream, end)
+		} else if len(key) > len(again) {
+			again = sizedKey(stream, end, sizeBound(key))
 		}
 		if err := core.CheckName("test", stream); err != nil || end > core.MaxSequence || !bytes.Equal(again, key) {
 			t.Errorf("%x is read as %q, %d, %v", key, stream, end, deleted)

@@ -9,7 +9,8 @@ import (
 )
 
 // inspectEntries is how many entries of a stream are inspected in one
-// transaction, and then those of a few more records.
+// transaction, and then those of a few more records. It is fewer if they amount
+// to pageBytes.
 const inspectEntries = 2048
 
 // Inspect implements [core.Inspector]. The key of a record that cannot be read
@@ -61,22 +62,16 @@ func (s *Store) lostFrom(ctx context.Context, op, stream string, end uint64) ([]
 func (s *Store) inspect(ctx context.Context, op, stream string, offset uint64) (core.Inspection, error) {
 	return view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (core.Inspection, error) {
 		part := core.Inspection{End: offset}
-		rest, page := recordsFrom(stream, offset), firstPage
-		for len(part.Entries) < inspectEntries {
-			keys, values, err := readRecords(ctx, tx, rest, page)
+		p, size := pagesOf(tx, recordsFrom(stream, offset)), 0
+		for len(part.Entries) < inspectEntries && size < pageBytes && !p.over() {
+			keys, values, err := p.next(ctx, inspectEntries)
 			if err != nil {
 				return part, err
 			}
-			size := 0
 			for i, key := range keys {
 				size += len(values[i])
 				inspectRecord(&part, stream, key, values[i], part.End == offset)
 			}
-			if len(keys) < page {
-				break
-			}
-			rest.lower = append(keys[len(keys)-1], 0)
-			page = nextPage(len(keys), size)
 		}
 		return part, nil
 	})

@@ -3,6 +3,7 @@ package idbstore
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -13,18 +14,55 @@ import (
 // streams were deleted.
 const tombstoneMark = 1
 
+// A record of more than plainBytes has a mark after its key, which says how large
+// it is at most: plainBytes, doubled so many times as the mark is above sizeMark.
+// A reader knows the sizes before it reads, so that it never takes more into
+// memory than it means to. The marks sort like tombstoneMark.
+const (
+	plainBytes  = 4 << 10
+	sizeMark    = 0x40
+	maxSizeMark = sizeMark + 15 // 128 MiB; a record is at most 64 MiB and what surrounds the payloads
+)
+
 // maxEnd is above every end: heads do not pass 2^53-1.
 const maxEnd = 1 << 53
 
 // recordKey returns the key of the record of stream which ends before sequence
-// end. A name has no NUL, so keys of one stream are neighbours, and streams are
-// ordered by the bytes of their names.
+// end, if it is small, and else the beginning of that key. A name has no NUL, so
+// keys of one stream are neighbours, and streams are ordered by the bytes of
+// their names.
 func recordKey(stream string, end uint64) []byte {
 	key := make([]byte, 0, len(stream)+10) // room for a mark
 	key = append(key, stream...)
 	key = append(key, 0)
 	return binary.BigEndian.AppendUint64(key, end)
 }
+
+// sizedKey returns the key of a record of size bytes.
+func sizedKey(stream string, end uint64, size int) []byte {
+	key := recordKey(stream, end)
+	if size > plainBytes {
+		key = append(key, min(sizeMark+byte(bits.Len(uint(size-1)/plainBytes)), maxSizeMark))
+	}
+	return key
+}
+
+// sizeBound returns how many bytes the record at key has at most. Of a key that
+// Holdfast did not write, that is not known.
+func sizeBound(key []byte) int {
+	_, _, _, ok := parseKey(key)
+	mark := byte(sizeMark)
+	switch last := len(key) - 1; {
+	case !ok:
+		mark = maxSizeMark
+	case last-bytes.IndexByte(key, 0) > 8 && key[last] != tombstoneMark:
+		mark = key[last]
+	}
+	return plainBytes << (mark - sizeMark)
+}
+
+// isMark reports whether b can follow the end in a key.
+func isMark(b byte) bool { return b == tombstoneMark || b > sizeMark && b <= maxSizeMark }
 
 // tombstoneKey returns the key of the tombstone of stream which ends before
 // sequence end.
@@ -40,8 +78,8 @@ func parseKey(key []byte) (stream string, end uint64, tombstone, ok bool) {
 	}
 	tail := key[nul+1:]
 	switch {
-	case len(tail) == 9 && tail[8] == tombstoneMark:
-		tombstone = true
+	case len(tail) == 9 && isMark(tail[8]):
+		tombstone = tail[8] == tombstoneMark
 	case len(tail) != 8:
 		return "", 0, false, false
 	}

@@ -2,31 +2,10 @@ package idbstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
-
-// A page is what one request reads. Records differ in size by orders of
-// magnitude, so the number asked for follows the sizes seen. The first page is
-// short: a few merged records can hold thousands of events, more than a caller
-// wants.
-const (
-	firstPage = 2
-	maxPage   = 4096
-	pageBytes = 1 << 20
-)
-
-// nextPage returns how many records to ask for, after a page of records with
-// the given number of bytes.
-func nextPage(records, bytes int) int {
-	if bytes == 0 {
-		return firstPage
-	}
-	return min(max(records*pageBytes/bytes, 1), maxPage)
-}
 
 // ReadFrom implements [core.DurableStore].
 func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limit int) ([]core.Entry, error) {
@@ -42,22 +21,15 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 	try := 0
 	entries, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (entries []core.Entry, err error) {
 		small = tail{}
-		next, page := offset, firstPage
+		next, p := offset, pagesOf(tx, recordsFrom(stream, offset))
 		try++
-		for limit > len(entries) {
-			page = min(page, limit-len(entries)) // a record has one entry or more
-			var values [][]byte
-			if rest := recordsFrom(stream, next); try < maxTries {
-				values, err = tx.values(rest, page).wait(ctx)
-			} else {
-				values, err = valuesSingly(ctx, tx, rest, page)
-			}
+		p.singly = try == maxTries
+		for limit > len(entries) && !p.over() {
+			_, values, err := p.next(ctx, limit-len(entries)) // a record has one entry or more
 			if err != nil {
 				return nil, err
 			}
-			size := 0
 			for _, value := range values {
-				size += len(value)
 				r, err := decodeRecord(stream, value)
 				if err != nil {
 					return nil, err
@@ -74,10 +46,6 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 					return entries, nil
 				}
 			}
-			if len(values) < page {
-				return entries, nil
-			}
-			page = nextPage(len(values), size)
 		}
 		return entries, nil
 	})
@@ -85,29 +53,6 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 		s.seen(stream, small)
 	}
 	return entries, err
-}
-
-// valuesSingly reads what tx.values would, record by record. If the keys can be
-// read and one of the values cannot, that one is damaged: for some damage a
-// browser throws the same exception as for files that it cannot open.
-func valuesSingly(ctx context.Context, tx transaction, r keyRange, limit int) ([][]byte, error) {
-	keys, err := tx.keys(r, limit).wait(ctx)
-	if err != nil {
-		return nil, err
-	}
-	values := make([][]byte, len(keys))
-	for i, key := range keys {
-		var failure *engineError
-		if values[i], err = tx.get(key).wait(ctx); errors.As(err, &failure) && (failure.name == unknownError || failure.name == notReadable) {
-			_, end, _, _ := parseKey(key)
-			return nil, &core.Error{Code: core.ErrCorrupt, Err: err,
-				Detail: fmt.Sprintf("the browser finds what it has stored up to sequence %d, and cannot read it; verify tells what else is damaged", end-1)}
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return values, nil
 }
 
 // ReadAt implements [core.DurableStore].
@@ -126,14 +71,13 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
 		return nil, err
 	}
 	return view(ctx, s, op, prefix, recordsStore, func(ctx context.Context, tx transaction) (entries []core.Entry, err error) {
-		rest, page := namesWithPrefix(prefix), firstPage
+		p := pagesOf(tx, namesWithPrefix(prefix))
 		stream, next := "", uint64(0)
-		for {
-			keys, values, err := readRecords(ctx, tx, rest, page)
+		for !p.over() {
+			keys, values, err := p.next(ctx, math.MaxInt)
 			if err != nil {
 				return nil, err
 			}
-			size := 0
 			for i, key := range keys {
 				name, end, _, ok := parseKey(key)
 				if !ok {
@@ -142,7 +86,6 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
 				if name != stream {
 					stream, next = name, 0
 				}
-				size += len(values[i])
 				r, err := decodeRecord(stream, values[i])
 				if err != nil {
 					return nil, err
@@ -156,11 +99,7 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
 				entries = r.appendTo(entries, r.first, math.MaxInt)
 				next = end
 			}
-			if len(keys) < page {
-				return entries, nil
-			}
-			rest.lower = recordKey(stream, next+1)
-			page = nextPage(len(keys), size)
 		}
+		return entries, nil
 	})
 }

@@ -141,7 +141,7 @@ func TestRecordOfManySmallEvents(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	inOrder := [][]byte{
-		recordKey("a", 1), tombstoneKey("a", 1), recordKey("a", 2), recordKey("a", 256), recordKey("a", maxEnd),
+		recordKey("a", 1), tombstoneKey("a", 1), sizedKey("a", 1, plainBytes+1), sizedKey("a", 1, 64<<20), recordKey("a", 2), recordKey("a", 256), recordKey("a", maxEnd),
 		recordKey("a\x01", 1), recordKey("ab", 1), recordKey("b", 1), recordKey("\uffff", 1), recordKey("\U00010000", 1),
 	}
 	if !slices.IsSortedFunc(inOrder, bytes.Compare) {
@@ -161,6 +161,10 @@ func TestKeys(t *testing.T) {
 		{[]byte("a"), "", 0, false, false},
 		{recordKey("", 1), "", 0, false, false},
 		{append(recordKey("a", 1), 2), "", 0, false, false},
+		{sizedKey("a", 1, plainBytes+1), "a", 1, false, true},
+		{append(recordKey("a", 1), maxSizeMark), "a", 1, false, true},
+		{append(recordKey("a", 1), sizeMark), "", 0, false, false},
+		{append(recordKey("a", 1), maxSizeMark+1), "", 0, false, false},
 		{nil, "", 0, false, false},
 		{recordKey("a\xff", 1), "", 0, false, false},
 		{recordKey(strings.Repeat("x", core.MaxNameBytes+1), 1), "", 0, false, false},
@@ -168,6 +172,23 @@ func TestKeys(t *testing.T) {
 		stream, end, tombstone, ok := parseKey(c.key)
 		if ok != c.ok || ok && (stream != c.stream || end != c.end || tombstone != c.tombstone) {
 			t.Errorf("%x: got %q %d %v %v", c.key, stream, end, tombstone, ok)
+		}
+	}
+}
+
+// A key says how large its record is at most, and no more than twice as much.
+func TestSizeBound(t *testing.T) {
+	for _, size := range []int{1, plainBytes - 1, plainBytes, plainBytes + 1, 2 * plainBytes, 2*plainBytes + 1, smallRecord, smallRecord + 1, 1<<20 - 1, 64<<20 + 99} {
+		if bound := sizeBound(sizedKey("a", 1, size)); bound < size || bound >= 2*size && bound > plainBytes {
+			t.Errorf("the key of %d bytes stands for %d", size, bound)
+		}
+	}
+	if bound := sizeBound(tombstoneKey("a", 1)); bound != plainBytes {
+		t.Errorf("the key of a tombstone stands for %d bytes", bound)
+	}
+	for _, key := range [][]byte{{}, []byte("a"), append(recordKey("a", 1), 7)} {
+		if bound := sizeBound(key); bound <= pageBytes {
+			t.Errorf("%x, which Holdfast did not write, stands for %d bytes", key, bound)
 		}
 	}
 }

@@ -115,15 +115,15 @@ func lastKey(ctx context.Context, tx transaction, stream string) ([]byte, error)
 	}
 }
 
-// lastRecord returns the head of stream, which its last key contains.
-func lastRecord(ctx context.Context, tx transaction, stream string) (head uint64, deleted bool, err error) {
-	key, err := tx.last(recordsEndingFrom(stream, 0)).wait(ctx)
+// lastRecord returns the last key of stream, and the head, which it contains.
+func lastRecord(ctx context.Context, tx transaction, stream string) (key []byte, head uint64, deleted bool, err error) {
+	key, err = tx.last(recordsEndingFrom(stream, 0)).wait(ctx)
 	if err != nil || key == nil {
-		return 0, false, err
+		return nil, 0, false, err
 	}
 	_, head, deleted, ok := parseKey(key)
 	if !ok {
-		return 0, false, corruptKey(stream)
+		return nil, 0, false, corruptKey(stream)
 	}
-	return head, deleted, nil
+	return key, head, deleted, nil
 }

@@ -51,19 +51,6 @@ func view[T any](ctx context.Context, s *Store, op, stream, store string, fn fun
 	return found, nil
 }
 
-// readRecords reads the keys and the values of the first limit records in r. A
-// value is nil where the browser has found fewer values than keys.
-func readRecords(ctx context.Context, tx transaction, r keyRange, limit int) (keys, values [][]byte, err error) {
-	askedKeys, askedValues := tx.keys(r, limit), tx.values(r, limit)
-	if keys, err = askedKeys.wait(ctx); err != nil {
-		return nil, nil, err
-	}
-	if values, err = askedValues.wait(ctx); err != nil {
-		return nil, nil, err
-	}
-	return keys, append(values, make([][]byte, max(len(keys)-len(values), 0))...), nil
-}
-
 // update runs fn in a transaction that writes, and commits if fn returns nil.
 // Nil means that the browser has confirmed the commit. Like in view, fn may
 // run again.

@@ -382,8 +382,8 @@ var bugs = []bug{
 	{
 		name: "damage that the browser does not name is taken for a storage that fails",
 		file: "idbstore/read.go",
-		old:  "try < maxTries {",
-		new:  "try <= maxTries {",
+		old:  "p.singly = try == maxTries",
+		new:  "p.singly = try > maxTries",
 		in:   "./idbstore", test: "TestVerifyUnreadable",
 	},
 	{

@@ -12,7 +12,7 @@ const failed = 2;
 /** It failed after that. */
 const commitFailed = 3;
 
-/** How many bytes a tombstone's key has after those of a record's key. */
+/** How many bytes the key of a tombstone or of a large record has after those of a small one's. */
 const markLength = 1;
 
 /** An append under way. */
@@ -88,7 +88,7 @@ export class Appender {
    * `bytes` are four parts in a row, which end at `lower`, `upper`, `key` and `value`: the least
    * and the greatest key that the stream's records can have from the expected head on, the new key,
    * and the record. The head is as expected if there is no record between the two where `first` is
-   * set; otherwise only the one with the least key, perhaps with the mark of a tombstone.
+   * set; otherwise only the one with the least key, perhaps with a mark.
    */
   readonly append = (
     call: number,
@@ -122,7 +122,7 @@ export class Appender {
     const end = (now: number, error: DOMException | null): void => {
       this.#appending.delete(call);
       const hasCommitted = error === null && now === committed;
-      if (hasCommitted) this.#next = { ...next, least: recordKey };
+      if (hasCommitted) this.#next = { ...next, least: recordKey.slice(0, lower) };
       if (this.#over(call, hasCommitted)) return;
       if (error === null) ended(call, now);
       else ended(call, now, error.name, error.message);
