@@ -29,10 +29,12 @@ func (c *Conversation) BeginRecord(event Event, landed int, settled func(Recorde
 		return false
 	}
 	expected := c.ExpectedSeq() + uint64(landed)
+	ctx, cancel := withDeadline(context.Background(), c.store)
 	end := func(err error) {
 		defer close(e.done)
+		defer cancel()
 		if errors.Is(err, ErrOutcomeUnknown) {
-			err = c.settle(context.Background(), expected, [][]byte{e.payload}, err)
+			err = c.settle(ctx, expected, [][]byte{e.payload}, err)
 		}
 		func() {
 			defer c.leave()
@@ -61,6 +63,7 @@ func (c *Conversation) BeginRecord(event Event, landed int, settled func(Recorde
 		}()
 	})
 	if !begun {
+		cancel()
 		c.mu.Lock()
 		c.chain.last = before
 		c.mu.Unlock()

@@ -25,6 +25,11 @@ import (
 // [Conversation.Refresh]. [Conversation.Update] is given how to decide, and
 // retries, as do the methods that say so.
 //
+// If the store is [Timed], all that a call does ends with one deadline, which
+// begins with the call: to wait for the calls before it, to read what others have
+// appended, and to append again. A call that has not come to append until then
+// returns [ErrBlocked]. To settle an append may take two seconds more.
+//
 // Errors are those of the store and of [EncodeEvent]; [Code.Outcome] says
 // whether something was written. If the store does not know the outcome of an
 // append, the conversation settles it by reading back. [ErrOutcomeUnknown]

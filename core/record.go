@@ -54,7 +54,12 @@ func (c *Conversation) RecordAll(ctx context.Context, events []Event) []Recorded
 	recorded := make([]Recorded, len(events))
 	entries := make([]*entry, len(events))
 	room := make([]entry, len(events))
+	within, letGo := withDeadline(context.Background(), c.store)
+	defer letGo()
+	ctx, cancel := withDeadline(ctx, c.store)
+	defer cancel()
 	for i, event := range events {
+		room[i].within = within
 		err := ctx.Err()
 		if err == nil {
 			err = room[i].begin(event)
@@ -137,6 +142,8 @@ func (k DecisionKind) String() string {
 // 2^32-1.
 func (c *Conversation) ReceiveMessage(ctx context.Context, messageID string, receivedAt uint64, body []byte) (Decision, error) {
 	const op = "receive message"
+	ctx, cancel := withDeadline(ctx, c.store)
+	defer cancel()
 	if err := c.acquire(ctx); err != nil {
 		return Decision{}, c.fail(op, err)
 	}

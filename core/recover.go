@@ -23,6 +23,8 @@ func Recover(ctx context.Context, id string, store DurableStore) (*Conversation,
 	if err := CheckName(op, id); err != nil {
 		return nil, err
 	}
+	ctx, cancel := withDeadline(ctx, store)
+	defer cancel()
 	c := conversation(id, store, NewState())
 	restored := c.restore(ctx)
 	err := c.load(ctx)
@@ -47,6 +49,8 @@ func Recover(ctx context.Context, id string, store DurableStore) (*Conversation,
 // use; [Recover] a new one. Other errors are those of [Recover].
 func (c *Conversation) Refresh(ctx context.Context) error {
 	const op = "refresh"
+	ctx, cancel := withDeadline(ctx, c.store)
+	defer cancel()
 	if err := c.acquire(ctx); err != nil {
 		return c.fail(op, err)
 	}

@@ -29,6 +29,8 @@ func (c *Conversation) write(ctx context.Context, expected uint64, payloads ...[
 // sequence: should the first append land after all, at most one of both does.
 // If that fails for any reason, what is then at expected decides.
 func (c *Conversation) settle(ctx context.Context, expected uint64, payloads [][]byte, unknown error) error {
+	ctx, cancel := graced(ctx)
+	defer cancel()
 	found, err := c.look(ctx, expected, payloads)
 	if err != nil {
 		return unknown

@@ -108,6 +108,16 @@ type Beginner interface {
 	BeginAppend(stream string, expectedSeq uint64, payload []byte, ended func(error)) bool
 }
 
+// Timed is implemented by stores whose calls end at a deadline. A store that
+// wraps another one passes it on.
+type Timed interface {
+	// WithDeadline returns ctx with the deadline of a call that begins now. A
+	// call of the store with that context has no later deadline, so that all
+	// that a conversation does and waits for within one call ends in time. The
+	// cause of that end, see [context.Cause], is [ErrBlocked] itself.
+	WithDeadline(ctx context.Context) (context.Context, context.CancelFunc)
+}
+
 // Watcher is implemented by stores that can report when the head of a stream
 // has moved, also through another tab.
 type Watcher interface {

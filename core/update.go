@@ -21,6 +21,8 @@ func (c *Conversation) Update(ctx context.Context, decide func(*State) ([]Event,
 }
 
 func (c *Conversation) update(ctx context.Context, op string, decide func(*State) ([]Event, error)) error {
+	ctx, cancel := withDeadline(ctx, c.store)
+	defer cancel()
 	if err := c.acquire(ctx); err != nil {
 		return c.fail(op, err)
 	}

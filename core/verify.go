@@ -47,6 +47,8 @@ func Verify(ctx context.Context, id string, store DurableStore) (Verification, e
 	if err := CheckName(op, id); err != nil {
 		return Verification{}, err
 	}
+	ctx, cancel := withDeadline(ctx, store)
+	defer cancel()
 	v := verifier{found: Verification{ID: id, Snapshot: SnapshotNone}, state: NewState()}
 	err := v.readSnapshot(ctx, store)
 	if err == nil {

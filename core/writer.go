@@ -10,6 +10,7 @@ import (
 type entry struct {
 	event   Event
 	payload []byte
+	within  context.Context // ends with the deadline of its call, and for nothing else
 
 	done     chan struct{} // closed when the outcome is known
 	sequence uint64
@@ -96,14 +97,14 @@ func (q *queue) group() []*entry {
 // acquire waits for the turn to append or to refresh.
 func (c *Conversation) acquire(ctx context.Context) error {
 	// First, because select takes either of two ready cases.
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return ended(ctx)
 	}
 	select {
 	case c.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return ended(ctx)
 	}
 }
 
@@ -119,7 +120,7 @@ func (c *Conversation) await(ctx context.Context, e *entry) error {
 		case <-e.done:
 		case <-ctx.Done():
 			if c.queue.remove(e) {
-				return ctx.Err()
+				return ended(ctx)
 			}
 			<-e.done // the outcome of its group counts, not the end of ctx
 		}
@@ -130,14 +131,14 @@ func (c *Conversation) await(ctx context.Context, e *entry) error {
 // appendGroups appends group by group, up to that of e, and then releases the
 // turn, which the caller has. It keeps the turn between groups, so that an
 // append called after e comes after it. The end of ctx stops a write only if e
-// is alone in it.
+// is alone in it; others end with the deadline of the first call in them.
 func (c *Conversation) appendGroups(ctx context.Context, e *entry) {
 	defer c.release()
 	for !e.isDone() {
 		group := c.queue.group()
 		write := ctx
 		if len(group) != 1 || group[0] != e {
-			write = context.WithoutCancel(ctx)
+			write = group[0].within
 		}
 		c.append(write, group)
 	}

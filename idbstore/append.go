@@ -37,6 +37,8 @@ func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, p
 	if err != nil {
 		return 0, err
 	}
+	ctx, cancel := s.WithDeadline(ctx)
+	defer cancel()
 	if err := s.added(ctx, a, s.add(ctx, a)); err != nil {
 		return 0, err
 	}

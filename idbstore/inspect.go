@@ -23,6 +23,8 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 	if err := core.CheckName(op, stream); err != nil {
 		return core.Inspection{}, err
 	}
+	ctx, cancel := s.WithDeadline(ctx)
+	defer cancel()
 	offset = min(offset, core.MaxSequence)
 	part, err := s.inspect(ctx, op, stream, offset)
 	if unreadable(err) {

@@ -18,6 +18,8 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64
 	if s.engine.frozen() {
 		return &core.Error{Code: core.ErrCancelled, Op: op, Stream: stream, Detail: "the page is frozen, and nothing was written"}
 	}
+	ctx, letGo := s.WithDeadline(ctx)
+	defer letGo()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	// Close need not wait for this: a later call saves another snapshot.

@@ -19,11 +19,12 @@ type Options struct {
 	// sync to disk before each commit: an acknowledged event then survives the
 	// end of the tab and of the browser, but perhaps not a power cut.
 	DefaultDurability bool
-	// Timeout bounds every call, [DefaultTimeout] if 0; calls made at about the
-	// same time end together, up to a 32nd earlier. A write whose commit was
-	// sent then returns [core.ErrOutcomeUnknown], any other call
-	// [core.ErrBlocked]. A write whose abort is not answered either takes two
-	// seconds more.
+	// Timeout bounds every call, also of a conversation, from when it is made,
+	// [DefaultTimeout] if 0; calls made at about the same time end together, up
+	// to a 32nd earlier. A write whose commit was sent then returns
+	// [core.ErrOutcomeUnknown], any other call [core.ErrBlocked]. A write whose
+	// abort is not answered either takes two seconds more, and so does a
+	// conversation that settles a write.
 	Timeout time.Duration
 }
 
@@ -69,6 +70,7 @@ var (
 	_ core.Snapshotter  = (*Store)(nil)
 	_ core.Inspector    = (*Store)(nil)
 	_ core.Beginner     = (*Store)(nil)
+	_ core.Timed        = (*Store)(nil)
 	_ core.Witness      = (*Store)(nil)
 )
 

@@ -86,6 +86,27 @@ var bugs = []bug{
 		in:   "./idbstore", test: "TestCallsShareDeadlines",
 	},
 	{
+		name: "the deadline of a call begins when it gets its turn",
+		file: "core/deadline.go",
+		old:  "\tif timed, ok := store.(Timed); ok {",
+		new:  "\tif timed, ok := store.(Timed); ok && ctx == nil {",
+		in:   "./idbstore", test: "TestCallsEndWithinTheirDeadline",
+	},
+	{
+		name: "the size of a record is not known before it is read",
+		file: "idbstore/key.go",
+		old:  "\tif size > plainBytes {",
+		new:  "\tif size > 1<<30 {",
+		in:   "./idbstore", test: "TestBoundsOfMemory",
+	},
+	{
+		name: "a lost end that a follower has found is hidden by the next append",
+		file: "core/settle.go",
+		old:  "\tif c.isUnreported() {",
+		new:  "\tif c == nil {",
+		in:   "./idbstore", test: "TestLostEndFoundByAFollower",
+	},
+	{
 		name: "a snapshot outlives its deleted stream",
 		file: "idbstore/delete.go",
 		old:  "\t\tif err := removeKey(snapshots, stream); err != nil {\n\t\t\treturn err\n\t\t}\n\t\tend",

@@ -161,6 +161,40 @@ test("a transaction of another tab that never ends blocks an append, which is th
   ]);
 });
 
+test("calls that wait for each other behind a held database end within the timeout of each, and so does close()", async ({ home }) => {
+  const timeout = 1500;
+  const facts = await home.evaluate(async (timeout) => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const holdfast = await open({ timeout });
+    const c = holdfast.create("c");
+    await c.recordProcessingStarted("m");
+    const records = await told.objectStore("holdfast", "records");
+    const released = new Promise((resolve) => (records.transaction.oncomplete = resolve));
+    let held = true;
+    const hold = (): void => {
+      if (held) records.get("nothing").onsuccess = hold;
+    };
+    hold();
+    const began = performance.now();
+    const calls: Promise<unknown>[] = Array.from({ length: 10 }, (_, i) => [
+      c.send({ id: `sent ${i}`, body: null }),
+      c.recordStepCompleted("m", i),
+      c.receiveMessage({ id: `received ${i}`, body: null }),
+    ]).flat();
+    calls.push(c.refresh());
+    const failures = Promise.all(calls.map((call) => told.failure(call)));
+    const closed = holdfast.close();
+    const codes = (await failures).map((failure) => failure?.code);
+    await closed;
+    const took = performance.now() - began;
+    held = false;
+    await released;
+    return { codes: [...new Set(codes)], took, expectedSeq: (await (await open()).recover("c")).expectedSeq };
+  }, timeout);
+  expect(facts).toMatchObject({ codes: ["blocked"], expectedSeq: 1 });
+  expect(facts.took).toBeLessThan(timeout + 4000); // see Options of idbstore
+});
+
 test("a browser without IndexedDB, or that denies it, says so", async ({ home }) => {
   const failures = await home.evaluate(async () => {
     const { open } = await import("@holdfast-dev/holdfast");
