@@ -94,7 +94,7 @@ func TestDamagedStream(t *testing.T) {
 // A key that cannot be read hides no stream from the list, also not its own.
 func TestDamagedKey(t *testing.T) {
 	for _, key := range [][]byte{
-		{0}, []byte("s"), []byte("s\xff"), append(recordKey("s", 2), 9), recordKey("s", 0), recordKey("s", 1<<60), recordKey("s\xff", 2), bytes.Repeat([]byte("z"), 3000),
+		{}, {0}, []byte("s"), []byte("s\xff"), append(recordKey("s", 2), 9), recordKey("s", 0), recordKey("s", 1<<60), recordKey("s\xff", 2), bytes.Repeat([]byte("z"), 3000),
 	} {
 		s := freshStore(t)
 		for _, stream := range []string{"a", "s", "t"} {

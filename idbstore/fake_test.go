@@ -263,6 +263,11 @@ func (d *fakeDatabase) transaction(m mode, scope ...string) (*fakeScope, error) 
 	if d.lost() {
 		return nil, &engineError{"InvalidStateError", "the connection is closing"}
 	}
+	for _, store := range scope {
+		if !slices.Contains([]string{recordsStore, valuesStore, snapshotsStore, metaStore}, store) {
+			return nil, &engineError{"NotFoundError", store}
+		}
+	}
 	t := &fakeTransaction{disk: d.disk, db: d, mode: m, scope: scope, end: make(chan struct{})}
 	t.disk.do(func() { t.disk.queue = append(t.disk.queue, t) })
 	return &fakeScope{t, scope[0]}, nil

@@ -39,7 +39,7 @@ func (r rows) put(key string, value []byte) rows {
 	if i < len(r) && r[i].key == key {
 		behind++
 	}
-	return slices.Concat(r[:i], rows{{key, value}}, r[behind:])
+	return slices.Concat(r[:i], rows{{key, append([]byte{}, value...)}}, r[behind:])
 }
 
 func (r rows) remove(k keyRange) rows {
@@ -47,8 +47,16 @@ func (r rows) remove(k keyRange) rows {
 	return slices.Concat(r[:i], r[i+len(r.within(k)):])
 }
 
+// first returns how many of the rows a request asks for; 0 asks for all.
+func (r rows) first(limit int) int {
+	if limit == 0 {
+		return len(r)
+	}
+	return min(limit, len(r))
+}
+
 func (r rows) keys(limit int) [][]byte {
-	keys := make([][]byte, min(limit, len(r)))
+	keys := make([][]byte, r.first(limit))
 	for i := range keys {
 		keys[i] = []byte(r[i].key)
 	}
@@ -56,7 +64,7 @@ func (r rows) keys(limit int) [][]byte {
 }
 
 func (r rows) values(limit int) [][]byte {
-	values := make([][]byte, min(limit, len(r)))
+	values := make([][]byte, r.first(limit))
 	for i := range values {
 		values[i] = bytes.Clone(r[i].value)
 	}
@@ -205,7 +213,12 @@ func (t *fakeScope) in(store string) (transaction, error) {
 	if f := t.disk.meet("in"); f.err != nil {
 		return nil, f.err
 	}
-	if !slices.Contains(t.scope, store) {
+	t.disk.mu.Lock()
+	defer t.disk.mu.Unlock()
+	switch {
+	case t.over, t.aborts:
+		return nil, errEnded
+	case !slices.Contains(t.scope, store):
 		return nil, &engineError{"NotFoundError", store}
 	}
 	return &fakeScope{t.fakeTransaction, store}, nil
@@ -289,15 +302,21 @@ func demand[T any](t *fakeScope, step string, within keyRange, read func(rows) T
 	if then != nil {
 		a.request.then = func() { then(a.value) }
 	}
-	if bytes.Compare(within.lower, within.upper) > 0 { // as IDBKeyRange.bound does
-		a.thrown = &engineError{dataError, "the lower key is greater than the upper key"}
-	} else {
+	if a.thrown = within.refused(); a.thrown == nil {
 		a.thrown = t.request(step, a.request)
 	}
 	if a.thrown != nil {
 		a.request.answer(a.thrown)
 	}
 	return a
+}
+
+// refused is what IDBKeyRange.bound throws.
+func (r keyRange) refused() error {
+	if bytes.Compare(r.lower, r.upper) > 0 {
+		return &engineError{dataError, "the lower key is greater than the upper key"}
+	}
+	return nil
 }
 
 func (t *fakeScope) keys(r keyRange, limit int) answer[[][]byte] {
@@ -335,19 +354,25 @@ func (t *fakeScope) add(key, value []byte) error {
 		if all.get(string(key)) != nil {
 			return nil, &engineError{constraintError, "the key is taken"}
 		}
-		return all.put(string(key), bytes.Clone(value)), nil
+		return all.put(string(key), value), nil
 	})
 }
 
 func (t *fakeScope) put(key, value []byte) error {
-	return t.write("put", func(all rows) (rows, error) { return all.put(string(key), bytes.Clone(value)), nil })
+	return t.write("put", func(all rows) (rows, error) { return all.put(string(key), value), nil })
 }
 
 func (t *fakeScope) remove(r keyRange) error {
+	if err := r.refused(); err != nil {
+		return err
+	}
 	return t.write("remove", func(all rows) (rows, error) { return all.remove(r), nil })
 }
 
 func (t *fakeScope) write(step string, change func(rows) (rows, error)) error {
+	if t.mode == readOnly {
+		return &engineError{"ReadOnlyError", "the transaction is read-only"}
+	}
 	return t.request(step, &fakeRequest{
 		run: func() (err error) {
 			t.changed = true

@@ -103,7 +103,7 @@ func readHeads(ctx context.Context, tx transaction, r keyRange, most int) ([]cor
 
 // lastKey returns the last key of stream that Holdfast wrote.
 func lastKey(ctx context.Context, tx transaction, stream string) ([]byte, error) {
-	for r := recordsEndingFrom(stream, 0); ; {
+	for r := recordsEndingFrom(stream, 0); bytes.Compare(r.lower, r.upper) <= 0; {
 		key, err := tx.last(r).wait(ctx)
 		if err != nil || key == nil {
 			return nil, err
@@ -113,6 +113,7 @@ func lastKey(ctx context.Context, tx transaction, stream string) ([]byte, error)
 		}
 		r.upper = before(key)
 	}
+	return nil, nil
 }
 
 // lastRecord returns the last key of stream, and the head, which it contains.

@@ -38,7 +38,7 @@ func foreign(key ...byte) storedKey { return storedKey{key: key} }
 func fillWith(t testing.TB, s *Store, keys []storedKey) {
 	t.Helper()
 	raw(t, s, recordsStore, func(_ context.Context, tx transaction) error {
-		if err := tx.remove(keyRange{[]byte{0}, []byte{0xff, 0xff}}); err != nil {
+		if err := tx.remove(keyRange{[]byte{}, []byte{0xff, 0xff}}); err != nil {
 			return err
 		}
 		for _, k := range keys {
@@ -114,13 +114,13 @@ func TestStreamsInBatches(t *testing.T) {
 			tombstoneAt("a", 3), recordAt("b", 1), tombstoneAt("c", 3), tombstoneAt("d", 3), recordAt("d", 4), recordAt("d", 5), tombstoneAt("e", 1),
 		}, "[{b 1} {d 5}]"},
 		{"foreign keys between streams", "", []storedKey{
-			foreign(0), foreign(1), recordAt("a", 1), foreign('b'), foreign('b', 1), foreign('b', 2), foreign('b', 3), recordAt("c", 1), foreign(0xff),
+			foreign(), foreign(0), foreign(1), recordAt("a", 1), foreign('b'), foreign('b', 1), foreign('b', 2), foreign('b', 3), recordAt("c", 1), foreign(0xff),
 		}, "[{a 1} {c 1}]"},
 		{"foreign keys within a stream", "", []storedKey{
 			foreign('a', 0), foreign('a', 0, 0), recordAt("a", 1), foreign(append(recordKey("a", 1), 9)...), foreign(append(recordKey("a", 1), 1, 0)...),
 			recordAt("a", 2), foreign(append(recordKey("a", 2), 9)...), foreign(recordKey("a", maxEnd)...), foreign('a', 0, 0xff), recordAt("b", 1),
 		}, "[{a 2} {b 1}]"},
-		{"nothing but foreign keys", "", []storedKey{foreign(0), foreign('a'), foreign('a', 0), foreign(recordKey("a", 0)...), foreign('z'), foreign(0xff)}, "[]"},
+		{"nothing but foreign keys", "", []storedKey{foreign(), foreign(0), foreign('a'), foreign('a', 0), foreign(recordKey("a", 0)...), foreign('z'), foreign(0xff)}, "[]"},
 		{"a foreign key at the end of what is asked for", "a", []storedKey{recordAt("a", 1), foreign('a', 0xff), recordAt("b", 1)}, "[{a 1}]"},
 	} {
 		fillWith(t, s, c.keys)
