@@ -3,7 +3,9 @@ package core_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -289,4 +291,47 @@ func TestRecordAll(t *testing.T) {
 			t.Errorf("of nothing: %v", all)
 		}
 	})
+}
+
+// careless is a store that keeps nothing.
+type careless struct{ core.DurableStore }
+
+func (careless) Append(_ context.Context, _ string, expectedSeq uint64, _ ...[]byte) (uint64, error) {
+	return expectedSeq, nil
+}
+
+// TestABurstIsLetGo: what was appended is not kept by the queue it has been in.
+func TestABurstIsLetGo(t *testing.T) {
+	const calls, bytes = 2000, 8 << 10
+	store := &gated{DurableStore: careless{memstore.New()}, gate: make(chan error)}
+	synctest.Test(t, func(t *testing.T) {
+		store.gate = make(chan error)
+		c := newConversation(t, "c", store)
+		before := heap()
+		var burst sync.WaitGroup
+		for range calls { // of one step, so the state keeps one output
+			burst.Go(func() {
+				if _, err := c.RecordStepCompleted(t.Context(), "m", 0, make([]byte, bytes)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if grown := heap() - before; grown < calls*bytes {
+			t.Errorf("a burst of %d bytes takes %d", calls*bytes, grown)
+		}
+		close(store.gate)
+		burst.Wait()
+		if grown := heap() - before; grown > calls*bytes/4 {
+			t.Errorf("a burst of %d bytes has left %d behind", calls*bytes, grown)
+		}
+		runtime.KeepAlive(c)
+	})
+}
+
+func heap() int {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
 }

@@ -77,20 +77,22 @@ func (q *queue) remove(e *entry) bool {
 }
 
 // group takes out what is to be appended together: one entry at least, and no
-// more than fits into groupBytes.
-func (q *queue) group() []*entry {
+// more than fits into groupBytes, or into the log, which has room for so many.
+func (q *queue) group(room uint64) []*entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, size := 0, 0
 	for n < len(q.entries) {
 		size += len(q.entries[n].payload)
-		if n > 0 && size > groupBytes {
+		if n > 0 && (size > groupBytes || uint64(n) == room) {
 			break
 		}
 		n++
 	}
 	group := q.entries[:n:n]
-	q.entries = q.entries[n:]
+	if q.entries = q.entries[n:]; len(q.entries) == 0 {
+		q.entries = nil // else it would keep what was written
+	}
 	return group
 }
 
@@ -135,7 +137,7 @@ func (c *Conversation) await(ctx context.Context, e *entry) error {
 func (c *Conversation) appendGroups(ctx context.Context, e *entry) {
 	defer c.release()
 	for !e.isDone() {
-		group := c.queue.group()
+		group := c.queue.group(MaxSequence - c.ExpectedSeq())
 		write := ctx
 		if len(group) != 1 || group[0] != e {
 			write = group[0].within

@@ -219,3 +219,21 @@ func TestSequenceLimit(t *testing.T) {
 		t.Errorf("read: %+v, %v", entries, err)
 	}
 }
+
+// Of events that are recorded together those have room that would have it one by
+// one.
+func TestGroupAtTheSequenceLimit(t *testing.T) {
+	s := freshStore(t)
+	rawPut(t, s, recordsStore, tombstoneKey("s", core.MaxSequence-2), encodeTombstone("s", core.MaxSequence-3, 0))
+	c, err := core.Recover(context.Background(), "s", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := core.Event{Kind: core.KindProcessingStarted, MessageID: "m"}
+	recorded := c.RecordAll(context.Background(), []core.Event{started, started, started, started})
+	for i, r := range recorded {
+		if fits := i < 2; fits != (r.Err == nil) || !fits && !errors.Is(r.Err, core.ErrOutOfRange) || fits && r.Sequence != core.MaxSequence-2+uint64(i) {
+			t.Errorf("event %d: %+v", i, r)
+		}
+	}
+}

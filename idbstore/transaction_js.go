@@ -99,6 +99,7 @@ func (d *jsDatabase) transaction() (*jsTransaction, error) {
 		"onsuccess": func(safejs.Value) {
 			if len(t.waiting) > 0 {
 				due := t.waiting[0]
+				t.waiting[0] = nil // its answer may be large
 				t.waiting = t.waiting[1:]
 				due.succeed()
 			}
@@ -118,6 +119,7 @@ func (t *jsTransaction) finish(err error) {
 	t.end.err = err
 	close(t.end.done)
 	t.tx, t.end, t.refusal, t.writes = safejs.Undefined(), nil, nil, 0
+	clear(t.waiting)
 	t.waiting = t.waiting[:0]
 	if t.db.gone {
 		t.handlers.release()
