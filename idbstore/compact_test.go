@@ -341,6 +341,7 @@ func TestCompactionRaces(t *testing.T) {
 func TestCompactionUndone(t *testing.T) {
 	ctx := context.Background()
 	s := freshStore(t)
+	s.compaction.timer.Stop() // after so many reads it would compact by itself
 	head := write(t, s, "s", 0, repeat(compactDue, 10)...)
 	before := everything(t, s, "s")
 	err := s.run(ctx, "compact", "s", readWriteIdle, recordsStore, func(ctx context.Context, tx transaction) error {
