@@ -48,9 +48,9 @@ export interface OpenOptions {
    */
   readonly wasm?: string | URL | Response | PromiseLike<Response> | BufferSource | WebAssembly.Module;
   /**
-   * Milliseconds after which a call that waits for the storage gives up, 1 to 600,000.
-   * Default: 30,000. A write whose commit was already sent then rejects with
-   * `outcome_unknown`, any other call with `blocked`.
+   * Milliseconds after which a call that waits for the storage gives up, 1 to 600,000, also if it
+   * waits for calls before it. Default: 30,000. A write whose commit was already sent then rejects
+   * with `outcome_unknown`, if that is not settled within two seconds more, any other call with `blocked`.
    */
   readonly timeout?: number;
 }
@@ -539,7 +539,10 @@ export interface Holdfast {
    * goes on with what is left.
    */
   recover(id: string): Promise<Conversation>;
-  /** The conversations whose id begins with `prefix`, ordered by the UTF-8 bytes of the id. */
+  /**
+   * The conversations whose id begins with `prefix`, ordered by the UTF-8 bytes of the id. One that has lost
+   * all its events has the head 0, until `recover` has reported that.
+   */
   conversations(prefix?: string): Promise<readonly ConversationInfo[]>;
   /**
    * Deletes a conversation. Its sequences are not used again: a handle of before gets a
