@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -18,3 +19,6 @@ func Encoded(t testing.TB, value any) []byte {
 	}
 	return b
 }
+
+// Context returns the context of the function whose steps s are.
+func (s *Steps) Context() context.Context { return s.fn.ctx }

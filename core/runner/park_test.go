@@ -15,7 +15,7 @@ import (
 )
 
 func wait(c caller, name string, o runner.WaitOptions) ([]byte, error) {
-	called, err := c.Begin(context.Background(), name, runner.StepOptions{Key: o.Key})
+	called, err := c.Begin(c.Context(), name, runner.StepOptions{Key: o.Key})
 	if err != nil {
 		return nil, err
 	}

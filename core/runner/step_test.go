@@ -105,7 +105,7 @@ func TestGuard(t *testing.T) {
 				return "", err
 			},
 			func(a *runner.Attempt) (string, error) { return page(a, 2, false) },
-			"step page of message \"m\" was called in a wait for something that is no step",
+			"step page of message \"m\" came out of a wait for something that is no step",
 		},
 		"one that comes sooner than before out of a wait": {
 			func(a *runner.Attempt) (string, error) {
@@ -224,6 +224,9 @@ func TestOuterSteps(t *testing.T) {
 		"in a scope": func(ctx context.Context, outer *runner.Steps) (string, error) {
 			return runner.Step(ctx, outer.Scope("s"), "llm", answer("query"), runner.StepOptions{})
 		},
+		"with no context": func(_ context.Context, outer *runner.Steps) (string, error) {
+			return runner.Step(context.Background(), outer, "llm", answer("query"), runner.StepOptions{})
+		},
 		"to wait": func(ctx context.Context, outer *runner.Steps) (string, error) {
 			return runner.Wait[string](ctx, outer, "llm", runner.WaitOptions{})
 		},
@@ -244,7 +247,11 @@ func TestOuterSteps(t *testing.T) {
 				b.stop()
 				expect(t, "log", words(t, memory), []string{received, started, failed})
 				m := b.message("m")
-				if want := "llm is called within the function of another step"; !strings.Contains(m.Error, want) {
+				want := "llm is called within the function of another step"
+				if name == "with no context" {
+					want = "llm is called with another context: pass the one that the function which calls it was given"
+				}
+				if !strings.Contains(m.Error, want) {
 					t.Errorf("the message has failed with %q, want %q", m.Error, want)
 				}
 			})
@@ -455,7 +462,7 @@ func TestRefusedCalls(t *testing.T) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
-			if err := runner.Sleep(context.Background(), a, "for ever", time.Time{}); !errors.Is(err, core.ErrInvalidArgument) {
+			if err := runner.Sleep(a.Context(), a, "for ever", time.Time{}); !errors.Is(err, core.ErrInvalidArgument) {
 				t.Errorf("a sleep without an end: %v", err)
 			}
 			return nil, nil
@@ -546,7 +553,7 @@ func TestUnstorableOutput(t *testing.T) {
 			return err
 		},
 		"of no type that can be encoded": func(a *runner.Attempt, o runner.StepOptions, call func()) error {
-			_, err := runner.Step(context.Background(), a, "pay", func(context.Context, runner.Call) (func(), error) {
+			_, err := runner.Step(a.Context(), a, "pay", func(context.Context, runner.Call) (func(), error) {
 				call()
 				return call, nil
 			}, o)

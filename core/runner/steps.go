@@ -85,7 +85,8 @@ const maxKeyBytes = 256
 //
 // ctx is the one that the handler, or the function of a step, was given, or one
 // that is derived from it: within the function of a step only that one's own steps
-// are called. A call by others is [core.ErrInvalidArgument]. The end of ctx does
+// are called. A call with another context is [core.ErrInvalidArgument], and the
+// message fails. The end of ctx does
 // not end the step: that has a timeout, see [Retry].
 //
 // Calls of several goroutines have no order that a replay could keep. So a second
@@ -94,12 +95,25 @@ const maxKeyBytes = 256
 func (s *Steps) Begin(ctx context.Context, name string, o StepOptions) (*Called, error) {
 	s.fn.mu.Lock()
 	defer s.fn.mu.Unlock()
-	if fn, ok := ctx.Value(functionKey{}).(*function); ok && fn != s.fn {
-		err := refuse(fmt.Sprintf("%s is called within the function of another step, by the steps of an outer one: use those of the call", name))
+	if err := s.isOf(ctx, name); err != nil {
 		s.attempt.fail(err)
 		return nil, err
 	}
 	return s.begin(name, o, core.Place{After: s.after}, s.fn.active[s.scope] > 0)
+}
+
+// isOf refuses a context that is not of the function whose steps s are.
+func (s *Steps) isOf(ctx context.Context, name string) error {
+	fn, _ := ctx.Value(functionKey{}).(*function)
+	if fn == s.fn {
+		return nil
+	}
+	for f := fn; f != nil && f.of != nil; f = f.of.steps.fn {
+		if f.of.steps.fn == s.fn {
+			return refuse(fmt.Sprintf("%s is called within the function of another step, by the steps of an outer one: use those of the call", name))
+		}
+	}
+	return refuse(fmt.Sprintf("%s is called with another context: pass the one that the function which calls it was given, or one derived from that", name))
 }
 
 // functionKey is the key of the function in the context that it is given.
@@ -202,7 +216,7 @@ func (s *Steps) guard(c *Called) error {
 	case stored.After == c.place.After || !state.HasOutcome(s.attempt.id, stored.After):
 		return nil
 	case stored.Unordered && stored.After < c.place.After:
-		return c.mismatch("was called in a wait for something that is no step, while other steps were under way, and is called later now: if it was within the function of one of these, use the step that this one is given")
+		return c.mismatch("came out of a wait for something that is no step, beside other steps, and is called after a later outcome now: give it a key or, within the function of a step, use the step that this one is given")
 	case s.follows(stored.After, c.place.After):
 		return nil
 	}

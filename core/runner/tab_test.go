@@ -154,11 +154,12 @@ func rest(d time.Duration) {
 
 // caller is what calls steps: an attempt, the steps of a scope, or a call.
 type caller interface {
+	Context() context.Context
 	Begin(ctx context.Context, name string, o runner.StepOptions) (*runner.Called, error)
 }
 
 func do(c caller, name string, o runner.StepOptions, fn runner.Func) ([]byte, error) {
-	called, err := c.Begin(context.Background(), name, o)
+	called, err := c.Begin(c.Context(), name, o)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +167,7 @@ func do(c caller, name string, o runner.StepOptions, fn runner.Func) ([]byte, er
 }
 
 func stream(c caller, name string, o runner.StepOptions, fn runner.StreamFunc) ([]byte, error) {
-	called, err := c.Begin(context.Background(), name, o)
+	called, err := c.Begin(c.Context(), name, o)
 	if err != nil {
 		return nil, err
 	}

@@ -146,7 +146,7 @@ export class Attempt {
         const controller = new AbortController();
         calls.set(call, controller);
         const chunks = new Lazy(stored, (bytes) => this.#decoded(named, () => decodeValues(bytes)));
-        queueMicrotask(() => void this.#work(run, waiting, call, controller, work, { attempt, idempotencyKey, uncertain }, chunks).finally(() => calls.delete(call)));
+        this.#delivery.start(() => void this.#work(run, waiting, call, controller, work, { attempt, idempotencyKey, uncertain }, chunks).finally(() => calls.delete(call)));
       };
       const abort = (call: number, reason?: Failure): void => {
         const { signal } = this.#controller;
@@ -163,6 +163,7 @@ export class Attempt {
     const isOver = (): boolean => controller.signal.aborted || this.#controller.signal.aborted;
     if (isOver()) return;
     const run = new Run(call, `${waiting.path}/`, outer);
+    if (given.attempt > 1) this.#delivery.replay(run.path);
     const emit = (part: Uint8Array): Promise<null> => this.#instance.call<null>((bridge, emitting) => bridge.emit(call, part, emitting));
     try {
       const context: StepContext = {
@@ -239,7 +240,7 @@ export class Attempt {
     if (over !== undefined) return ++this.#refusals <= maxRefusals ? refused(over()) : new Promise(() => undefined);
     let named: string;
     let start: (bridge: Bridge, call: Call<Outcome>) => string;
-    const waiting = this.#delivery.call(run, key !== undefined);
+    const waiting = this.#delivery.call(run, scopes, key !== undefined);
     try {
       named = check.name(operation, "name", name);
       if (this.#within?.isWithin(run) === true) throw check.refuse(operation, `${named} is called within the function of another step, by the step of an outer one: use context.step`);
@@ -249,7 +250,7 @@ export class Attempt {
       this.#notes = undefined; // a rehearsal would take it for another call
       return refused(error);
     }
-    const note = this.#note(run, scopes, named, typeof key === "string" ? key : "", waiting.unordered);
+    const note = this.#note(run, scopes, named, typeof key === "string" ? key : "", waiting.crowded);
     let resolve!: (value: unknown) => void;
     let reject!: (error: unknown) => void;
     const promise = new Promise<unknown>((...settle) => ([resolve, reject] = settle));
@@ -301,12 +302,12 @@ export class Attempt {
    * Counts a call, and reports calls of one name without keys that have no order: they come out of waits
    * for something that is no step.
    */
-  #note(run: Run, scopes: string, name: string, key: string, unordered: boolean): Noted | undefined {
+  #note(run: Run, scopes: string, name: string, key: string, crowded: boolean): Noted | undefined {
     let counted = this.#counted.get(run);
     if (counted === undefined) this.#counted.set(run, (counted = new Map()));
     const known = callOf(scopes, name, key, 0);
     const before = counted.get(known);
-    const after = { count: (before?.count ?? 0) + 1, unordered: unordered || before?.unordered === true, reported: before?.reported === true };
+    const after = { count: (before?.count ?? 0) + 1, unordered: crowded || before?.unordered === true, reported: before?.reported === true };
     counted.set(known, after);
     if (before !== undefined && after.unordered && !after.reported) {
       after.reported = true;

@@ -27,6 +27,7 @@ export class Run {
 /** A call of a step that waits for its outcome. */
 export interface Waiting {
   readonly run: Run;
+  readonly scopes: string;
   path: string;
   /** The place of the outcome in the log, once that is known. */
   order: number | undefined;
@@ -34,8 +35,10 @@ export interface Waiting {
   deliver: (() => void) | undefined;
   /** The task in which it was called. */
   readonly task: number;
-  /** Whether it has no key, and came out of a wait for something that is no step, while others of its function were under way. */
+  /** Whether it has no key, and did not come out of an outcome, while other steps of its function were under way. */
   readonly unordered: boolean;
+  /** Whether some of these were of its own scope. */
+  readonly crowded: boolean;
 }
 
 /** What is stored of a step: `order` if it has an outcome. */
@@ -45,11 +48,10 @@ export interface Stored {
 }
 
 /**
- * Milliseconds that an outcome waits for a call that came before it in an earlier run. A call that came out
- * of a wait for something else may take as long again as it took then, but not for ever.
+ * Milliseconds that an outcome waits for a call that came before it in an earlier run: longer for one that is
+ * unordered, because what that waits for may be slower now. Tests shorten it.
  */
-const patience = 1000;
-const mostPatience = 10_000;
+export const patience = { ordered: 1000, unordered: 10_000 };
 
 /**
  * Hands outcomes to a handler one at a time, in the order of the log, each at the beginning of a task
@@ -59,51 +61,70 @@ const mostPatience = 10_000;
 export class Delivery {
   readonly #waiting = new Set<Waiting>();
   readonly #read: () => readonly Stored[];
-  /** What was stored at the beginning, and has not been called yet. */
+  /** What is stored, and has not been called yet. */
   readonly #stored = new Map<string, Stored>();
   /** The stored steps that were not called yet, of each function, by when they were called. */
   readonly #uncalled = new Map<string, Stored[]>();
   readonly #channel = new MessageChannel();
+  /** Functions of steps that are to be called, each in a task of its own. */
+  readonly #starts: (() => void)[] = [];
   #busy = false;
   #task = 0;
-  #delivering = false;
+  /** Whose outcome is being delivered. */
+  #delivering: Run | undefined;
   #ended = false;
-  /** Runs out for what was not called: it is taken for removed. */
+  /** A call that has not come yet, and the timer after which it is taken for removed. */
+  #awaited: Place | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #impatient = false;
   /** The greatest order that is known. */
   #newest = -1;
-  /** When the first of the stored steps was called. */
-  #begun = Infinity;
 
   /** `read` returns what is stored now. */
   constructor(read: () => readonly Stored[]) {
     this.#read = read;
-    const all = read();
+    this.replay("");
+    this.#channel.port1.onmessage = () => {
+      this.#busy = false;
+      this.#delivering = undefined;
+      const start = this.#starts.shift();
+      if (start === undefined) return this.#pump();
+      this.#open();
+      start();
+    };
+  }
+
+  /** Begins to replay what is stored of the run with a path, and of those within it. */
+  replay(path: string): void {
+    const all = this.#read();
     const orders = new Set(all.map(({ order }) => order));
+    for (const run of this.#uncalled.keys()) if (run.startsWith(path)) this.#uncalled.delete(run);
     for (const step of all) {
-      this.#stored.set(step.place.path, step);
       this.#newest = Math.max(this.#newest, step.order ?? -1);
-      this.#begun = Math.min(this.#begun, step.place.called);
+      const run = runOf(step.place.scope);
+      if (!run.startsWith(path)) continue;
+      this.#stored.set(step.place.path, step);
       const { after } = step.place;
       if (after > 0 && !orders.has(after - 1)) continue; // nobody knows when it is called: what came before it was forgotten
-      const run = runOf(step.place.scope);
       const steps = this.#uncalled.get(run);
       if (steps === undefined) this.#uncalled.set(run, [step]);
       else steps.push(step);
     }
     for (const steps of this.#uncalled.values()) steps.sort((a, b) => b.place.after - a.place.after); // the first one last
-    this.#channel.port1.onmessage = () => {
-      this.#busy = this.#delivering = false;
-      this.#pump();
-    };
+  }
+
+  /** Calls the function of a step, in a task of its own: what is called in that came out of no outcome. */
+  start(work: () => void): void {
+    this.#starts.push(work);
+    if (!this.#busy) this.#open();
   }
 
   /** Begins a call. Nothing is delivered within the task in which it is made. */
-  call(run: Run, keyed: boolean): Waiting {
+  call(run: Run, scopes: string, keyed: boolean): Waiting {
     if (!this.#busy) this.#open();
-    const unordered = !keyed && !this.#delivering && this.#inFlight(run);
-    const waiting: Waiting = { run, path: "", order: undefined, deliver: undefined, task: this.#task, unordered };
+    const before = keyed || this.#delivering === run ? [] : [...this.#waiting].filter((one) => one.run === run && one.task !== this.#task);
+    const crowded = before.some((one) => one.scopes === scopes);
+    const waiting: Waiting = { run, scopes, path: "", order: undefined, deliver: undefined, task: this.#task, unordered: before.length > 0, crowded };
     this.#waiting.add(waiting);
     return waiting;
   }
@@ -135,12 +156,6 @@ export class Delivery {
     for (const one of this.#waiting) one.order ??= orders.get(one.path);
   }
 
-  /** Whether calls of the same function are under way that were made in other tasks. */
-  #inFlight(run: Run): boolean {
-    for (const one of this.#waiting) if (one.run === run && one.task !== this.#task) return true;
-    return false;
-  }
-
   /** Forgets a call that gets no outcome. */
   drop(waiting: Waiting): void {
     this.#waiting.delete(waiting);
@@ -167,33 +182,38 @@ export class Delivery {
     for (const one of this.#waiting) if (one.order !== undefined && (next?.order === undefined || one.order < next.order)) next = one;
     if (next?.deliver === undefined || next.order === undefined) return;
     const missing = this.#missing(next.run, next.order);
-    if (missing !== undefined) {
-      const giveUp = (): void => {
-        this.#impatient = true;
-        this.#pump();
-      };
-      const took = missing.unordered ? missing.called - this.#begun : 0;
-      this.#timer ??= setTimeout(giveUp, Math.min(patience + took, mostPatience));
-      return;
-    }
-    clearTimeout(this.#timer); // only what is never called is taken for removed
-    this.#timer = undefined;
+    this.#await(missing);
+    if (missing !== undefined) return;
     this.#waiting.delete(next);
     next.run.after = next.order + 1;
     this.#open();
-    this.#delivering = true;
+    this.#delivering = next.run;
     next.deliver();
   }
 
   /** Where a stored step had been called before this outcome, and has not been called yet. */
   #missing(run: Run, order: number): Place | undefined {
     const steps = this.#uncalled.get(run.path);
-    if (this.#impatient || steps === undefined) return undefined;
-    for (let first = steps.at(-1); first !== undefined; first = steps.at(-1)) {
-      if (this.#stored.has(first.place.path)) return first.place.after <= order ? first.place : undefined;
-      steps.pop(); // it was called
+    for (let first = steps?.at(-1); first !== undefined; first = steps?.at(-1)) {
+      const { place } = first;
+      if (this.#stored.has(place.path) && (place.unordered || !this.#impatient)) return place.after <= order ? place : undefined;
+      steps?.pop(); // it was called, or is taken for removed
     }
     return undefined;
+  }
+
+  /** Waits for a call that is missing. All ordered ones together get their time once. */
+  #await(missing: Place | undefined): void {
+    if (missing === this.#awaited) return;
+    clearTimeout(this.#timer);
+    this.#awaited = missing;
+    if (missing === undefined) return;
+    const giveUp = (): void => {
+      if (missing.unordered) this.#stored.delete(missing.path);
+      else this.#impatient = true;
+      this.#pump();
+    };
+    this.#timer = setTimeout(giveUp, missing.unordered ? patience.unordered : patience.ordered);
   }
 }
 

@@ -49,7 +49,7 @@ export async function rehearse(handler: Handler, message: Message, notes: Readon
       const noted = notes.get(path);
       if (noted === undefined) found(`it calls step ${name}, which it has not called before`);
       uncalled.delete(path);
-      const waiting = delivery.call(run, key !== "");
+      const waiting = delivery.call(run, scopes, key !== "");
       delivery.identify(waiting, path);
       const promise = new Promise((resolve, reject) => {
         const { order, hand } = noted ?? {};

@@ -136,6 +136,7 @@ test.describe("a handler that returns while steps run", () => {
         if (id === "detached") void slow();
         if (id === "lost") return Promise.race([slow(), step("quick", () => "quick")]);
         if (id === "caught") void slow().catch(() => undefined);
+        await new Promise((resolve) => setTimeout(resolve)); // its function has begun
         return "done";
       });
     });

@@ -120,7 +120,7 @@ test("a handler that counts its steps otherwise than before is told so: step_mis
   await tab.evaluate(({ conversation }) => conversation.retry("m"));
   await become(tab, "m", "failed");
   const error = await tab.evaluate(({ conversation }) => conversation.state.message("m")?.error);
-  expect(error).toMatch(/step_mismatch: step ask of message "m" .*give the calls of ask keys or scopes, .*retry with from/);
+  expect(error).toMatch(/step_mismatch: step ask of message "m" .*give the calls of ask keys or scopes, and retry from step 0 to go on/);
   await expect.poll(() => told).toEqual(["once more", error]);
 });
 
@@ -279,8 +279,8 @@ test("what cannot be stored or done fails the message with a clear text, and lat
   await become(tab, "fine", "finished");
   const outcomes = await tab.evaluate(({ conversation }) => conversation.state.messages.map(({ id, error, result }) => `${id}: ${error ?? JSON.stringify(result)}`));
   expect(outcomes).toEqual([
-    expect.stringMatching(/^function: .*invalid_argument: the output is a value of type function/),
-    expect.stringMatching(/^class: .*invalid_argument: the output/),
+    expect.stringMatching(/^function: .*invalid_argument: the output of function is a value of type function/),
+    expect.stringMatching(/^class: .*invalid_argument: the output of class is an instance of/),
     expect.stringMatching(/^result: .*invalid_argument: the result/),
     'late: "late"',
     expect.stringMatching(/^name: .*invalid_argument: .*empty/),

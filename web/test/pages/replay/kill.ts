@@ -1,6 +1,7 @@
 // Kills a handler after each event of its log, or stops it, and judges what it does then.
 import type { Holdfast } from "@holdfast-dev/holdfast";
 import type * as Package from "@holdfast-dev/holdfast";
+import type * as Bundle from "../package.js";
 import { differencesOf, faultsOf, kindsOf } from "./judge.js";
 import { readLog, writeLog } from "./log.js";
 import { id, type Life, live } from "./run.js";
@@ -56,6 +57,7 @@ export class Killer {
   constructor(holdfast: Holdfast, module: typeof Package) {
     this.#holdfast = holdfast;
     this.#package = module;
+    (module as typeof Bundle).patience.unordered = 2000; // milliseconds: there are many lives
   }
 
   get report(): Report {

@@ -1,6 +1,7 @@
 // Shapes in which one thing comes after the other.
+import type { RunStep } from "@holdfast-dev/holdfast";
 import { hops, result, type Shape } from "./shape.js";
-import { pause } from "./world.js";
+import { pause, type World } from "./world.js";
 
 export const sequences: readonly Shape[] = [
   {
@@ -141,6 +142,14 @@ export const failures: readonly Shape[] = [
   },
 ];
 
+/** What a function may do before it calls the outer step: then nobody can tell where that call comes from. */
+const before: Readonly<Record<string, (inner: RunStep, world: World) => Promise<unknown>>> = {
+  "a timer": () => pause(5),
+  "a microtask": () => Promise.resolve(),
+  "a step within it": (inner, world) => inner("look", world.does("look")),
+  "a step within it that fails": (inner, world) => inner("look", world.does("look", { fails: 9, terminal: true })).catch(() => undefined),
+};
+
 export const nested: readonly Shape[] = [
   {
     name: "steps within steps by context.step",
@@ -169,27 +178,47 @@ export const nested: readonly Shape[] = [
     handler: (step, world, { step: unwatched }) => step("outer", ({ step: inner }) => inner("inner", () => unwatched("llm", world.does("query")))),
     ends: [/^failed: .*invalid_argument.*use context\.step/],
   },
-  // The function of a step waits for something else first: nobody can tell where the call comes from.
-  ...[false, true].flatMap((scoped) =>
-    [false, true].map(
-      (late): Shape => ({
-        name: `a step${scoped ? " of a scope" : ""} within another one by the outer step, after a wait for what is no step, and its name again${late ? " after another wait" : ""}`,
+  ...Object.entries(before).flatMap(([what, first]) =>
+    (what === "a timer" ? [[], ["scoped"], ["late"]] : [[]]).map((how): Shape => {
+      const place = (step: RunStep): RunStep => (how.includes("scoped") ? step.scope("s") : step);
+      return {
+        name: ["a step within another one by the outer step, and its name again, after", what, ...how].join(" "),
         handler: async (step, world, { step: unwatched }) => {
-          const facts = await step("research", async () => {
-            await pause(5);
-            return `facts from ${await (scoped ? unwatched.scope("s") : unwatched)("llm", world.does("query"))}`;
+          const facts = await step("research", async ({ step: inner }) => {
+            await first(inner, world);
+            return `facts from ${await place(unwatched)("llm", world.does("query"))}`;
           });
-          if (late) await pause(5);
-          return `${await (scoped ? step.scope("s") : step)("llm", world.does("answer"))} from ${facts}`;
+          if (how.includes("late")) await pause(5);
+          return `${await place(step)("llm", world.does("answer"))} from ${facts}`;
         },
         ends: [result("answer from facts from query"), /^failed: .*step_mismatch/],
         foreign: true,
         varies: true,
         reports: /step_mismatch/,
-        told: true,
-      }),
-    ),
+        told: !how.includes("scoped"), // else the names are used once in each
+      };
+    }),
   ),
+  {
+    name: "a step that is tried again, in which a wait for something else goes beside a step",
+    handler: (step, world) =>
+      step(
+        "outer",
+        async ({ step: inner, attempt }) => {
+          const late = async (): Promise<string> => {
+            await pause(attempt === 1 ? 8 : 40);
+            return inner("late", world.does("late"));
+          };
+          const all = await Promise.all([inner("slow", world.does("slow", { ms: 60 })), late()]);
+          if (world.call("after both") === 1) throw new Error("once more");
+          return [...all, await inner("use", world.does("use"))];
+        },
+        { maxAttempts: 9 },
+      ),
+    ends: [result(["slow", "late", "use"])],
+    foreign: true,
+    varies: true,
+  },
   {
     name: "an outer step that fails after an inner one, and is tried again",
     handler: async (step, world) => {
