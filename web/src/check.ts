@@ -89,7 +89,18 @@ export function fields<K extends string>(operation: string, what: string, value:
 /** The same of options, which have no other fields: a name that is not known may be a mistake that costs. */
 export function options<K extends string>(operation: string, what: string, value: unknown, keys: readonly K[]): Readonly<Record<K, unknown>> {
   const given = fields(operation, what, value, keys);
-  const other = Object.keys(value as object).find((key) => !(keys as readonly string[]).includes(key));
+  let other: string | undefined;
+  try {
+    other = isPlain(value as object) ? Object.keys(value as object).find((key) => !(keys as readonly string[]).includes(key)) : undefined;
+  } catch (thrown) {
+    throw refuseUnread(operation, what, thrown);
+  }
   if (other !== undefined) throw refuse(operation, `${what} must not have ${JSON.stringify(other.slice(0, 40))}, only ${keys.join(", ")}`);
   return given;
+}
+
+/** Whether an object is of no class. Object.prototype of another realm, such as a frame, has no prototype either. */
+export function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

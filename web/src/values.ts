@@ -1,5 +1,5 @@
 import { Encoder } from "@msgpack/msgpack";
-import { kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, wellFormed } from "./check.js";
+import { isPlain, kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, wellFormed } from "./check.js";
 import { HoldfastError } from "./errors.js";
 import { decodeOwn, decodeOwnMulti } from "./state/decode.js";
 
@@ -215,11 +215,9 @@ class Reader {
   }
 
   #plain(value: object): object {
-    const prototype: unknown = Object.getPrototypeOf(value);
-    // Object.prototype of another realm, such as a frame, has no prototype either.
-    if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    if (!isPlain(value)) {
       const streams = Symbol.asyncIterator in value ? "store its items by step.stream" : "make plain data of it first";
-      throw this.#refuse(`is ${classOf(prototype)}, which would come back as a plain object; ${streams}`);
+      throw this.#refuse(`is ${classOf(value)}, which would come back as a plain object; ${streams}`);
     }
     const copy: Record<string, unknown> = {};
     for (const [key, item] of Object.entries(value)) {
@@ -255,8 +253,8 @@ class Reader {
   }
 }
 
-/** Names the class of a prototype, for error messages. */
-function classOf(prototype: {} | undefined): string {
-  const made: unknown = prototype?.constructor;
+/** Names the class of an object, for error messages. */
+function classOf(value: object): string {
+  const made: unknown = value.constructor;
   return typeof made === "function" && made.name !== "" ? `an instance of ${made.name}` : "an instance of a class";
 }
