@@ -33,9 +33,10 @@ demo: build ## build, then serve the demo on 127.0.0.1 and print its address
 
 PARTS := cd .tools && go run ./parts
 
+# What takes long, or is rarely touched, is left to make test.
 .PHONY: check
 check: export RACE :=
-check: export SPECS := --project=once --project=leveldb --grep-invert=@launch|@long
+check: export SPECS := --project=once --project=leveldb --grep-invert=@launch|@long|@slow|(crash|guide-replay|loading|ownership|react|verify|waits).spec
 check: ## run what takes less than three minutes, for each commit: format, vet, types, rules, and the quick tests
 	$(PARTS) $@ style test-go test-web
 

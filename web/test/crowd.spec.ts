@@ -12,7 +12,7 @@ interface Member {
   readonly tab: Tab;
 }
 
-test("40 messages from tabs that are closed and opened: each processed in order, and finished once", async ({ context, server }, info) => {
+test("40 messages from tabs that are closed and opened: each processed in order, and finished once", { tag: "@slow" }, async ({ context, server }, info) => {
   test.setTimeout(120_000);
   info.annotations.push({ type: "seed", description: String(seed) });
   const number = random(seed);

@@ -9,7 +9,7 @@ test("every public function is attacked", async ({ home }) => {
 });
 
 onEachStore(() => {
-  test("every argument of every method refuses or takes every value", async ({ home, storage }) => {
+  test("every argument of every method refuses or takes every value", { tag: "@slow" }, async ({ home, storage }) => {
     test.setTimeout(180_000); // thousands of commits
     const report = await home.evaluate(async ([path, storage]) => ((await import(path)) as typeof Attack).attackStore(storage), [attack, storage] as const);
     expect(report.faults).toEqual([]);
@@ -17,7 +17,7 @@ onEachStore(() => {
     expect(report.accepted).toBeGreaterThan(300);
   });
 
-  test("every option of open", async ({ home, storage, complaints }) => {
+  test("every option of open", { tag: "@slow" }, async ({ home, storage, complaints }) => {
     const report = await home.evaluate(async ([path, storage]) => ((await import(path)) as typeof Attack).attackOpen(storage), [attack, storage] as const);
     expect(report.faults).toEqual([]);
     expect(report.calls).toBeGreaterThan(500);

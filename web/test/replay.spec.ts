@@ -7,7 +7,7 @@ import { expect, test } from "./harness/holdfast.js";
 const seed = Number(process.env["HANDLERS_SEED"] ?? 0) || Math.floor(Math.random() * 1_000_000);
 
 for (const group of ["sequences", "failures", "parallel", "races", "nested", "scopes", "foreign", "effects", "waits", "streams", "changed"]) {
-  test(`killed after every event, and once more: ${group}`, async ({ home }) => {
+  test(`killed after every event, and once more: ${group}`, { tag: ["sequences", "parallel", "nested"].includes(group) ? [] : ["@slow"] }, async ({ home }) => {
     const numbers = Array.from({ length: 4096 }, random(seed));
     const report = await home.evaluate(
       async ([bundle, group, numbers]) => {
@@ -30,7 +30,7 @@ for (const group of ["sequences", "failures", "parallel", "races", "nested", "sc
   });
 }
 
-test("pages that crash at random: what handlers had seen is the beginning of what they see in the next page", { tag: "@chromium" }, async ({ context, server }) => {
+test("pages that crash at random: what handlers had seen is the beginning of what they see in the next page", { tag: ["@chromium", "@slow"] }, async ({ context, server }) => {
   const number = random(seed);
   const lives: Map<string, string[]>[] = [];
   /** Lets all shapes work in a page of its own, and writes down what each sees. */
