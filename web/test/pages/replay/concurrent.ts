@@ -206,11 +206,11 @@ export const foreign: readonly Shape[] = [
     (busy): Shape => ({
       name: `waits for what is no step at the same time, without keys${busy ? ", while a step is under way" : ""}`,
       handler: async (step, world) => {
-        const slow = busy ? step("slow", world.does("slow", { ms: 90 })) : undefined;
+        const slow = busy ? step("slow", world.does("slow", { ms: 150 })) : undefined;
         const sums = await Promise.all(
           items.map(async (item, i) => {
-            await pause(3 + i * 6);
-            return step("sum", world.does(item, { ms: 150 }));
+            await pause(3 + i * 40); // in tasks of their own, also under load
+            return step("sum", world.does(item, { ms: 300 }));
           }),
         );
         await slow;
