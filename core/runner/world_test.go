@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -143,6 +144,7 @@ func (w *world) process(dieAt uint64, first bool) (ended bool) {
 		}
 		if stopped.Load() {
 			p.stop()
+			synctest.Wait() // for its handler, which returns by itself
 			return false
 		}
 		if w.userActs(p) {
