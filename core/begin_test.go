@@ -18,7 +18,7 @@ type beginner struct {
 	until chan struct{} // closed when they may end; nil for at once
 }
 
-func (b *beginner) BeginAppend(stream string, expectedSeq uint64, payload []byte, ended func(error)) bool {
+func (b *beginner) BeginAppend(stream string, expectedSeq uint64, payloads [][]byte, ended func(error)) bool {
 	if b.busy {
 		return false
 	}
@@ -26,7 +26,7 @@ func (b *beginner) BeginAppend(stream string, expectedSeq uint64, payload []byte
 		if b.until != nil {
 			<-b.until
 		}
-		_, err := b.Append(context.Background(), stream, expectedSeq, payload)
+		_, err := b.Append(context.Background(), stream, expectedSeq, payloads...)
 		ended(err)
 	}()
 	return true
@@ -119,8 +119,8 @@ type teller struct {
 	ends []func() // one for each append, which tells its end
 }
 
-func (s *teller) BeginAppend(stream string, expectedSeq uint64, payload []byte, ended func(error)) bool {
-	_, err := s.Append(context.Background(), stream, expectedSeq, payload)
+func (s *teller) BeginAppend(stream string, expectedSeq uint64, payloads [][]byte, ended func(error)) bool {
+	_, err := s.Append(context.Background(), stream, expectedSeq, payloads...)
 	s.ends = append(s.ends, func() { ended(err) })
 	return true
 }
@@ -204,5 +204,77 @@ func TestBeginRecordBehindUnknown(t *testing.T) {
 	}
 	if err := c.Refresh(t.Context()); err != nil || c.ExpectedSeq() != 2 || len(c.State().Known()) != 1 {
 		t.Errorf("refresh: %v, %d", err, c.ExpectedSeq())
+	}
+}
+
+func TestBeginUpdate(t *testing.T) {
+	two := func(*core.State) ([]core.Event, error) { return []core.Event{received("m", 1, "x"), started("m")}, nil }
+	tests := []struct {
+		name   string
+		before func(t *testing.T, c *core.Conversation, store *beginner)
+		decide func(*core.State) ([]core.Event, error)
+		begun  bool
+		head   uint64 // after it
+		code   core.Code
+	}{
+		{"two events", nil, two, true, 2, ""},
+		{"none", nil, func(*core.State) ([]core.Event, error) { return nil, nil }, false, 0, ""},
+		{"an error", nil, func(*core.State) ([]core.Event, error) { return nil, core.ErrLostOwnership }, false, 0, ""},
+		{"an event that cannot be", nil, func(*core.State) ([]core.Event, error) { return []core.Event{received("m", 1, "x"), started("")}, nil }, false, 0, ""},
+		{"a busy store", func(_ *testing.T, _ *core.Conversation, store *beginner) { store.busy = true }, two, false, 0, ""},
+		{"after others have appended", func(t *testing.T, _ *core.Conversation, store *beginner) { record(t, recovered(t, "c", store), finished("m")) },
+			two, true, 1, core.ErrSequenceConflict},
+		{"no room", func(_ *testing.T, _ *core.Conversation, store *beginner) { store.appends = []step{refuse(core.ErrQuotaExceeded)} },
+			two, true, 0, core.ErrQuotaExceeded},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			store := &beginner{scripted: &scripted{DurableStore: memstore.New()}}
+			c := newConversation(t, "c", store)
+			if tt.before != nil {
+				tt.before(t, c, store)
+			}
+			settled := make(chan core.Recorded, 1)
+			if begun := c.BeginUpdate(tt.decide, func(r core.Recorded) { settled <- r }); begun != tt.begun {
+				t.Fatalf("begun: %v", begun)
+			} else if begun {
+				if r := <-settled; tt.code == "" && (r.Err != nil || r.Sequence != 0 || c.ExpectedSeq() != 2 || !c.State().IsInProgress("m")) || tt.code != "" && core.CodeOf(r.Err) != tt.code {
+					t.Errorf("settled with %+v, then %d is expected", r, c.ExpectedSeq())
+				}
+			}
+			store.busy = false
+			if err := c.Refresh(t.Context()); err != nil || c.ExpectedSeq() != tt.head { // the turn was given back
+				t.Errorf("refresh: %v, %d", err, c.ExpectedSeq())
+			}
+		})
+	}
+}
+
+func TestWithSend(t *testing.T) {
+	store := &scripted{DurableStore: memstore.New()}
+	c := newConversation(t, "c", store)
+	stop := c.WithSend(func(s *core.State, id string) []core.Event {
+		if s.IsReceived(id) || !s.IsIdle() {
+			return nil
+		}
+		return []core.Event{started(id)}
+	})
+	for _, id := range []string{"a", "a", "b"} { // a again is no new message, and b comes while a is processed
+		if _, err := c.Send(t.Context(), id, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !c.State().IsInProgress("a") || c.State().IsInProgress("b") || c.ExpectedSeq() != 3 {
+		t.Errorf("%d events, and the state is %+v", c.ExpectedSeq(), c.State().Known())
+	}
+	record(t, c, finished("a"), finished("b"))
+	later := c.WithSend(func(*core.State, string) []core.Event { return []core.Event{started("later")} })
+	stop() // not that of another
+	if _, err := c.Send(t.Context(), "c", 1, nil); err != nil || !c.State().IsInProgress("later") {
+		t.Errorf("%v, and the later one was not asked", err)
+	}
+	later()
+	if _, err := c.Send(t.Context(), "d", 1, nil); err != nil || c.ExpectedSeq() != 8 {
+		t.Errorf("%v, %d events", err, c.ExpectedSeq())
 	}
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/holdfast-dev/holdfast/internal/later"
 )
@@ -46,12 +47,14 @@ type Conversation struct {
 	mu       sync.RWMutex
 	expected uint64
 	last     seen
-	chain    chain
+	begun    []*group // in the order of the log; they share the turn
+	ending   *group   // the one of them that is being ended
 	// unreported: a follower has read the log to its end, and no caller could
 	// be told yet whether more was there.
 	unreported bool
 
 	subscribers subscribers
+	companion   atomic.Pointer[companion]
 	snapshots   snapshots
 }
 

@@ -14,9 +14,32 @@ func (c *Conversation) Send(ctx context.Context, messageID string, receivedAt ui
 		if !sent {
 			return nil, nil
 		}
-		return []Event{{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body}}, nil
+		return append([]Event{{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body}}, c.withSend(s, messageID)...), nil
 	})
 	return sent && err == nil, err
+}
+
+// WithSend has Send append what events returns for a message that is new, together
+// with the message, until stop is called. State is that before the message. Events
+// is called in the turn of the conversation, perhaps more than once, and must do
+// nothing but look at the state and take note. One at a time can be set: a later
+// one takes the place of an earlier one.
+func (c *Conversation) WithSend(events func(state *State, messageID string) []Event) (stop func()) {
+	one := &companion{events}
+	c.companion.Store(one)
+	return func() { c.companion.CompareAndSwap(one, nil) }
+}
+
+// companion has an identity, which a function has not.
+type companion struct {
+	events func(*State, string) []Event
+}
+
+func (c *Conversation) withSend(s *State, messageID string) []Event {
+	if one := c.companion.Load(); one != nil {
+		return one.events(s, messageID)
+	}
+	return nil
 }
 
 // Cancel appends that a message is not to be processed any further, and reports

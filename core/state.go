@@ -242,6 +242,13 @@ func (s *State) NextPending(now uint64) (m Message, found bool, due uint64) {
 	return Message{}, false, due
 }
 
+// IsIdle reports whether no message is [Message.Pending].
+func (s *State) IsIdle() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return !slices.ContainsFunc(s.order, (*kept).Pending)
+}
+
 // Due returns when the next message that waits goes on by itself, in
 // milliseconds since the Unix epoch; 0 for never. One that another message holds
 // up does not count.

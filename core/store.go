@@ -99,13 +99,13 @@ type StreamInfo struct {
 // Beginner is implemented by stores that can append without a goroutine that
 // waits.
 type Beginner interface {
-	// BeginAppend begins what [DurableStore].Append does with one payload. If
-	// it would have to wait first, it returns false and has done nothing.
+	// BeginAppend begins what [DurableStore].Append does. If it would have to
+	// wait first, it returns false and has done nothing.
 	//
 	// ended is called once, with the error that Append would have returned. An
 	// error comes on a goroutine of its own; nil comes from what reports the
 	// commit to the store, so ended must be quick then.
-	BeginAppend(stream string, expectedSeq uint64, payload []byte, ended func(error)) bool
+	BeginAppend(stream string, expectedSeq uint64, payloads [][]byte, ended func(error)) bool
 }
 
 // Timed is implemented by stores whose calls end at a deadline. A store that

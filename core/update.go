@@ -47,12 +47,10 @@ func (c *Conversation) update(ctx context.Context, op string, decide func(*State
 
 // appendEvents appends events at the expected sequence. The caller has the
 // turn.
-func (c *Conversation) appendEvents(ctx context.Context, op string, events []Event) (err error) {
-	group := make([]*entry, len(events))
-	for i, event := range events {
-		if group[i], err = newEntry(event); err != nil {
-			return c.fail(op, err)
-		}
+func (c *Conversation) appendEvents(ctx context.Context, op string, events []Event) error {
+	group, err := newEntries(events)
+	if err != nil {
+		return c.fail(op, err)
 	}
 	if c.append(ctx, group); group[0].err != nil {
 		return c.fail(op, group[0].err)

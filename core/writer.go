@@ -22,6 +22,17 @@ func newEntry(event Event) (*entry, error) {
 	return e, e.begin(event)
 }
 
+func newEntries(events []Event) ([]*entry, error) {
+	entries := make([]*entry, len(events))
+	for i, event := range events {
+		var err error
+		if entries[i], err = newEntry(event); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
 // begin gives event an id and encodes it. The entry's event is what a replay
 // would read. It shares no memory with the caller's body and output.
 func (e *entry) begin(event Event) (err error) {

@@ -88,12 +88,12 @@ func (s *Store) added(ctx context.Context, a addition, err error) error {
 
 // BeginAppend implements [core.Beginner], for a database that carries out an
 // append in one step.
-func (s *Store) BeginAppend(stream string, expectedSeq uint64, payload []byte, ended func(error)) bool {
+func (s *Store) BeginAppend(stream string, expectedSeq uint64, payloads [][]byte, ended func(error)) bool {
 	db, ok := s.connection().(appender)
 	if !ok || !db.canAppend() {
 		return false
 	}
-	a, err := newAddition(stream, expectedSeq, [][]byte{payload})
+	a, err := newAddition(stream, expectedSeq, payloads)
 	if err != nil || s.enter() != nil {
 		return false
 	}

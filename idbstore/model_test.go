@@ -91,7 +91,7 @@ type beginningStore struct{ *Store }
 
 func (s beginningStore) Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error) {
 	ended := make(chan error, 1)
-	if len(payloads) != 1 || ctx.Err() != nil || !s.BeginAppend(stream, expectedSeq, payloads[0], func(err error) { ended <- err }) {
+	if ctx.Err() != nil || !s.BeginAppend(stream, expectedSeq, payloads, func(err error) { ended <- err }) {
 		return s.Store.Append(ctx, stream, expectedSeq, payloads...)
 	}
 	return expectedSeq, <-ended
