@@ -20,6 +20,7 @@ type Attempt struct {
 	cancel context.CancelCauseFunc
 	id     string
 	ended  chan outcome  // gets once how the handler has ended
+	ending chan error    // gets the outcome of BeginEnd; nil before that
 	idle   chan struct{} // holds a token when it may be time to park
 
 	mu       sync.Mutex
@@ -49,6 +50,9 @@ func (a *Attempt) Message() core.Message {
 // begin appends the start of the attempt, and reports whether there is anything
 // to attempt. A resumed attempt was parked before.
 func (a *Attempt) begin(resumed bool) (begun bool, err error) {
+	if joined := a.runner.joined.Swap(nil); joined != nil && *joined == a.id && a.owned(a.runner.State()) == nil {
+		return true, nil // appended with the message, which has no step yet
+	}
 	err = a.write(func(s *core.State) ([]core.Event, error) {
 		m, _ := s.Message(a.id)
 		a.mu.Lock()
@@ -67,8 +71,29 @@ func (a *Attempt) begin(resumed bool) (begun bool, err error) {
 	return begun && err == nil, err
 }
 
+// BeginEnd appends that the message is done, with a result, if it has to wait for
+// nothing, and reports whether it does so. The handler then returns, and what it
+// returns counts only if that fails.
+func (a *Attempt) BeginEnd(result []byte) bool {
+	if a.ctx.Err() != nil || a.isParked() {
+		return false
+	}
+	ending := make(chan error, 1)
+	begun := a.runner.BeginUpdate(a.decide(core.Event{Kind: core.KindProcessingFinished, MessageID: a.id, Output: result}),
+		func(r core.Recorded) { ending <- r.Err })
+	if begun {
+		a.ending = ending
+	}
+	return begun
+}
+
 // end appends how the handler ended.
 func (a *Attempt) end(o outcome) error {
+	if a.ending != nil {
+		if <-a.ending == nil {
+			return nil
+		}
+	}
 	err := o.err
 	if err == nil {
 		finished := core.Event{Kind: core.KindProcessingFinished, MessageID: a.id, Output: o.result}
@@ -182,8 +207,11 @@ func (a *Attempt) watch(change core.Change) {
 }
 
 // record appends an event of this attempt.
-func (a *Attempt) record(event core.Event) error {
-	return a.append(func(s *core.State) ([]core.Event, error) {
+func (a *Attempt) record(event core.Event) error { return a.append(a.decide(event)) }
+
+// decide returns what record decides by the state.
+func (a *Attempt) decide(event core.Event) func(*core.State) ([]core.Event, error) {
+	return func(s *core.State) ([]core.Event, error) {
 		if m, _ := s.Message(a.id); ended(&m, event.Kind) {
 			return nil, nil
 		}
@@ -191,7 +219,7 @@ func (a *Attempt) record(event core.Event) error {
 			return nil, err
 		}
 		return []core.Event{event}, nil
-	})
+	}
 }
 
 // ended reports whether the message is as an event of this kind makes it: the

@@ -111,6 +111,20 @@ func (c *Called) deliver(step core.Step, err error) ([]byte, error) {
 	return step.Output, nil
 }
 
+// Stored returns the step if the log has an outcome of it: then it has run.
+func (c *Called) Stored() (step core.Step, ok bool) {
+	a := c.steps.attempt
+	if a.ctx.Err() != nil || a.isParked() {
+		return step, false
+	}
+	stored, _ := a.runner.State().StepAt(a.id, c.path)
+	if stored == nil {
+		return step, false
+	}
+	c.steps.fn.left(c)
+	return *stored, true
+}
+
 // Outcome is Run for a caller that delivers outcomes itself, in the order of the
 // log. The error is none of the step's: why there is no outcome.
 func (c *Called) Outcome(fn Func) (core.Step, error) {
@@ -125,9 +139,13 @@ func (c *Called) WaitOutcome(o WaitOptions) (core.Step, error) {
 
 // outcome takes one step after the other towards an outcome, until there is one.
 func (c *Called) outcome(advance func(*core.OpenStep) error) (core.Step, error) {
-	a := c.steps.attempt
 	c.enter()
-	defer c.steps.fn.left(c)
+	return c.proceed(advance)
+}
+
+// proceed is outcome for a step that is under way.
+func (c *Called) proceed(advance func(*core.OpenStep) error) (core.Step, error) {
+	a := c.steps.attempt
 	defer c.leave()
 	for {
 		if err := c.active(); err != nil {
@@ -172,9 +190,14 @@ func (c *Called) record(event core.Event) error { return c.recordOf(c.steps.fn.c
 // recordOf is record for an event of a function that ends with ctx. The end of
 // the attempt does not keep it out of the log: it has been paid for.
 func (c *Called) recordOf(ctx context.Context, event core.Event) error {
+	return c.steps.attempt.append(c.decide(ctx, event))
+}
+
+// decide returns what recordOf decides by the state.
+func (c *Called) decide(ctx context.Context, event core.Event) func(*core.State) ([]core.Event, error) {
 	a := c.steps.attempt
 	event.MessageID, event.Name = a.id, c.name
-	return a.append(func(s *core.State) ([]core.Event, error) {
+	return func(s *core.State) ([]core.Event, error) {
 		if err := a.owned(s); err != nil {
 			return nil, err
 		}
@@ -198,7 +221,7 @@ func (c *Called) recordOf(ctx context.Context, event core.Event) error {
 			return append(a.uncalledIn(s, core.FunctionPath(c.path)), event), nil
 		}
 		return []core.Event{event}, nil
-	})
+	}
 }
 
 // has reports whether an open step is as an event makes it, or beyond that: it
@@ -307,7 +330,7 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	call.Steps = &Steps{attempt: a, fn: newFunction(ctx, c), scope: core.FunctionPath(c.path)}
+	call.Steps = c.within(ctx)
 	ctx = call.Steps.fn.ctx
 	type result struct {
 		output []byte
@@ -327,6 +350,12 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		}
 		return nil, context.Cause(ctx)
 	}
+}
+
+// within returns where the steps within the function are called, which ends with
+// ctx.
+func (c *Called) within(ctx context.Context) *Steps {
+	return &Steps{attempt: c.steps.attempt, fn: newFunction(ctx, c), scope: core.FunctionPath(c.path)}
 }
 
 var errOutcome = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the step was completed by a decision"}

@@ -46,6 +46,7 @@ func (c *Called) enter() {
 // leave takes that back. The steps within its function may be under way a little
 // longer.
 func (c *Called) leave() {
+	c.steps.fn.left(c)
 	a := c.steps.attempt
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -84,6 +85,9 @@ type runner struct {
 	run     context.Context     // of Run: its end means to stop, or that c can no longer be followed
 	resting map[string]*Attempt // those that are parked, by message
 	nudged  chan struct{}       // holds a token when one of them wants to go on
+	// joined is the message that was last sent to this runner while it was idle:
+	// the start of its processing was appended with it, if that went well.
+	joined atomic.Pointer[string]
 }
 
 // own processes messages for as long as this runner has the conversation's
@@ -136,6 +140,13 @@ const lookInterval = 10 * time.Second
 func (r *runner) next(ctx context.Context) (id string, found bool) {
 	ctx, cancel := context.WithTimeout(ctx, lookInterval)
 	defer cancel()
+	defer r.WithSend(func(s *core.State, id string) []core.Event {
+		if ctx.Err() != nil || !s.IsIdle() {
+			return nil
+		}
+		r.joined.Store(&id)
+		return []core.Event{{Kind: core.KindProcessingStarted, MessageID: id, Runner: r.id}}
+	})()
 	changed := make(chan struct{}, 1)
 	defer r.Subscribe(func(core.Change) { token(changed) })()
 	for ctx.Err() == nil {

@@ -31,7 +31,8 @@ type tab struct {
 type flaky struct {
 	*memstore.Store
 
-	deaf bool // it hears of no commit, not of others and not of its own
+	deaf   bool // it hears of no commit, not of others and not of its own
+	begins bool // it is a [core.Beginner], and what works on it waits in no goroutine
 
 	mu   sync.Mutex
 	next []func(append func() (uint64, error)) (uint64, error)
@@ -58,6 +59,17 @@ func (f *flaky) Append(ctx context.Context, stream string, expected uint64, payl
 	return call()
 }
 
+// BeginAppend implements [core.Beginner].
+func (f *flaky) BeginAppend(stream string, expected uint64, payloads [][]byte, ended func(error)) bool {
+	if f.begins {
+		go func() {
+			_, err := f.Append(context.Background(), stream, expected, payloads...)
+			ended(err)
+		}()
+	}
+	return f.begins
+}
+
 func refuse(err error) func(func() (uint64, error)) (uint64, error) {
 	return func(func() (uint64, error)) (uint64, error) { return 0, err }
 }
@@ -71,6 +83,7 @@ func open(t testing.TB, memory *memstore.Store) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	store.begins = c.ExpectedSeq()%2 == 0
 	return &tab{Conversation: c, t: t, store: store}
 }
 
@@ -163,7 +176,59 @@ func do(c caller, name string, o runner.StepOptions, fn runner.Func) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	return called.Run(fn)
+	return ran(called, fn)
+}
+
+// ran runs a step, without a goroutine that waits in the runner where the store
+// begins appends, as a bridge does.
+func ran(called *runner.Called, fn runner.Func) ([]byte, error) {
+	over := make(chan error, 1)
+	if !called.Store().(*flaky).begins {
+		return called.Run(fn)
+	}
+	trial, ok := called.Try(func(why error) { over <- why })
+	if !ok {
+		return called.Run(fn)
+	}
+	type end struct {
+		output []byte
+		err    error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		output, err := fn(trial.Context(), trial.Call)
+		ended <- end{output, err}
+	}()
+	var first *end
+	select {
+	case why := <-over:
+		return nil, why
+	case e := <-ended:
+		first = &e
+	}
+	if !trial.End() {
+		return nil, <-over
+	}
+	completed := make(chan *core.Step, 1)
+	begun := first.err == nil && trial.Complete(first.output, func(step core.Step, ok bool) {
+		if !ok {
+			completed <- nil
+			return
+		}
+		completed <- &step
+	})
+	if begun {
+		if step := <-completed; step != nil {
+			return called.Deliver(*step, nil)
+		}
+	}
+	return called.Deliver(trial.Outcome(func(ctx context.Context, call runner.Call) ([]byte, error) {
+		if e := first; e != nil {
+			first = nil
+			return e.output, e.err
+		}
+		return fn(ctx, call)
+	}))
 }
 
 func stream(c caller, name string, o runner.StepOptions, fn runner.StreamFunc) ([]byte, error) {

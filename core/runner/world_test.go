@@ -108,7 +108,7 @@ func (w *world) process(dieAt uint64, first bool) (ended bool) {
 		}
 	})
 	defer unwatch()
-	p.store.next = w.drawTrouble()
+	p.store.next, p.store.begins = w.drawTrouble(), (dieAt+p.ExpectedSeq())%2 == 0
 	w.noteOutcomes()
 	handler := w.script.handler
 	if !first && w.script.changed != nil {
@@ -131,6 +131,9 @@ func (w *world) process(dieAt uint64, first bool) (ended bool) {
 			}
 		}()
 		result, err := handler(&hand{ctx: ctx, p: p, run: one, c: a, branch: "handler"})
+		if err == nil && p.store.begins {
+			a.BeginEnd([]byte(result))
+		}
 		return []byte(result), err
 	}, runner.Options{Retry: runner.Retry{MaxAttempts: 3, Initial: 100 * time.Millisecond}, MaxStarts: 50})
 	for range 2000 {
@@ -435,7 +438,26 @@ func (h *hand) beside(name string) *hand {
 // made of that.
 func (h *hand) step(name, label string, d does) (string, error) {
 	h.note("%s is called", label)
-	value, err := runner.Step(h.ctx, h.c, name, h.function(label, d), runner.StepOptions{Key: d.key, SideEffect: d.policy, Retry: d.retry})
+	o, fn := runner.StepOptions{Key: d.key, SideEffect: d.policy, Retry: d.retry}, h.function(label, d)
+	if !h.p.store.begins {
+		value, err := runner.Step(h.ctx, h.c, name, fn, o)
+		return h.got(label, value, err)
+	}
+	called, err := h.c.Begin(h.ctx, name, o)
+	if err != nil {
+		return h.got(label, "", err)
+	}
+	output, err := ran(called, func(ctx context.Context, call runner.Call) ([]byte, error) {
+		value, err := fn(ctx, call)
+		if err != nil {
+			return nil, err
+		}
+		return msgpack.Marshal(value)
+	})
+	if err != nil || len(output) == 0 { // it was skipped
+		return h.got(label, "", err)
+	}
+	value, err := runner.Decode[string](output)
 	return h.got(label, value, err)
 }
 
