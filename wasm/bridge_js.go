@@ -19,6 +19,8 @@ type bridge struct {
 	store         core.DurableStore
 	settle        safejs.Value // (call, error, value)
 	changed       safejs.Value // (handle, expected sequence, reset, address of rows, length)
+	call          safejs.Value // (call of the step, call of its function, attempt, idempotency key, uncertain, stored)
+	abort         safejs.Value // (call of the step, call of its function, error)
 	inbox         []byte       // the host writes here, see record
 	outbox        outbox
 	conversations map[int]*handle

@@ -53,7 +53,7 @@ func main() {
 		{"resolve", b.background(b.resolve)},
 		{"answer", b.background(b.giveAnswer)},
 		{"process", b.background(b.process)},
-		{"step", b.step},
+		{"step", func(safejs.Value, []safejs.Value) any { return b.step() }},
 		{"wait", b.wait},
 		{"emit", b.background(b.emit)},
 		{"create", b.immediate(b.create)},
@@ -82,7 +82,7 @@ func main() {
 	if err != nil {
 		return
 	}
-	for name, fn := range map[string]*safejs.Value{"settle": &b.settle, "changed": &b.changed} {
+	for name, fn := range map[string]*safejs.Value{"settle": &b.settle, "changed": &b.changed, "call": &b.call, "abort": &b.abort} {
 		if *fn, err = callbacks.Get(name); err != nil {
 			return
 		}

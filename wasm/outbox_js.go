@@ -10,6 +10,7 @@ import (
 type outbox struct {
 	bytes [outboxBytes]byte
 	rows  []byte // kept for as long as the host may read them
+	text  []byte // and so is this
 }
 
 const (
@@ -18,7 +19,12 @@ const (
 	outboxRows     = 8  // uint32, the address of the messages' rows
 	outboxLength   = 12 // uint32, their length
 	outboxSequence = 16 // float64, of the event that is recorded
-	outboxBytes    = 24
+	outboxOrder    = 24 // uint32, of the outcome that is recorded
+	outboxIndex    = 28 // uint32, of its step
+	outboxCall     = 32 // uint32, the call that has run it
+	outboxText     = 36 // uint32, the address of the path of a step that was called, and then its idempotency key
+	outboxPath     = 40 // uint32, the length of the path
+	outboxBytes    = 48
 )
 
 // States of the outbox.
@@ -39,9 +45,24 @@ func (o *outbox) begin(sequence uint64) {
 func (o *outbox) change(handle int, sequence uint64, rows []byte) {
 	o.rows = rows
 	o.begin(sequence)
-	put := func(at, n int) { binary.LittleEndian.PutUint32(o.bytes[at:], uint32(n)) }
-	put(outboxHandle, handle)
-	put(outboxRows, address(rows))
-	put(outboxLength, len(rows))
-	put(outboxState, outboxFull)
+	o.put(outboxHandle, handle)
+	o.put(outboxRows, address(rows))
+	o.put(outboxLength, len(rows))
+	o.put(outboxState, outboxFull)
 }
+
+// completed sets the outcome of a step that is recorded.
+func (o *outbox) completed(call int, order, index uint32) {
+	o.put(outboxCall, call)
+	o.put(outboxOrder, int(order))
+	o.put(outboxIndex, int(index))
+}
+
+// called sets who a step is that was called.
+func (o *outbox) called(path, key string) {
+	o.text = append(append(o.text[:0], path...), key...)
+	o.put(outboxText, address(o.text))
+	o.put(outboxPath, len(path))
+}
+
+func (o *outbox) put(at, n int) { binary.LittleEndian.PutUint32(o.bytes[at:], uint32(n)) }

@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/binary"
 	"math"
+	"time"
 	"unsafe"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/runner"
 )
 
 // Each value that crosses costs some microseconds, an object more than a
@@ -40,6 +42,30 @@ const (
 	postedHead   = 24
 )
 
+// A step that is posted has little-endian numbers, and then the texts of its
+// scopes, separated by zeros, its name and its key; web/src/bridge/posted.ts writes
+// it.
+const (
+	stepCall    = 0  // uint32
+	stepAttempt = 4  // uint32
+	stepWithin  = 8  // uint32
+	stepAfter   = 12 // uint32
+	stepFlags   = 16 // uint32
+	stepPolicy  = 20 // uint32
+	stepRetry   = 24 // uint32 each: how often, and three times in milliseconds
+	stepScopes  = 40 // uint32, the length of the scopes
+	stepName    = 44 // uint32, that of the name
+	stepKey     = 48 // uint32, that of the key
+	stepHead    = 52
+)
+
+// Flags of a step.
+const (
+	stepUnordered = 1 << iota
+	stepStreams
+	stepResumes
+)
+
 // What the data are.
 const (
 	noData = iota
@@ -52,6 +78,34 @@ func (b *bridge) read() posted {
 	word := func(at int) int { return int(binary.LittleEndian.Uint32(b.inbox[at:])) }
 	event, _ := nextPosted(b.inbox[inboxHead:])
 	return posted{word(inboxCall), word(inboxHandle), event}
+}
+
+// postedStep is a step that the host calls.
+type postedStep struct {
+	call    int
+	where   where
+	streams bool
+	options runner.StepOptions
+}
+
+// readStep returns the step in the inbox.
+func (b *bridge) readStep() postedStep {
+	word := func(at int) int { return int(binary.LittleEndian.Uint32(b.inbox[at:])) }
+	milliseconds := func(at int) time.Duration { return time.Duration(word(at)) * time.Millisecond }
+	rest := b.inbox[stepHead:]
+	text := func(length int) (s string) {
+		s, rest = string(rest[:word(length)]), rest[word(length):]
+		return s
+	}
+	flags := word(stepFlags)
+	p := postedStep{call: word(stepCall), streams: flags&stepStreams != 0}
+	p.where = where{attempt: word(stepAttempt), within: word(stepWithin), after: uint32(word(stepAfter)), unordered: flags&stepUnordered != 0}
+	p.where.scopes, p.where.name = text(stepScopes), text(stepName)
+	p.options = runner.StepOptions{
+		Key: text(stepKey), SideEffect: runner.Policy(word(stepPolicy)), Resume: flags&stepResumes != 0,
+		Retry: runner.Retry{MaxAttempts: word(stepRetry), Initial: milliseconds(stepRetry + 4), Max: milliseconds(stepRetry + 8), Timeout: milliseconds(stepRetry + 12)},
+	}
+	return p
 }
 
 // nextPosted returns the event at the beginning of b, with data that are a part

@@ -37,7 +37,9 @@ type attempt struct {
 type call struct {
 	*runner.Steps                    // those within it
 	emit          func([]byte) error // nil unless the step streams
-	answer        chan answer
+	answer        chan answer        // nil if no goroutine waits for it
+	trial         *runner.Trial      // nil if one does
+	posted        postedStep         // the step, then
 }
 
 type answer struct {
@@ -102,66 +104,50 @@ func (b *bridge) handled(args arguments) (any, error) {
 	return nil, nil
 }
 
-// steps returns where a step is called: by the handler of the attempt that the
-// first argument is the number of, or within the function of the call that the
-// second is, and within the scopes that the third names, separated by zeros.
-func (b *bridge) steps(a arguments) (*runner.Steps, bool) {
-	var steps *runner.Steps
-	if at, ok := b.attempts.waiting[a.number(0)]; ok {
-		steps = at.Steps
-	}
-	if within := a.number(1); within > 0 {
-		steps = nil
-		if c, ok := b.calls.waiting[within]; ok {
-			steps = c.Steps
-		}
-	}
-	if steps == nil {
-		return nil, false
-	}
-	if scopes := a.text(2); scopes != "" {
-		for name := range strings.SplitSeq(scopes, "\x00") {
-			steps = steps.Scope(name)
-		}
-	}
-	return steps, true
+// where is where a step is called, and as what: by the handler of an attempt or,
+// unless within is 0, within the function of that call, and within scopes, whose
+// names are separated by zeros.
+type where struct {
+	attempt, within int
+	scopes, name    string
+	after           uint32
+	unordered       bool
 }
 
 var errNotAtWork = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the handler is no longer at work on this message"}
 
-// begin calls a step at once, in the order of the calls. It returns what run is
-// to find out the outcome with, and returns its path to JavaScript.
-func (b *bridge) begin(a arguments, o runner.StepOptions) (*runner.Called, error) {
-	steps, ok := b.steps(a)
-	if !ok {
+// begin calls a step at once, in the order of the calls. It returns what is to find
+// out the outcome.
+func (b *bridge) begin(w where, o runner.StepOptions) (*runner.Called, error) {
+	var steps *runner.Steps
+	if w.within > 0 {
+		if c, ok := b.calls.waiting[w.within]; ok {
+			steps = c.Steps
+		}
+	} else if at, ok := b.attempts.waiting[w.attempt]; ok {
+		steps = at.Steps
+	}
+	if steps == nil {
 		return nil, errNotAtWork
 	}
-	return steps.BeginAfter(a.text(3), o, uint32(a.number(5)), a.flag(6))
-}
-
-// called runs a step that was called, and returns its path: empty if it could not
-// be called.
-func (b *bridge) called(a arguments, c *runner.Called, err error, outcome func(*runner.Called) (core.Step, error)) any {
-	b.start(a.number(len(a)-1), func() (any, error) {
-		if err != nil {
-			return nil, err
+	if w.scopes != "" {
+		for name := range strings.SplitSeq(w.scopes, "\x00") {
+			steps = steps.Scope(name)
 		}
-		step, err := outcome(c)
-		if err != nil {
-			return nil, err
-		}
-		return outcomeToJS(step)
-	})
-	if err != nil {
-		return ""
 	}
-	return c.Path()
+	return steps.BeginAfter(w.name, o, w.after, w.unordered)
 }
 
 // outcome is the value of a call that runs a step. Numbers cross without cost.
 type outcome struct {
 	order, index uint32
 	value        any // the output or, of a failure, the attempts and the texts
+}
+
+// ran settles a call with the outcome of a step.
+func (b *bridge) ran(call int, step core.Step) {
+	value, err := outcomeToJS(step)
+	b.answer(call, value, err)
 }
 
 func outcomeToJS(step core.Step) (any, error) {
@@ -177,72 +163,220 @@ func outcomeToJS(step core.Step) (any, error) {
 	return outcome{d.Order, step.Index, flat}, nil
 }
 
-// step calls a step, and then runs it.
-func (b *bridge) step(_ safejs.Value, args []safejs.Value) any {
-	a := arguments(args)
-	c, err := b.begin(a, runner.StepOptions{
-		Key: a.text(4), Retry: a.retry(7), SideEffect: runner.Policy(a.number(11)), Resume: a.flag(13),
+// beginStep calls the step in the inbox, and puts its path into the outbox: an
+// empty one if it could not be called. It returns the number of the call of the
+// step's function, which the host then begins; or -1 if the outcome is stored, and
+// was reported; or 0: then a goroutine finds it out, and the host has to enter the
+// program for that.
+//
+//lint:ignore U1000 the host calls it
+//go:wasmexport holdfastStep
+func beginStep() int32 { return int32(program.step()) }
+
+func (b *bridge) step() (id int) {
+	p := b.readStep()
+	c, err := b.begin(p.where, p.options)
+	if err != nil {
+		b.outbox.called("", "")
+		b.start(p.call, func() (any, error) { return nil, err })
+		return 0
+	}
+	if step, ok := c.Stored(); ok {
+		b.outbox.called(c.Path(), "")
+		b.ran(p.call, step)
+		return -1
+	}
+	if id, key := b.try(p, c); id > 0 {
+		b.outbox.called(c.Path(), key)
+		return id
+	}
+	b.outbox.called(c.Path(), "")
+	work := b.function(p, nil)
+	b.run(p.call, func() (core.Step, error) {
+		if p.streams {
+			return c.StreamOutcome(work)
+		}
+		return c.Outcome(func(ctx context.Context, told runner.Call) ([]byte, error) { return work(ctx, told, nil) })
 	})
-	streams, run, abort := a.flag(12), a.value(14), a.value(15)
-	work := func(ctx context.Context, told runner.Call, emit func([]byte) error) ([]byte, error) {
-		c := &call{told.Steps, emit, make(chan answer, 1)}
-		id := b.calls.add(c)
-		defer delete(b.calls.waiting, id)
-		stored, err := bytesToJS(told.Stored)
+	return 0
+}
+
+// run has a goroutine find out the outcome of a step.
+func (b *bridge) run(call int, outcome func() (core.Step, error)) {
+	b.start(call, func() (any, error) {
+		step, err := outcome()
 		if err != nil {
 			return nil, err
 		}
-		_, _ = run.Invoke(id, told.Attempt, told.IdempotencyKey, told.Uncertain, stored)
+		return outcomeToJS(step)
+	})
+}
+
+// try begins a call of the step's function that no goroutine waits for.
+func (b *bridge) try(p postedStep, c *runner.Called) (id int, key string) {
+	if p.streams {
+		return 0, ""
+	}
+	trial, ok := c.Try(func(why error) {
+		delete(b.calls.waiting, id)
+		_, _ = b.abort.Invoke(p.call, id, failure(why))
+		b.answer(p.call, nil, why)
+	})
+	if !ok {
+		return 0, ""
+	}
+	id = b.calls.add(&call{Steps: trial.Steps, trial: trial, posted: p})
+	return id, trial.IdempotencyKey
+}
+
+// function returns the function of a step, which the host calls. The first answer
+// may be here already.
+func (b *bridge) function(p postedStep, first *answer) func(context.Context, runner.Call, func([]byte) error) ([]byte, error) {
+	return func(ctx context.Context, told runner.Call, emit func([]byte) error) ([]byte, error) {
+		if end := first; end != nil {
+			first = nil
+			return end.data, end.err
+		}
+		c := &call{Steps: told.Steps, emit: emit, answer: make(chan answer, 1)}
+		id := b.calls.add(c)
+		defer delete(b.calls.waiting, id)
+		stored := safejs.Undefined()
+		if len(told.Stored) > 0 {
+			var err error
+			if stored, err = bytesToJS(told.Stored); err != nil {
+				return nil, err
+			}
+		}
+		_, _ = b.call.Invoke(p.call, id, told.Attempt, told.IdempotencyKey, told.Uncertain, stored) // the host's callbacks do not throw
 		select {
 		case end := <-c.answer:
 			return end.data, end.err
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				_, _ = abort.Invoke(id)
+				_, _ = b.abort.Invoke(p.call, id)
 			} else {
-				_, _ = abort.Invoke(id, failure(context.Cause(ctx)))
+				_, _ = b.abort.Invoke(p.call, id, failure(context.Cause(ctx)))
 			}
 			return nil, context.Cause(ctx)
 		}
 	}
-	return b.called(a, c, err, func(c *runner.Called) (core.Step, error) {
-		if streams {
-			return c.StreamOutcome(work)
-		}
-		return c.Outcome(func(ctx context.Context, told runner.Call) ([]byte, error) { return work(ctx, told, nil) })
-	})
 }
 
-// wait calls a step that waits, and then waits.
+// replied ends the call of a step's function, and reports whether it has begun to
+// append the output. If it has not, the host has to enter the program.
+func (b *bridge) replied(id int, end answer) (begun bool) {
+	c, ok := b.calls.waiting[id]
+	switch {
+	case !ok:
+		return false
+	case c.trial == nil:
+		c.answer <- end
+		return false
+	}
+	delete(b.calls.waiting, id)
+	if !c.trial.End() {
+		return false
+	}
+	p := c.posted
+	wait := func() {
+		work := b.function(p, &end)
+		b.run(p.call, func() (core.Step, error) {
+			return c.trial.Outcome(func(ctx context.Context, told runner.Call) ([]byte, error) { return work(ctx, told, nil) })
+		})
+	}
+	begun = end.err == nil && c.trial.Complete(end.data, func(step core.Step, ok bool) {
+		switch {
+		case !ok:
+			wait()
+		case b.outbox.state() == outboxShut:
+			b.ran(p.call, step)
+		default:
+			b.outbox.completed(p.call, step.Details().Order, step.Index)
+		}
+	})
+	if !begun {
+		wait()
+	}
+	return begun
+}
+
+// beginReply ends the call of a step's function with the first bytes of the inbox
+// as its output, which is none if the length is negative.
+//
+//lint:ignore U1000 the host calls it
+//go:wasmexport holdfastReply
+func beginReply(id, length int32) int32 {
+	return flag(program.replied(int(id), answer{data: program.inboxData(length)}))
+}
+
+// beginHandled ends an attempt with such a result.
+//
+//lint:ignore U1000 the host calls it
+//go:wasmexport holdfastHandled
+func beginHandled(id, length int32) int32 {
+	b := &program
+	at, ok := b.attempts.waiting[int(id)]
+	if !ok {
+		return 0
+	}
+	result := b.inboxData(length)
+	begun := at.BeginEnd(result)
+	at.answer <- answer{data: result}
+	return flag(begun)
+}
+
+func flag(on bool) int32 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// inboxData copies the first bytes of the inbox; nil if length is negative.
+func (b *bridge) inboxData(length int32) []byte {
+	if length < 0 {
+		return nil
+	}
+	return append([]byte{}, b.inbox[:length]...)
+}
+
+// wait calls a step that waits, and then waits. It returns the path.
 func (b *bridge) wait(_ safejs.Value, args []safejs.Value) any {
 	a := arguments(args)
-	c, err := b.begin(a, runner.StepOptions{Key: a.text(4)})
+	w := where{attempt: a.number(0), within: a.number(1), scopes: a.text(2), name: a.text(3), after: uint32(a.number(5)), unordered: a.flag(6)}
+	c, err := b.begin(w, runner.StepOptions{Key: a.text(4)})
 	o := runner.WaitOptions{Sleep: a.flag(8), Pass: a.flag(9)}
 	if due := a.number(7); due > 0 {
 		o.Until = time.UnixMilli(int64(due))
 	}
+	path := ""
 	if err == nil {
+		path = c.Path()
 		o.Prompt, err = a.bytes(10)
 	}
-	return b.called(a, c, err, func(c *runner.Called) (core.Step, error) { return c.WaitOutcome(o) })
+	b.run(a.number(len(a)-1), func() (core.Step, error) {
+		if err != nil {
+			return core.Step{}, err
+		}
+		return c.WaitOutcome(o)
+	})
+	return path
 }
 
 // reply ends the call of a step's function. The fourth argument says whether
 // certainly nothing was done, and the fifth that it is of no use to call it again.
 func (b *bridge) reply(args arguments) (any, error) {
-	if c, ok := b.calls.waiting[args.number(0)]; ok {
-		end := args.answer()
-		var t *thrown
-		if errors.As(end.err, &t) {
-			switch {
-			case args.flag(4):
-				end.err = t.step()
-			case args.flag(3):
-				end.err = &runner.TerminalError{Err: t}
-			}
+	end := args.answer()
+	var t *thrown
+	if errors.As(end.err, &t) {
+		switch {
+		case args.flag(4):
+			end.err = t.step()
+		case args.flag(3):
+			end.err = &runner.TerminalError{Err: t}
 		}
-		c.answer <- end
 	}
+	b.replied(args.number(0), end)
 	return nil, nil
 }
 

@@ -1,4 +1,4 @@
-import { type Bridge, type Call, type Called, type Outcome, policies, type Retry } from "./bridge/bridge.js";
+import { type Called, type Outcome, policies, type Retry } from "./bridge/bridge.js";
 import { errorOf, type Failure } from "./bridge/failure.js";
 import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
@@ -19,6 +19,9 @@ const maxRefusals = 100;
 
 /** What a step's function is called with, and what comes of it, in bytes. */
 type Work = (context: StepContext, emit: (part: Uint8Array) => Promise<unknown>) => Promise<Uint8Array | undefined>;
+
+/** Calls a step: returns its path, which is empty if it could not be called, and its outcome. */
+type Start = () => [path: string, outcome: Promise<Outcome>];
 
 /** What the program says of a call. */
 type Given = Pick<StepContext, "attempt" | "idempotencyKey" | "uncertain">;
@@ -98,13 +101,13 @@ export class Attempt {
     this.#delivery.end();
     this.rehearsal = this.#rehearse(handler, message, end);
     if (thrown === undefined) {
-      this.#answer((bridge) => bridge.handled(this.#number, result));
+      this.#answer(() => this.#instance.handled(this.#number, result));
       return;
     }
     const { error } = thrown;
     const steps = stepsOf(error);
     if (steps.length === 0) this.#report(asError(error));
-    this.#answer((bridge) => bridge.handled(this.#number, undefined, [...textsOf(error), ...steps]));
+    this.#answer(() => this.#instance.callNow((bridge) => bridge.handled(this.#number, undefined, [...textsOf(error), ...steps])));
   }
 
   async #rehearse(handler: Handler, message: Message, end: End): Promise<void> {
@@ -142,7 +145,7 @@ export class Attempt {
       const policy = given.sideEffect === undefined ? 0 : policies[check.oneOf("step", "sideEffect", given.sideEffect, ["rerun", "skip", "ask"])];
       const key = keyOf(given.key);
       const calls = new Map<number, AbortController>();
-      const begin = (call: number, attempt: number, idempotencyKey: string, uncertain: boolean, stored: Uint8Array): void => {
+      const begin = (call: number, attempt: number, idempotencyKey: string, uncertain: boolean, stored: Uint8Array = new Uint8Array()): void => {
         const controller = new AbortController();
         calls.set(call, controller);
         const chunks = new Lazy(stored, (bytes) => this.#decoded(named, () => decodeValues(bytes)));
@@ -153,8 +156,8 @@ export class Attempt {
         const timeout = (): DOMException => new DOMException(`step ${named} took longer than its timeout`, "TimeoutError");
         calls.get(call)?.abort(signal.aborted ? signal.reason : reason === undefined ? timeout() : errorOf(reason));
       };
-      return (bridge, call) =>
-        bridge.step(...this.#where(waiting, scopes, named, key), ...retry, policy, streams, given.resume === true, begin, abort, call);
+      const step = { attempt: this.#number, within: run.call, scopes, name: named, key, after: run.after, unordered: waiting.unordered, streams, resumes: given.resume === true, policy, retry };
+      return () => this.#instance.step(step, { begin, abort });
     });
   }
 
@@ -175,9 +178,9 @@ export class Attempt {
         step: this.#stepOf(run, ""),
       };
       const bytes = await this.#enter(outer, () => work(context, emit));
-      if (!isOver()) this.#answer((bridge) => bridge.reply(call, bytes));
+      if (!isOver()) this.#answer(() => this.#instance.reply(call, bytes));
     } catch (error) {
-      if (!isOver()) this.#answer((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isFinal(error)));
+      if (!isOver()) this.#answer(() => this.#instance.callNow((bridge) => bridge.reply(call, undefined, textsOf(error), isTerminal(error), isFinal(error))));
       controller.abort(error); // what it has opened ends with it
     } finally {
       run.over = () => check.refuse("step", "the function of the step that calls this one has ended; await its steps in it");
@@ -205,7 +208,7 @@ export class Attempt {
       if (!this.#returned && !this.#controller.signal.aborted) {
         this.abort(error);
         this.#report(error);
-        this.#answer((bridge) => bridge.handled(this.#number, undefined, ["", text]));
+        this.#answer(() => this.#instance.callNow((bridge) => bridge.handled(this.#number, undefined, ["", text])));
       }
       throw error;
     }
@@ -218,7 +221,13 @@ export class Attempt {
       const prompt = encodeOutput(operation, "the prompt", given.prompt);
       const due = until === undefined ? (given.timeout === undefined ? 0 : Date.now() + check.integer(operation, "timeout", given.timeout, 1, 366 * maxTime)) : timeOf(operation, until);
       const key = keyOf(given.key);
-      return (bridge, call) => bridge.wait(...this.#where(waiting, scopes, named, key), due, until !== undefined, given.pass === true, prompt, call);
+      return () => {
+        let path = "";
+        const outcome = this.#instance.call<Outcome>((bridge, call) => {
+          path = bridge.wait(...this.#where(waiting, scopes, named, key), due, until !== undefined, given.pass === true, prompt, call);
+        });
+        return [path, outcome];
+      };
     });
   }
 
@@ -234,12 +243,12 @@ export class Attempt {
     operation: string,
     name: unknown,
     key: unknown,
-    make: (named: string, waiting: Waiting) => (bridge: Bridge, call: Call<Outcome>) => string,
+    make: (named: string, waiting: Waiting) => Start,
   ): Promise<unknown> {
     const over = this.#root.over ?? run.over;
     if (over !== undefined) return ++this.#refusals <= maxRefusals ? refused(over()) : new Promise(() => undefined);
     let named: string;
-    let start: (bridge: Bridge, call: Call<Outcome>) => string;
+    let start: Start;
     const waiting = this.#delivery.call(run, scopes, key !== undefined);
     try {
       named = check.name(operation, "name", name);
@@ -267,7 +276,8 @@ export class Attempt {
     };
     this.#promised.add(promised);
     promise.catch(() => undefined); // nothing is left unhandled
-    const outcome = this.#instance.call<Outcome>((bridge, call) => this.#delivery.identify(waiting, start(bridge, call)));
+    const [path, outcome] = start();
+    if (path !== "") this.#delivery.identify(waiting, path);
     outcome.then(
       ([value, order, index]) =>
         this.#delivery.take(waiting, order, () => {
@@ -321,9 +331,9 @@ export class Attempt {
   }
 
   /** Answers the runner, unless the instance is over. */
-  #answer(answer: (bridge: Bridge) => ReturnType<Bridge["reply"]>): void {
+  #answer(answer: () => unknown): void {
     try {
-      this.#instance.callNow(answer);
+      answer();
     } catch {
       // Then everything pending rejects.
     }

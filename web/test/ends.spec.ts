@@ -1,5 +1,5 @@
 // How the processing of a message ends, whatever its handler does: errors that end it, steps nobody awaits, what is thrown.
-import type { Work } from "@holdfast-dev/holdfast";
+import type { RunStep, Work } from "@holdfast-dev/holdfast";
 import { listen, test as base } from "./harness/holdfast.js";
 import { attach, type Tab } from "./harness/tab.js";
 import { expect } from "./harness/test.js";
@@ -415,11 +415,14 @@ test("an output or an option that cannot be is refused by its name, with what to
         const problem = (call: () => Promise<unknown>): Promise<string> => call().then(() => "none", (error: Error) => error.message);
         conversation.process(async ({ step }) => {
           const options = { maxAttempts: 1 };
+          const deep = (levels: number): RunStep => (levels === 0 ? step : deep(levels - 1).scope("x".repeat(1000)));
           resolve([
             await problem(() => step("fetch", () => new Response("body") as never, options)),
             await problem(() => step("tokens", async function* () {}, options)),
             await problem(() => step("rest", () => 1, { sideEffects: "ask" } as never)),
             await problem(() => step.sleep("pause", Number.NaN)),
+            await problem(() => deep(20)("bottom", () => 1)),
+            await problem(() => deep(9)("bottom", () => 1, options)),
           ]);
         });
       }),
@@ -430,5 +433,7 @@ test("an output or an option that cannot be is refused by its name, with what to
     expect.stringContaining(`the output of tokens is an instance of a class, ${plain}; store its items by step.stream`),
     expect.stringContaining('options must not have "sideEffects", only maxAttempts, backoff, timeout, sideEffect, key, resume'),
     expect.stringContaining("the time must be an integer, not NaN"),
+    expect.stringContaining("the scopes of bottom are too long; nest fewer of them"),
+    expect.stringContaining("nest fewer scopes, or give them shorter names"),
   ]);
 });

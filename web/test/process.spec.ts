@@ -190,7 +190,7 @@ test("a step that fails is tried again, up to its last attempt, unless it fails 
           if (message.id === "flaky" && attempt === 3) return "done";
           if (message.id === "terminal") throw new TerminalError("never mind");
           throw new RangeError("too far");
-        }, message.id === "slow" ? { timeout: 50, maxAttempts: 2 } : {}),
+        }, message.id === "slow" ? { timeout: 200, maxAttempts: 2 } : {}),
       { maxAttempts: 3, backoff: { initial: 1, max: 4 } },
     );
   });
@@ -203,6 +203,19 @@ test("a step that fails is tried again, up to its last attempt, unless it fails 
     "failed TerminalError: never mind",
     `failed ${timeout}`,
   ]);
+});
+
+test("the signal of a handler is not aborted when its message finishes", async ({ tab, told }) => {
+  const ids = Array.from({ length: 20 }, (_, i) => `m${i}`);
+  await send(tab, ...ids);
+  await tab.evaluate(({ conversation }) => {
+    conversation.process(async ({ message, step, signal }) => {
+      signal.addEventListener("abort", () => void globalThis.tell(`${message.id} is aborted`));
+      return step("s", () => message.id);
+    });
+  });
+  await become(tab, "m19", "finished");
+  expect(told).toEqual([]);
 });
 
 test("what a step throws reaches the handler as it is stored, and can be seen in the message", async ({ tab }) => {

@@ -17,6 +17,10 @@ export interface Host {
    * until this returns.
    */
   changed(handle: number, expectedSeq: number, reset: boolean, address: number, length: number): void;
+  /** Calls the function of a step, which is that of a call of `step`. */
+  call(call: number, id: number, attempt: number, idempotencyKey: string, uncertain: boolean, stored: Uint8Array | undefined): void;
+  /** Gives that up: because its time is over, or for a reason. */
+  abort(call: number, id: number, reason?: Failure): void;
 }
 
 /** What a function returns that needs no {@link Call}. */
@@ -50,6 +54,14 @@ export const policies = { rerun: 1, skip: 2, ask: 3 } as const;
  * by zeros, if there are any, name, key, and one more than the order of the outcome that was delivered there last.
  */
 export type Called = readonly [attempt: number, within: number, scopes: string | undefined, name: string, key: string | undefined, after: number, unordered: boolean];
+
+/** The function of a step. */
+export interface StepFunction {
+  /** Calls it. */
+  begin(id: number, attempt: number, idempotencyKey: string, uncertain: boolean, stored: Uint8Array | undefined): void;
+  /** Gives a call of it up: because its time is over, or for a reason. */
+  abort(id: number, reason?: Failure): void;
+}
 
 /** The output of a step, or the attempts and the texts of its failure, and then order and index of the outcome. */
 export type Outcome = readonly [value: Uint8Array | readonly [attempts: number, ...texts: string[]], order: number, index: number];
@@ -93,22 +105,8 @@ export interface Bridge {
   stop(runner: number): Result<null>;
   /** Ends an attempt: with the result, or with what it failed with and the indexes of the steps that this is made of. */
   handled(attempt: number, result: Uint8Array | undefined, failure?: readonly (string | number)[]): Result<null>;
-  /**
-   * Calls a step, and returns its path, which is empty if it could not be called. `run` is to call its
-   * function, and `abort` to give the call up: because its time is over, or for a reason.
-   */
-  step(
-    ...where: [
-      ...Called,
-      ...Retry,
-      policy: number,
-      streams: boolean,
-      resume: boolean,
-      run: (stepCall: number, attempt: number, idempotencyKey: string, uncertain: boolean, stored: Uint8Array) => void,
-      abort: (stepCall: number, reason?: Failure) => void,
-      call: Call<Outcome>,
-    ]
-  ): string;
+  /** Calls the step in the inbox, see `holdfastStep`. */
+  step(): number;
   /** Calls a step that waits. `due` is in milliseconds since the Unix epoch, 0 for never. */
   wait(...where: [...Called, due: number, sleep: boolean, pass: boolean, prompt: Uint8Array | undefined, call: Call<Outcome>]): string;
   /**

@@ -1,4 +1,4 @@
-import { type Posted, sizeBound, writePosted } from "./posted.js";
+import { type Posted, type PostedStep, sizeBound, stepFits, writePosted, writeStep } from "./posted.js";
 
 // Where wasm/posted_js.go reads the numbers.
 const callAt = 0;
@@ -33,9 +33,33 @@ export class Inbox {
 
   /** Writes an event. The next call into the program has to read it. */
   write(call: number, handle: number, event: Posted): void {
-    if (this.#bytes.buffer !== this.#memory.buffer) [this.#bytes, this.#numbers] = this.#look();
+    this.#refresh();
     this.#numbers.setUint32(callAt, call, true);
     this.#numbers.setUint32(handleAt, handle, true);
     writePosted(event, this.#bytes, this.#numbers, headLength);
+  }
+
+  /** Whether a step fits into the inbox. */
+  takesStep(step: PostedStep): boolean {
+    return stepFits(step, this.#size);
+  }
+
+  /** Writes a step that is called. */
+  writeStep(call: number, step: PostedStep): void {
+    this.#refresh();
+    writeStep(call, step, this.#bytes, this.#numbers);
+  }
+
+  /** Writes bytes, and returns their number: -1 for `undefined`. Returns `undefined` if they do not fit. */
+  writeData(data: Uint8Array | undefined): number | undefined {
+    if (data === undefined) return -1;
+    if (data.byteLength > this.#size) return undefined;
+    this.#refresh();
+    this.#bytes.set(data);
+    return data.byteLength;
+  }
+
+  #refresh(): void {
+    if (this.#bytes.buffer !== this.#memory.buffer) [this.#bytes, this.#numbers] = this.#look();
   }
 }

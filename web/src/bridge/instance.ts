@@ -1,9 +1,9 @@
 import { HoldfastError } from "../errors.js";
-import type { Bridge, Call, Host, Result } from "./bridge.js";
+import type { Bridge, Call, Host, Outcome, Result, StepFunction } from "./bridge.js";
 import { errorOf, type Failure, lost } from "./failure.js";
 import type { Go } from "./go.js";
 import { pack } from "./pack.js";
-import type { Posted } from "./posted.js";
+import type { Posted, PostedStep } from "./posted.js";
 import { type Enter, type Exports, type Globals, instantiate, newGo, releaseDatabase } from "./program.js";
 import { Recorder } from "./recorder.js";
 
@@ -12,6 +12,8 @@ interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
+
+const nothing: Result<null> = { value: null };
 
 /**
  * A running Go program. It can die: out of memory, out of stack, or of a defect. Then all pending
@@ -22,6 +24,8 @@ export class Instance {
   readonly #recorder: Recorder;
   /** By the number of the call. */
   readonly #pending = new Map<number, Pending>();
+  /** Those of the calls that run a step. */
+  readonly #functions = new Map<number, StepFunction>();
   #lastCall = 0;
   #bridge: Bridge | undefined;
   #over: HoldfastError | undefined;
@@ -111,6 +115,8 @@ export class Instance {
       },
       changed: (handle, expectedSeq, reset, address, length) =>
         this.onChange?.(handle, expectedSeq, reset, new Uint8Array(memory.buffer, address, length).slice()),
+      call: (call, ...rest) => this.#functions.get(call)?.begin(...rest),
+      abort: (call, ...rest) => this.#functions.get(call)?.abort(...rest),
     };
   }
 
@@ -126,6 +132,32 @@ export class Instance {
     if (!this.#recorder.takes(event)) return false;
     this.#recorder.lookingAhead(handle, () => this.#post<number>(event, (bridge, call) => this.#recorder.record(call, handle, event, () => bridge.record())));
     return true;
+  }
+
+  /** Calls a step, and returns its path, which is empty if it could not be called. */
+  step(step: PostedStep, run: StepFunction): [path: string, outcome: Promise<Outcome>] {
+    this.#catchUp();
+    this.flush();
+    let path = "";
+    if (!this.#recorder.takesStep(step)) {
+      const text = `holdfast: step: invalid_argument: the scopes of ${step.name} are too long; nest fewer of them, or give them shorter names`;
+      return [path, Promise.reject(new HoldfastError("invalid_argument", text, { operation: "step" }))];
+    }
+    const outcome = this.#send<Outcome>((bridge, call) => {
+      this.#functions.set(call, run);
+      path = this.#recorder.step(call, step, () => bridge.step(), (id, key) => run.begin(id, 1, key, false, undefined));
+    });
+    return [path, outcome];
+  }
+
+  /** Ends a call of the function of a step with an output. */
+  reply(id: number, output: Uint8Array | undefined): void {
+    this.callNow((bridge) => (this.#recorder.reply(id, output) ? nothing : bridge.reply(id, output)));
+  }
+
+  /** Ends an attempt with a result. */
+  handled(attempt: number, result: Uint8Array | undefined): void {
+    this.callNow((bridge) => (this.#recorder.handled(attempt, result) ? nothing : bridge.handled(attempt, result)));
   }
 
   /** Reports committed appends to the program, before anything that depends on them. */
@@ -164,6 +196,7 @@ export class Instance {
     const pending = this.#pending.get(call);
     if (pending === undefined) return;
     this.#pending.delete(call);
+    this.#functions.delete(call);
     if (error === undefined) pending.resolve(value);
     else pending.reject(errorOf(error));
     if (error?.code === "instance_lost") this.#end(lost(errorOf(error)));
@@ -253,6 +286,7 @@ export class Instance {
     this.#stopTimers();
     for (const pending of this.#pending.values()) pending.reject(reason);
     this.#pending.clear();
+    this.#functions.clear();
     this.#idle?.();
     this.onEnd?.();
   }

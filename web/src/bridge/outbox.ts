@@ -4,7 +4,14 @@ const handleAt = 4;
 const rowsAt = 8;
 const lengthAt = 12;
 const sequenceAt = 16;
-const length = 24;
+const orderAt = 24;
+const indexAt = 28;
+const callAt = 32;
+const textAt = 36;
+const pathAt = 40;
+const length = 48;
+
+const keyLength = 32;
 
 const shut = 0;
 const open = 1;
@@ -44,6 +51,28 @@ export class Outbox {
     };
   }
 
+  /** The call that has run the step whose outcome the program has reported last, and order and index of that. */
+  get outcome(): readonly [call: number, order: number, index: number] {
+    const numbers = this.#look();
+    return [numbers.getUint32(callAt, true), numbers.getUint32(orderAt, true), numbers.getUint32(indexAt, true)];
+  }
+
+  /** The path of the step that was called last: empty if it could not be called. */
+  get path(): string {
+    const numbers = this.#look();
+    return this.#text(numbers.getUint32(textAt, true), numbers.getUint32(pathAt, true));
+  }
+
+  /** Its idempotency key, if the host is to call its function. */
+  get key(): string {
+    const numbers = this.#look();
+    return this.#text(numbers.getUint32(textAt, true) + numbers.getUint32(pathAt, true), keyLength);
+  }
+
+  #text(address: number, bytes: number): string {
+    return decoder.decode(new Uint8Array(this.#memory.buffer, address, bytes));
+  }
+
   /** The sequence of the event that was last begun to be recorded. */
   get sequence(): number {
     return this.#look().getFloat64(sequenceAt, true);
@@ -55,3 +84,5 @@ export class Outbox {
     return this.#numbers;
   }
 }
+
+const decoder = new TextDecoder();

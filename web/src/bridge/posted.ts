@@ -1,4 +1,4 @@
-import type { EventKind } from "./bridge.js";
+import type { EventKind, Retry } from "./bridge.js";
 
 /** An event to be recorded, and the functions that settle its call. */
 export interface Posted {
@@ -19,6 +19,54 @@ const dataLengthAt = 8;
 const formAt = 12;
 const numberAt = 16;
 const headLength = 24;
+
+/** A step that is called. */
+export interface PostedStep {
+  readonly attempt: number;
+  /** The call within whose function it is called, or 0. */
+  readonly within: number;
+  /** Separated by zeros, or empty. */
+  readonly scopes: string;
+  readonly name: string;
+  /** Empty if it has none. */
+  readonly key: string;
+  /** One more than the order of the outcome that was delivered there last. */
+  readonly after: number;
+  readonly unordered: boolean;
+  readonly streams: boolean;
+  readonly resumes: boolean;
+  /** See `policies`. */
+  readonly policy: number;
+  readonly retry: Retry;
+}
+
+// Where wasm/posted_js.go reads the numbers of a step: its call, its attempt, within, after, flags,
+// policy, four for retries, and the lengths of scopes, name and key, which follow.
+const stepHeadLength = 52;
+const unorderedFlag = 1;
+const streamsFlag = 2;
+const resumesFlag = 4;
+
+/** Whether a step fits into so many bytes. */
+export function stepFits({ scopes, name, key }: PostedStep, size: number): boolean {
+  const room = size - stepHeadLength;
+  return 3 * (scopes.length + name.length + key.length) <= room || encoder.encode(scopes + name + key).length <= room;
+}
+
+/** Writes a step that is called with this number. */
+export function writeStep(call: number, step: PostedStep, bytes: Uint8Array<ArrayBuffer>, numbers: DataView): void {
+  const { scopes, name, key } = step;
+  const scopesEnd = writeText(scopes, bytes, stepHeadLength);
+  const nameEnd = writeText(name, bytes, scopesEnd);
+  const keyEnd = writeText(key, bytes, nameEnd);
+  const flags = (step.unordered ? unorderedFlag : 0) | (step.streams ? streamsFlag : 0) | (step.resumes ? resumesFlag : 0);
+  const lengths = [scopesEnd - stepHeadLength, nameEnd - scopesEnd, keyEnd - nameEnd];
+  let at = 0;
+  for (const number of [call, step.attempt, step.within, step.after, flags, step.policy, ...step.retry, ...lengths]) {
+    numbers.setUint32(at, number, true);
+    at += 4;
+  }
+}
 
 const noData = 0;
 const bytesData = 1;

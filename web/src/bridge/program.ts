@@ -13,6 +13,19 @@ export interface Exports {
    * committed and are not reported yet. Returns 0 if `record` of the bridge has to do it.
    */
   holdfastRecord(landed: number): number;
+  /**
+   * Calls the step in the inbox. Returns the number of the call of its function, which is to be
+   * called, -1 if its outcome is stored, or 0 if a goroutine does what there is to do. The outbox
+   * has its path.
+   */
+  holdfastStep(): number;
+  /**
+   * Ends that call, with so many bytes of the inbox as the output, or -1 for none. Returns whether
+   * the append of it has begun; if not, a goroutine does it.
+   */
+  holdfastReply(id: number, length: number): number;
+  /** Ends an attempt with such a result. Returns the same. */
+  holdfastHandled(attempt: number, length: number): number;
   /** Reports that an append has committed. Returns 0 if the `ended` of that append has to. */
   holdfastCommitted(id: number): number;
 }

@@ -1,7 +1,8 @@
 import { Appender, type Next } from "./appender.js";
 import { Inbox } from "./inbox.js";
 import { Outbox, type Outcome } from "./outbox.js";
-import type { Posted } from "./posted.js";
+import type { Outcome as Ran } from "./bridge.js";
+import type { Posted, PostedStep } from "./posted.js";
 import type { Exports } from "./program.js";
 
 /** What a recorder needs of its instance. */
@@ -17,11 +18,18 @@ export interface Owner {
   /** Enters the program for its goroutines. */
   resume(): void;
   /** Resolves a call. */
-  settle(call: number, error: undefined, sequence: number): void;
+  settle(call: number, error: undefined, value: number | Ran): void;
   /** Reports what has changed with an append. */
   changed(outcome: Outcome): void;
   /** Whether a conversation has listeners. They hear of an append before its caller does. */
   isWatched(handle: number): boolean;
+}
+
+/** An append under way. Who waits for it hears of the commit before the program does, or after. */
+interface Begun {
+  readonly handle: number;
+  readonly committed?: () => void;
+  readonly reported?: ((outcome: Outbox["outcome"]) => void) | undefined;
 }
 
 /**
@@ -38,9 +46,9 @@ export class Recorder {
   /** The conversation of the last append that has committed, and where its next one looks. */
   #next: { readonly handle: number; readonly next: Next } | undefined;
   /** Appends under way, by their numbers. */
-  readonly #begun = new Map<number, { readonly call: number; readonly handle: number; readonly sequence: number }>();
+  readonly #begun = new Map<number, Begun>();
   /** Appends that have committed and are not reported to the program yet. */
-  #unreported: { readonly id: number; readonly handle: number }[] = [];
+  #unreported: (Begun & { readonly id: number })[] = [];
   /** The time of the last report. */
   #reportedAt = 0;
   /** The timer that enters the program for its goroutines. */
@@ -60,6 +68,11 @@ export class Recorder {
   /** Whether an event fits into the inbox. */
   takes(event: Posted): boolean {
     return this.#inbox?.takes(event) === true;
+  }
+
+  /** Whether a step does: one within too many scopes does not. */
+  takesStep(step: PostedStep): boolean {
+    return this.#inbox?.takesStep(step) === true;
   }
 
   /** Runs `work`, which records events, while the browser already looks for the head. */
@@ -91,8 +104,46 @@ export class Recorder {
     if (this.#owner.waiting() > 1) this.deliver();
     const landed = this.#unreported.filter((one) => one.handle === handle).length;
     if (exports.holdfastRecord(landed) !== 1) return false;
-    this.#begun.set(this.appender.last, { call, handle, sequence: this.#outbox?.sequence ?? 0 });
+    const sequence = this.#outbox?.sequence ?? 0;
+    this.#begun.set(this.appender.last, { handle, committed: () => this.#owner.settle(call, undefined, sequence) });
     this.#enterSoon();
+    return true;
+  }
+
+  /**
+   * Calls a step, and returns its path, which is empty if it could not be called. `begin` is to call
+   * its function, if no goroutine does.
+   */
+  step(call: number, step: PostedStep, otherwise: () => number, begin: (id: number, idempotencyKey: string) => void): string {
+    const [exports, inbox, outbox] = [this.#exports, this.#inbox, this.#outbox];
+    if (exports === undefined || inbox === undefined || outbox === undefined) return "";
+    inbox.writeStep(call, step);
+    const running = this.#owner.running();
+    const id = running ? otherwise() : exports.holdfastStep();
+    const { path } = outbox;
+    if (id > 0) begin(id, outbox.key);
+    else if (id === 0 && !running) this.#owner.resume();
+    return path;
+  }
+
+  /** Ends a call of the function of a step with an output. Returns false if that does not fit, or the program is running. */
+  reply(id: number, output: Uint8Array | undefined): boolean {
+    const reported = ([call, order, index]: Outbox["outcome"]): void => this.#owner.settle(call, undefined, [output ?? new Uint8Array(), order, index]);
+    return this.#end(output, (exports, length) => exports.holdfastReply(id, length), reported);
+  }
+
+  /** Ends an attempt with a result, in the same way. */
+  handled(attempt: number, result: Uint8Array | undefined): boolean {
+    return this.#end(result, (exports, length) => exports.holdfastHandled(attempt, length));
+  }
+
+  #end(data: Uint8Array | undefined, enter: (exports: Exports, length: number) => number, reported?: Begun["reported"]): boolean {
+    const length = this.#inbox?.writeData(data);
+    if (this.#exports === undefined || length === undefined || this.#owner.running()) return false;
+    const begun = enter(this.#exports, length) === 1;
+    if (begun) this.#begun.set(this.appender.last, { handle: 0, reported });
+    if (begun && reported !== undefined) this.#enterSoon();
+    else this.#owner.resume(); // a goroutine goes on; that of the handler returns before the commit ends what it is under
     return true;
   }
 
@@ -112,11 +163,11 @@ export class Recorder {
     const { handle } = begun;
     const { next } = this.appender;
     this.#next = next && { handle, next };
-    this.#unreported.push({ id, handle });
-    if (this.#owner.isWatched(handle)) this.flush();
+    this.#unreported.push({ ...begun, id });
+    if (begun.committed === undefined || this.#owner.isWatched(handle)) this.flush();
     else if (this.#mayWait()) this.#enterSoon();
     else this.#flushLater(hops);
-    this.#owner.settle(begun.call, undefined, begun.sequence);
+    begun.committed?.();
     return true;
   }
 
@@ -148,10 +199,11 @@ export class Recorder {
     if (committed.length === 0 || exports === undefined || outbox === undefined || this.#owner.running()) return false;
     this.#unreported = [];
     this.#reportedAt = performance.now();
-    for (const { id } of committed) {
+    for (const { id, reported } of committed) {
       if (this.#owner.isOver()) return false;
       const outcome = this.#owner.guard(() => outbox.read(() => exports.holdfastCommitted(id)));
       if (outcome !== undefined) this.#owner.changed(outcome);
+      reported?.(outbox.outcome);
     }
     return true;
   }
