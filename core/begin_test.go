@@ -222,9 +222,13 @@ func TestBeginUpdate(t *testing.T) {
 		{"an error", nil, func(*core.State) ([]core.Event, error) { return nil, core.ErrLostOwnership }, false, 0, ""},
 		{"an event that cannot be", nil, func(*core.State) ([]core.Event, error) { return []core.Event{received("m", 1, "x"), started("")}, nil }, false, 0, ""},
 		{"a busy store", func(_ *testing.T, _ *core.Conversation, store *beginner) { store.busy = true }, two, false, 0, ""},
-		{"after others have appended", func(t *testing.T, _ *core.Conversation, store *beginner) { record(t, recovered(t, "c", store), finished("m")) },
+		{"after others have appended", func(t *testing.T, _ *core.Conversation, store *beginner) {
+			record(t, recovered(t, "c", store), finished("m"))
+		},
 			two, true, 1, core.ErrSequenceConflict},
-		{"no room", func(_ *testing.T, _ *core.Conversation, store *beginner) { store.appends = []step{refuse(core.ErrQuotaExceeded)} },
+		{"no room", func(_ *testing.T, _ *core.Conversation, store *beginner) {
+			store.appends = []step{refuse(core.ErrQuotaExceeded)}
+		},
 			two, true, 0, core.ErrQuotaExceeded},
 	}
 	for _, tt := range tests {
