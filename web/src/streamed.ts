@@ -16,6 +16,7 @@ export async function streamed(
 ): Promise<Uint8Array | undefined> {
   const source = entered(iterable(await fn(context)), enter);
   const parts: Uint8Array[] = [];
+  const outgoing = new Outgoing(emit);
   let text: string | undefined = "";
   let size = 0;
   const keep = (chunk: unknown): Uint8Array => {
@@ -27,6 +28,9 @@ export async function streamed(
     return part;
   };
   if (resume) for (const chunk of context.chunks) keep(chunk);
+  const pass = async (chunk: unknown): Promise<void> => {
+    if (outgoing.add(keep(chunk))) await outgoing.flush();
+  };
   let half = ""; // of a surrogate pair, at the end of the last chunk
   for await (const chunk of source) {
     if (context.signal.aborted) throw context.signal.reason;
@@ -37,13 +41,63 @@ export async function streamed(
       whole = joined.slice(0, joined.length - half.length);
       if (whole === "" && chunk !== "") continue;
     } else if (half !== "") {
-      await emit(keep(half));
+      await pass(half);
       half = "";
     }
-    await emit(keep(whole));
+    await pass(whole);
   }
-  if (half !== "") await emit(keep(half));
+  if (half !== "") await pass(half);
+  await outgoing.flush();
   return text === undefined ? encodedArray(parts) : encodeOutput("step", "the output", text);
+}
+
+/** This many bytes of chunks do not wait for more. */
+const mostTogether = 2 ** 16;
+
+/** Chunks on their way into the program: those of one task cross together. */
+class Outgoing {
+  readonly #emit: (part: Uint8Array) => Promise<unknown>;
+  #parts: Uint8Array[] = [];
+  #bytes = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Resolves when the program has taken all that was sent. It takes no more while it has much. */
+  #taken: Promise<unknown> = Promise.resolve();
+
+  constructor(emit: (part: Uint8Array) => Promise<unknown>) {
+    this.#emit = emit;
+  }
+
+  /** Returns whether it is time to flush. */
+  add(part: Uint8Array): boolean {
+    if (this.#bytes > 0 && this.#bytes + part.byteLength > mostTogether) void this.flush();
+    this.#parts.push(part);
+    this.#timer ??= setTimeout(() => void this.flush());
+    return (this.#bytes += part.byteLength) >= mostTogether;
+  }
+
+  flush(): Promise<unknown> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#parts.length > 0) {
+      const part = concatenated(this.#parts, this.#bytes);
+      [this.#parts, this.#bytes] = [[], 0];
+      this.#taken = this.#taken.then(() => this.#emit(part));
+      this.#taken.catch(() => undefined); // the next flush reports it
+    }
+    return this.#taken;
+  }
+}
+
+function concatenated(parts: readonly Uint8Array[], bytes: number): Uint8Array {
+  const [first] = parts;
+  if (parts.length === 1 && first !== undefined) return first;
+  const all = new Uint8Array(bytes);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.byteLength;
+  }
+  return all;
 }
 
 /** Calls for the next item of a source by `enter`. */

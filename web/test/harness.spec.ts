@@ -51,7 +51,7 @@ test("the package can be imported by name, and bundled under a strict policy", a
   await page.goto(`${server.origin}/plain`);
   const bundled = await page.evaluate(async (path) => Object.keys((await import(path)) as object), "/bundle/package.js");
   expect(unbundled).toContain("open");
-  expect(bundled).toEqual([...unbundled, "patience"].sort()); // see pages/package.ts
+  expect(bundled).toEqual([...unbundled, "patience", "streamed"].sort()); // see pages/package.ts
   const ran = await page.evaluate(() => {
     const script = document.createElement("script");
     script.textContent = "globalThis.ran = true";

@@ -1,8 +1,10 @@
 // The runner through the package, in one tab: `send`, `process`, `step`, `cancel`, `retry`.
+import type { StepContext } from "@holdfast-dev/holdfast";
 import { appendByHand } from "./harness/record.js";
 import { become, join, send, words } from "./harness/work.js";
 import { attach, log, refresh, type Tab } from "./harness/tab.js";
 import { expect, test as base } from "./harness/test.js";
+import type * as Bundle from "./pages/package.js";
 
 /** What the steps of a test have done, and a tab to do it in. */
 const test = base.extend<{ told: string[]; tab: Tab }>({
@@ -388,6 +390,35 @@ test.describe("streaming", () => {
       ["text", null, [1], new Date(5)],
     ]);
     expect(results[3]).toEqual(Array.from({ length: 70_000 }, (_, i) => i));
+  });
+
+  test("chunks of one task cross together, in their order, and wait while the program takes no more", async ({ tab }) => {
+    const facts = await tab.evaluate(async () => {
+      const { streamed } = (await import("@holdfast-dev/holdfast")) as typeof Bundle;
+      const run = async (chunks: readonly string[], emit: (part: Uint8Array) => Promise<unknown>): Promise<unknown> =>
+        streamed(() => new ReadableStream({ start: (to) => (chunks.forEach((chunk) => to.enqueue(chunk)), to.close()) }), { signal: new AbortController().signal } as StepContext, emit, false, (call) => call())
+          .then((output) => new TextDecoder().decode(output?.subarray(3)), String);
+      const many = Array.from({ length: 5000 }, (_, i) => `${i} `);
+      const sizes: number[] = [];
+      const note = async (part: Uint8Array): Promise<void> => void sizes.push(part.byteLength);
+      const whole = (await run(many, note)) === many.join("");
+      const together = sizes.splice(0).length;
+      await run(["a".repeat(50_000), "b".repeat(50_000), "c".repeat(200_000), "d"], note);
+      let refusals = 0;
+      const refused = await run(many, async () => {
+        refusals++;
+        throw new Error("no longer at work");
+      });
+      let taking = 0;
+      let most = 0;
+      await run(Array.from({ length: 40 }, () => "e".repeat(40_000)), async () => {
+        most = Math.max(most, ++taking);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        taking--;
+      });
+      return { whole, together, sizes, refused, refusals, most };
+    });
+    expect(facts).toEqual({ whole: true, together: 1, sizes: [50_003, 50_003, 200_005, 2], refused: "Error: no longer at work", refusals: 1, most: 1 });
   });
 
   test("an output that is getting too large ends the step at once", async ({ tab, told }) => {
