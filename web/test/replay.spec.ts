@@ -25,6 +25,7 @@ for (const group of ["sequences", "failures", "parallel", "races", "nested", "sc
       ["/bundle/replay.js", group, numbers] as const,
     );
     console.log(`killed: ${group}: ${report.lives} lives, ${report.events} events; seed ${seed}`);
+    expect(report.lives).toBeGreaterThan(0);
     expect(report.faults).toEqual([]);
     expect(report.locks).toEqual([]);
   });
@@ -87,5 +88,6 @@ test("pages that crash at random: what handlers had seen is the beginning of wha
       }
     }
   }
+  expect(compared).toBeGreaterThan(0);
   console.log(`killed: ${lives.length - 1} crashes of a page, ${compared} calls and outcomes seen again; seed ${seed}`);
 });
