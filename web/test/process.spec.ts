@@ -105,6 +105,29 @@ test("after a reload completed steps return what was stored, and their functions
   expect(await words(again)).toEqual([received, started, "first completed", started, "second completed", finished]);
 });
 
+test("a replay waits a second for a step that the handler no longer has", async ({ tab }) => {
+  await send(tab, "m");
+  await tab.evaluate(({ conversation }) => {
+    let removed = false;
+    conversation.process(
+      async ({ step }) => {
+        if (!removed) await step("old", () => "old");
+        const from = performance.now();
+        await step("kept", () => "kept");
+        if (!removed) throw new Error("retry without the old step");
+        return performance.now() - from;
+      },
+      { onError: () => (removed = true) },
+    );
+  });
+  await become(tab, "m", "failed");
+  await tab.evaluate(({ conversation }) => conversation.retry("m"));
+  await become(tab, "m", "finished");
+  const waited = await tab.evaluate(({ conversation }) => conversation.state.message("m")?.result);
+  expect(waited).toBeGreaterThan(900);
+  expect(waited).toBeLessThan(3000); // a second, on a machine with other work
+});
+
 test("a handler that counts its steps otherwise than before is told so: step_mismatch, and what to do", async ({ tab, told }) => {
   await send(tab, "m");
   await tab.evaluate(({ conversation }) => {
