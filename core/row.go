@@ -24,7 +24,7 @@ import (
 //	[index, name, flags, output, attempts, due]
 //	[index, name, flags, output, attempts, due, place, failure]
 //
-// where the place is five elements, and there as the flags say, like the failure.
+// where the place is as in event_codec.go, and there as the flags say, like the failure.
 //
 // A message's position is not in its row. Rows of received messages stand in
 // the order of arrival; those of messages that were never received come after
