@@ -27,10 +27,9 @@ type Attempt struct {
 	first    uint32 // the index of the first step that is new in this attempt
 	busy     int    // what is under way and does not wait: steps, and the end of the handler
 	waiting  map[*wait]struct{}
-	since    time.Time   // when all began to wait; zero if not all do
-	timer    *time.Timer // from then on
-	parked   bool
-	resumed  chan struct{}       // closed when it is no longer parked
+	since    time.Time           // when all began to wait; zero if not all do
+	timer    *time.Timer         // from then on
+	resumed  chan struct{}       // closed when it is no longer parked; nil if it is not
 	wants    bool                // it is parked, and has something to append
 	uncalled map[uint32]struct{} // steps that have started, and whose functions were not called
 }

@@ -101,7 +101,7 @@ func (c *Called) wake(w *wait) {
 
 // look sets or stops the timer until the attempt is parked. The caller holds mu.
 func (a *Attempt) look() {
-	waits := a.busy == 0 && len(a.waiting) > 0 && !a.parked
+	waits := a.busy == 0 && len(a.waiting) > 0 && a.resumed == nil
 	if waits && a.since.IsZero() {
 		a.since, a.timer = time.Now(), time.AfterFunc(a.patience(), func() { token(a.idle) })
 	} else if !waits && !a.since.IsZero() {
@@ -137,7 +137,7 @@ func (a *Attempt) park() (parked bool) {
 			event.Due = due
 		}
 	}
-	a.parked, a.resumed = true, make(chan struct{})
+	a.resumed = make(chan struct{})
 	a.look()
 	a.mu.Unlock()
 	err := a.runner.Update(context.WithoutCancel(a.ctx), func(s *core.State) ([]core.Event, error) {
@@ -165,11 +165,9 @@ func (a *Attempt) park() (parked bool) {
 func (a *Attempt) active() error {
 	a.mu.Lock()
 	resumed := a.resumed
-	if a.parked {
+	if resumed != nil {
 		a.wants = true
 		a.runner.nudge()
-	} else {
-		resumed = nil
 	}
 	a.mu.Unlock()
 	if resumed != nil {
@@ -187,7 +185,7 @@ func (a *Attempt) active() error {
 func (a *Attempt) isParked() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.parked
+	return a.resumed != nil
 }
 
 // wantsToGoOn reports whether a parked attempt has something to append.
@@ -202,9 +200,9 @@ func (a *Attempt) wantsToGoOn() bool {
 func (a *Attempt) resume() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.parked {
-		a.parked, a.wants = false, false
+	if a.resumed != nil {
 		close(a.resumed)
+		a.resumed, a.wants = nil, false
 		a.look()
 	}
 }

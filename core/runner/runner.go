@@ -188,12 +188,7 @@ func (r *runner) lock() (core.Lock, error) {
 // until waits until the state is as wanted.
 func (r *runner) until(ctx context.Context, wanted func(*core.State) bool) error {
 	changed := make(chan struct{}, 1)
-	defer r.Subscribe(func(core.Change) {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	})()
+	defer r.Subscribe(func(core.Change) { token(changed) })()
 	for !wanted(r.State()) {
 		select {
 		case <-changed:
