@@ -48,8 +48,6 @@ export class Attempt {
   readonly #promised = new Set<Promised>();
   /** Those that have failed. */
   readonly #failed: Promised[] = [];
-  /** How often steps were called, by function, scope, name and key, and whether that has no order, which is reported once. */
-  readonly #counted = new Map<Run, Map<string, { readonly count: number; readonly unordered: boolean; reported: boolean }>>();
   /** The calls of the handler itself, for a rehearsal. */
   #notes: Map<string, Noted> | undefined;
   /** Ends when the handler is no longer called. */
@@ -57,8 +55,6 @@ export class Attempt {
   /** The function within which a function of a step has just been called, until that waits for something. */
   #within: Run | undefined;
   #refusals = 0;
-  /** Whether the handler has ended by itself. */
-  #returned = false;
 
   constructor(instance: Instance, number: number, stored: () => readonly Stored[], rehearses: boolean, report: (error: Error) => void) {
     this.#instance = instance;
@@ -96,7 +92,6 @@ export class Attempt {
       const cause = (ends[failed] as PromiseRejectedResult).reason as unknown;
       thrown = { error: new Error(`step ${forgotten[failed]?.name} has failed, and the handler did not await it: await each step`, { cause }) };
     }
-    this.#returned = true;
     this.#root.over = () => check.refuse("step", "the handler has returned; await its steps in it");
     this.#delivery.end();
     this.rehearsal = this.#rehearse(handler, message, end);
@@ -205,7 +200,7 @@ export class Attempt {
     } catch (cause) {
       const text = `holdfast: step: corrupt: what is stored of step ${name} is not msgpack; another program may have written it; see retry with from`;
       const error = new HoldfastError("corrupt", text, { operation: "step", cause });
-      if (!this.#returned && !this.#controller.signal.aborted) {
+      if (this.#root.over === undefined) {
         this.abort(error);
         this.#report(error);
         this.#answer(() => this.#instance.callNow((bridge) => bridge.handled(this.#number, undefined, ["", text])));
@@ -296,7 +291,7 @@ export class Attempt {
         }),
       (error: unknown) => {
         this.#notes = undefined;
-        if (!this.#returned) setTimeout(() => promised.reject(error)); // as refused does; what is left behind ends quietly
+        if (this.#root.over === undefined) setTimeout(() => promised.reject(error)); // as refused does; what is left behind ends quietly
       },
     );
     // Whatever uses a promise looks at its constructor: await, then, catch, Promise.all, return (ECMA-262, PromiseResolve).
@@ -313,12 +308,10 @@ export class Attempt {
    * for something that is no step.
    */
   #note(run: Run, scopes: string, name: string, key: string, crowded: boolean): Noted | undefined {
-    let counted = this.#counted.get(run);
-    if (counted === undefined) this.#counted.set(run, (counted = new Map()));
     const known = callOf(scopes, name, key, 0);
-    const before = counted.get(known);
+    const before = run.counted.get(known);
     const after = { count: (before?.count ?? 0) + 1, unordered: crowded || before?.unordered === true, reported: before?.reported === true };
-    counted.set(known, after);
+    run.counted.set(known, after);
     if (before !== undefined && after.unordered && !after.reported) {
       after.reported = true;
       const text = `holdfast: step: step_mismatch: the calls of ${name} come out of waits for something that is no step, while other steps are under way: a replay may find them in another order, so give them keys`;

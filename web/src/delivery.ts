@@ -1,5 +1,12 @@
 import type { Place } from "./state/row.js";
 
+/** How often a step was called, and whether that has no order, which is reported once. */
+interface Counted {
+  readonly count: number;
+  readonly unordered: boolean;
+  reported: boolean;
+}
+
 /** One run of a handler, or of the function of a step. Outcomes have an order within it. */
 export class Run {
   /** The number of the call of the function; 0 for the handler. */
@@ -10,6 +17,8 @@ export class Run {
   after = 0;
   /** Why it calls no more steps. */
   over: (() => Error) | undefined;
+  /** Its calls of steps, by scope, name and key. */
+  readonly counted: Map<string, Counted> = new Map();
   /** The run that has called the step whose function this is a run of. */
   readonly #outer: Run | undefined;
 
@@ -42,8 +51,7 @@ export interface Waiting {
 }
 
 /** What is stored of a step: `order` if it has an outcome. */
-export interface Stored {
-  readonly place: Place;
+export interface Stored extends Pick<Place, "path" | "scope" | "after" | "unordered"> {
   readonly order: number | undefined;
 }
 
@@ -73,8 +81,8 @@ export class Delivery {
   /** Whose outcome is being delivered. */
   #delivering: Run | undefined;
   #ended = false;
-  /** A call that has not come yet, and the timer after which it is taken for removed. */
-  #awaited: Place | undefined;
+  /** The path of a call that has not come yet, and the timer after which it is taken for removed. */
+  #awaited: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #impatient = false;
   /** The greatest order that is known. */
@@ -101,16 +109,15 @@ export class Delivery {
     for (const run of this.#uncalled.keys()) if (run.startsWith(path)) this.#uncalled.delete(run);
     for (const step of all) {
       this.#newest = Math.max(this.#newest, step.order ?? -1);
-      const run = runOf(step.place.scope);
+      const run = runOf(step.scope);
       if (!run.startsWith(path)) continue;
-      this.#stored.set(step.place.path, step);
-      const { after } = step.place;
-      if (after > 0 && !orders.has(after - 1)) continue; // nobody knows when it is called: what came before it was forgotten
+      this.#stored.set(step.path, step);
+      if (step.after > 0 && !orders.has(step.after - 1)) continue; // nobody knows when it is called: what came before it was forgotten
       const steps = this.#uncalled.get(run);
       if (steps === undefined) this.#uncalled.set(run, [step]);
       else steps.push(step);
     }
-    for (const steps of this.#uncalled.values()) steps.sort((a, b) => b.place.after - a.place.after); // the first one last
+    for (const steps of this.#uncalled.values()) steps.sort((a, b) => b.after - a.after); // the first one last
   }
 
   /** Calls the function of a step, in a task of its own: what is called in that came out of no outcome. */
@@ -152,7 +159,7 @@ export class Delivery {
    * another call, has stored a little later than those of its own.
    */
   #lookBack(): void {
-    const orders = new Map(this.#read().map(({ place, order }) => [place.path, order]));
+    const orders = new Map(this.#read().map(({ path, order }) => [path, order]));
     for (const one of this.#waiting) one.order ??= orders.get(one.path);
   }
 
@@ -192,21 +199,20 @@ export class Delivery {
   }
 
   /** Where a stored step had been called before this outcome, and has not been called yet. */
-  #missing(run: Run, order: number): Place | undefined {
+  #missing(run: Run, order: number): Stored | undefined {
     const steps = this.#uncalled.get(run.path);
     for (let first = steps?.at(-1); first !== undefined; first = steps?.at(-1)) {
-      const { place } = first;
-      if (this.#stored.has(place.path) && (place.unordered || !this.#impatient)) return place.after <= order ? place : undefined;
+      if (this.#stored.has(first.path) && (first.unordered || !this.#impatient)) return first.after <= order ? first : undefined;
       steps?.pop(); // it was called, or is taken for removed
     }
     return undefined;
   }
 
   /** Waits for a call that is missing. All ordered ones together get their time once. */
-  #await(missing: Place | undefined): void {
-    if (missing === this.#awaited) return;
+  #await(missing: Stored | undefined): void {
+    if (missing?.path === this.#awaited) return;
     clearTimeout(this.#timer);
-    this.#awaited = missing;
+    this.#awaited = missing?.path;
     if (missing === undefined) return;
     const giveUp = (): void => {
       if (missing.unordered) this.#stored.delete(missing.path);

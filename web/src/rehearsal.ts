@@ -36,7 +36,7 @@ async function endOf(handler: () => unknown): Promise<End> {
  * returns what it does otherwise than before, if it does: then it would go another way after a crash.
  */
 export async function rehearse(handler: Handler, message: Message, notes: ReadonlyMap<string, Noted>, end: End): Promise<string | undefined> {
-  const delivery = new Delivery(() => [...notes].map(([path, { after, order }]) => ({ place: { path, scope: "", after, unordered: false, called: 0 }, order })));
+  const delivery = new Delivery(() => [...notes].map(([path, { after, order }]) => ({ path, scope: "", after, unordered: false, order })));
   const run = new Run(0, "");
   const counts = new Map<string, number>();
   const uncalled = new Set([...notes].filter(([, { order }]) => order !== undefined).map(([call]) => call));

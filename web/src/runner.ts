@@ -107,8 +107,8 @@ export class Runner {
 /** The steps of a message that have a place. */
 function storedOf(message: StoredMessage): Stored[] {
   const stored: Stored[] = [];
-  for (const { details } of message.steps) if (details.place !== undefined) stored.push({ place: details.place, order: details.order });
-  for (const { place } of message.openSteps) if (place !== undefined) stored.push({ place, order: undefined });
+  for (const { details } of message.steps) if (details.place !== undefined) stored.push({ ...details.place, order: details.order });
+  for (const { place } of message.openSteps) if (place !== undefined) stored.push({ ...place, order: undefined });
   return stored;
 }
 
