@@ -217,29 +217,31 @@ func (s *State) Messages() iter.Seq[Message] {
 	}
 }
 
-// NextPending returns the message that is to be processed next, at a time in
-// milliseconds since the Unix epoch: the oldest of those that are
-// [Message.Pending]. It reports whether there is one. A parked message is passed
-// over until it is due, and holds up those after it unless it lets them pass;
-// due is when the first of those passed over is, 0 for never.
-func (s *State) NextPending(now uint64) (m Message, found bool, due uint64) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+// eligible iterates over the pending messages up to the first that is parked and
+// holds up those after it. The caller holds the lock.
+func (s *State) eligible(yield func(*kept) bool) {
 	for _, m := range s.order {
-		if !m.Pending() {
-			continue
-		}
-		if !m.Parked || m.Due > 0 && m.Due <= now {
-			return m.copy(), true, due
-		}
-		if m.Due > 0 && (due == 0 || m.Due < due) {
-			due = m.Due
-		}
-		if !m.Pass {
-			break
+		if m.Pending() && (!yield(m) || m.Parked && !m.Pass) {
+			return
 		}
 	}
-	return Message{}, false, due
+}
+
+// NextPending returns the id of the message that is to be processed next, at a
+// time in milliseconds since the Unix epoch: the oldest of those that are
+// [Message.Pending]; "" if there is none. A parked message is passed over until
+// it is due, and holds up those after it unless it lets them pass; due is when
+// the first of those passed over is, 0 for never.
+func (s *State) NextPending(now uint64) (id string, due uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for m := range s.eligible {
+		if !m.Parked || m.Due > 0 && m.Due <= now {
+			return m.ID, due
+		}
+		due = Sooner(due, m.Due)
+	}
+	return "", due
 }
 
 // IsIdle reports whether no message is [Message.Pending].
@@ -255,18 +257,20 @@ func (s *State) IsIdle() bool {
 func (s *State) Due() (due uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, m := range s.order {
-		if !m.Pending() || !m.Parked {
-			continue
-		}
-		if m.Due > 0 && (due == 0 || m.Due < due) {
-			due = m.Due
-		}
-		if !m.Pass {
-			break
+	for m := range s.eligible {
+		if m.Parked {
+			due = Sooner(due, m.Due)
 		}
 	}
 	return due
+}
+
+// Sooner returns the earlier of two times, of which 0 is never.
+func Sooner(a, b uint64) uint64 {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // StepAt returns what is known of the step of a message with a path, see

@@ -146,9 +146,7 @@ func (b *bridge) health(arguments) (any, error) {
 	report := map[string]any{}
 	var due uint64
 	for _, h := range b.conversations {
-		if d := h.State().Due(); d > 0 && (due == 0 || d < due) {
-			due = d
-		}
+		due = core.Sooner(due, h.State().Due())
 	}
 	if due > 0 {
 		report["due"] = due

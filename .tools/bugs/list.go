@@ -242,8 +242,8 @@ var bugs = []bug{
 	{
 		name: "a message that waits holds up those that may pass it",
 		file: "core/state.go",
-		old:  "\t\tif !m.Pass {\n\t\t\tbreak\n\t\t}\n\t}\n\treturn Message{}",
-		new:  "\t\tif m.Parked {\n\t\t\tbreak\n\t\t}\n\t}\n\treturn Message{}",
+		old:  "!yield(m) || m.Parked && !m.Pass",
+		new:  "!yield(m) || m.Parked",
 		in:   "./core/runner", test: "TestPass",
 	},
 	{

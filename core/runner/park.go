@@ -133,9 +133,7 @@ func (a *Attempt) park() (parked bool) {
 	for w := range a.waiting {
 		waits = append(waits, w)
 		event.Pass = event.Pass && w.pass
-		if due := millis(w.due); due > 0 && (event.Due == 0 || due < event.Due) {
-			event.Due = due
-		}
+		event.Due = core.Sooner(event.Due, millis(w.due))
 	}
 	a.resumed = make(chan struct{})
 	a.look()

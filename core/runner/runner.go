@@ -157,9 +157,9 @@ func (r *runner) next(ctx context.Context) (id string, found bool) {
 				delete(r.resting, id)
 			}
 		}
-		m, found, due := r.State().NextPending(millis(time.Now()))
-		if found {
-			return m.ID, true
+		id, due := r.State().NextPending(millis(time.Now()))
+		if id != "" {
+			return id, true
 		}
 		var wake <-chan time.Time
 		if due > 0 {
