@@ -141,40 +141,29 @@ const (
 	KindStepResolved Kind = 14
 )
 
+var kindNames = [...]string{
+	KindMessageReceived:    "message_received",
+	KindProcessingStarted:  "processing_started",
+	KindStepCompleted:      "step_completed",
+	KindProcessingFinished: "processing_finished",
+	KindErrorOccurred:      "error_occurred",
+	KindStepStarted:        "step_started",
+	KindStepStreamed:       "step_streamed",
+	KindMessageCancelled:   "message_cancelled",
+	KindMessageRetried:     "message_retried",
+	KindProcessingStopped:  "processing_stopped",
+	KindStepFailed:         "step_failed",
+	KindAttemptFailed:      "attempt_failed",
+	KindStepWaiting:        "step_waiting",
+	KindStepResolved:       "step_resolved",
+}
+
 // String returns the name of the kind, such as "message_received".
 func (k Kind) String() string {
-	switch k {
-	case KindMessageReceived:
-		return "message_received"
-	case KindProcessingStarted:
-		return "processing_started"
-	case KindStepCompleted:
-		return "step_completed"
-	case KindProcessingFinished:
-		return "processing_finished"
-	case KindErrorOccurred:
-		return "error_occurred"
-	case KindStepStarted:
-		return "step_started"
-	case KindStepStreamed:
-		return "step_streamed"
-	case KindMessageCancelled:
-		return "message_cancelled"
-	case KindMessageRetried:
-		return "message_retried"
-	case KindProcessingStopped:
-		return "processing_stopped"
-	case KindStepFailed:
-		return "step_failed"
-	case KindAttemptFailed:
-		return "attempt_failed"
-	case KindStepWaiting:
-		return "step_waiting"
-	case KindStepResolved:
-		return "step_resolved"
-	default:
-		return "kind(" + strconv.Itoa(int(k)) + ")"
+	if k > 0 && int(k) < len(kindNames) {
+		return kindNames[k]
 	}
+	return "kind(" + strconv.Itoa(int(k)) + ")"
 }
 
 // EventID identifies an event: 16 random bytes. It finds an event whose append

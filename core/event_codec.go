@@ -50,56 +50,37 @@ const (
 	waitFlags = 1<<iota - 1
 )
 
-// forms returns how many elements an event of this kind may have, in ascending
-// order; none for a kind that this release does not know.
-func (k Kind) forms() []int {
-	switch k {
-	case KindMessageReceived:
-		return formsReceived
-	case KindProcessingStarted:
-		return formsProcessing
-	case KindProcessingFinished:
-		return formsFinished
-	case KindStepCompleted:
-		return formsCompleted
-	case KindErrorOccurred:
-		return formsError
-	case KindStepStarted:
-		return formsStarted
-	case KindStepStreamed:
-		return formsStreamed
-	case KindMessageCancelled:
-		return formsBare
-	case KindMessageRetried:
-		return formsRetried
-	case KindProcessingStopped:
-		return formsStopped
-	case KindStepFailed, KindAttemptFailed, KindStepWaiting:
-		return formsWaiting
-	case KindStepResolved:
-		return formsResolved
-	default:
-		return nil
-	}
+// formsOf says how many elements an event of a kind may have, in ascending order.
+var formsOf = [...][]int{
+	KindMessageReceived:    {4, 5},
+	KindProcessingStarted:  {3, 4, 5},
+	KindStepCompleted:      {5, 6, 6 + placeFields},
+	KindProcessingFinished: {3, 4},
+	KindErrorOccurred:      {4, 5},
+	KindStepStarted:        {5, 5 + placeFields},
+	KindStepStreamed:       {7, 7 + placeFields},
+	KindMessageCancelled:   {3},
+	KindMessageRetried:     {3, 6},
+	KindProcessingStopped:  {3, 5},
+	KindStepFailed:         {8, 8 + placeFields},
+	KindAttemptFailed:      {8, 8 + placeFields},
+	KindStepWaiting:        {8, 8 + placeFields},
+	KindStepResolved:       {4},
 }
 
-var (
-	formsBare       = []int{3}
-	formsProcessing = []int{3, 4, 5}
-	formsFinished   = []int{3, 4}
-	formsReceived   = []int{4, 5}
-	formsError      = []int{4, 5}
-	formsCompleted  = []int{5, 6, 6 + placeFields}
-	formsStarted    = []int{5, 5 + placeFields}
-	formsStreamed   = []int{7, 7 + placeFields}
-	formsWaiting    = []int{8, 8 + placeFields}
-	formsRetried    = []int{3, 6}
-	formsStopped    = []int{3, 5}
-	formsResolved   = []int{4}
-)
+// forms returns none for a kind that this release does not know.
+func (k Kind) forms() []int {
+	if int(k) < len(formsOf) {
+		return formsOf[k]
+	}
+	return nil
+}
 
 // form returns which of its forms e takes.
 func (e *Event) form() int {
+	if e.Kind.ofStep() && e.Place.placed() {
+		return len(e.Kind.forms()) - 1
+	}
 	more := false
 	switch e.Kind {
 	case KindMessageReceived:
@@ -117,12 +98,7 @@ func (e *Event) form() int {
 	case KindProcessingStopped:
 		more = e.Parked
 	case KindStepCompleted:
-		if e.Place.placed() {
-			return 2
-		}
 		more = e.Name != ""
-	case KindStepStarted, KindStepStreamed, KindStepFailed, KindAttemptFailed, KindStepWaiting:
-		more = e.Place.placed()
 	}
 	if more {
 		return 1
