@@ -60,6 +60,11 @@ export function wellFormed(value: string): boolean {
   return !/\p{Surrogate}/u.test(value);
 }
 
+/** A string with U+FFFD in place of each lone surrogate. */
+export function repaired(value: string): string {
+  return value.replace(/\p{Surrogate}/gu, "\u{fffd}");
+}
+
 /** An integer from `min` to `max`. */
 export function integer(operation: string, what: string, value: unknown, min: number, max: number): number {
   if (typeof value !== "number") throw refuse(operation, `${what} must be a number, not ${kindOf(value)}`);

@@ -1,4 +1,5 @@
 import { isMarked } from "./brand.js";
+import { repaired } from "./check.js";
 import { HoldfastError, type StepError } from "./errors.js";
 
 // What is kept of whatever an application throws. To look at that may throw: it may be a proxy.
@@ -9,32 +10,27 @@ const maxText = 4_000;
 /** As many errors and causes as package core stores of one failure. */
 const maxCauses = 16;
 
-/** Name and message of what was thrown, and then of its causes, from the nearest on. */
-export function textsOf(thrown: unknown): string[] {
-  const texts: string[] = [];
-  const seen = new Set<unknown>();
+/** What was thrown, and then its causes, from the nearest on. */
+function allOf(thrown: unknown, most: number): unknown[] {
+  const all = new Set<unknown>();
   const add = (error: unknown): void => {
-    if (texts.length >= 2 * maxCauses || seen.has(error)) return;
-    seen.add(error);
-    texts.push(...nameAndMessage(error));
+    if (all.size >= most || all.has(error)) return;
+    all.add(error);
     for (const cause of causesOf(error)) add(cause);
   };
   add(thrown);
-  return texts;
+  return [...all];
+}
+
+/** Name and message of what was thrown, and then of its causes. */
+export function textsOf(thrown: unknown): string[] {
+  return allOf(thrown, maxCauses).flatMap(nameAndMessage);
 }
 
 /** The indexes of the failed steps that what was thrown is made of. */
 export function stepsOf(thrown: unknown): number[] {
-  const steps = new Set<number>();
-  const seen = new Set<unknown>();
-  const look = (error: unknown): void => {
-    if (seen.has(error) || seen.size > 10_000) return;
-    seen.add(error);
-    if (isStep(error)) steps.add(error.index);
-    for (const cause of causesOf(error)) look(cause);
-  };
-  look(thrown);
-  return [...steps].toSorted((a, b) => a - b);
+  const steps = allOf(thrown, 10_000).filter(isStep);
+  return [...new Set(steps.map(({ index }) => index))].toSorted((a, b) => a - b);
 }
 
 /** Whether it is what a step has failed with, of whatever copy of this package. */
@@ -87,13 +83,13 @@ export function asError(thrown: unknown): Error {
 
 function nameAndMessage(error: unknown): [string, string] {
   try {
-    if (typeof error !== "object" || error === null) return ["", wellFormed(String(error))];
+    if (typeof error !== "object" || error === null) return ["", short(String(error))];
     const [name, message] = ["name", "message"].map((key) => Reflect.get(error, key) as unknown);
-    const named = wellFormed(typeof name === "string" ? name : "");
+    const named = short(typeof name === "string" ? name : "");
     const text = typeof message === "string" ? message : "";
     // An Error of another realm, such as a frame, is one, too.
-    if (Object.prototype.toString.call(error) === "[object Error]" || error instanceof Error) return [named, wellFormed(text)];
-    return [named, wellFormed([text, contentOf(error)].filter((part) => part !== "").join(" "))];
+    if (Object.prototype.toString.call(error) === "[object Error]" || error instanceof Error) return [named, short(text)];
+    return [named, short([text, contentOf(error)].filter((part) => part !== "").join(" "))];
   } catch {
     return ["", "something was thrown that has no text"];
   }
@@ -110,6 +106,6 @@ function contentOf(error: object): string {
   }
 }
 
-function wellFormed(text: string): string {
-  return text.slice(0, maxText).replace(/\p{Surrogate}/gu, "\u{fffd}");
+function short(text: string): string {
+  return repaired(text.slice(0, maxText));
 }

@@ -1,5 +1,5 @@
 import { Encoder } from "@msgpack/msgpack";
-import { isPlain, kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, wellFormed } from "./check.js";
+import { isPlain, kindOf, maxPayloadBytes, refuse, refuseSize, refuseUnread, repaired, wellFormed } from "./check.js";
 import { HoldfastError } from "./errors.js";
 import { decodeOwn, decodeOwnMulti } from "./state/decode.js";
 
@@ -240,7 +240,7 @@ class Reader {
   #text(text: string, problem: string): string {
     if (wellFormed(text)) return text;
     if (!this.repair) throw this.#refuse(problem);
-    return text.replace(/\p{Surrogate}/gu, "\u{fffd}");
+    return repaired(text);
   }
 
   #spend(bytes: number): void {
