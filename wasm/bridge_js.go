@@ -45,6 +45,17 @@ func (b *bridge) background(work func(context.Context, arguments) (any, error)) 
 	}
 }
 
+// of is background, for work on the conversation that the first argument names.
+func (b *bridge) of(work func(context.Context, *handle, arguments) (any, error)) function {
+	return b.background(func(ctx context.Context, args arguments) (any, error) {
+		h, err := b.conversation(args)
+		if err != nil {
+			return nil, err
+		}
+		return work(ctx, h, args)
+	})
+}
+
 // start runs work in a goroutine, and settles the host's call with the outcome.
 func (b *bridge) start(call int, work func() (any, error)) {
 	b.workers.run(func() {

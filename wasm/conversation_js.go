@@ -94,11 +94,7 @@ func (b *bridge) clone(args arguments) (any, error) {
 	return b.keep(h.Clone())
 }
 
-func (b *bridge) receive(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) receive(ctx context.Context, h *handle, args arguments) (any, error) {
 	body, err := args.bytes(3)
 	if err != nil {
 		return nil, err
@@ -162,11 +158,7 @@ func (b *bridge) record(safejs.Value, []safejs.Value) any {
 // recordAll appends so many events, posted one after the other. It returns the
 // outcomes as runs: in turn how many events, and the sequence of the first or
 // the error of all of them.
-func (b *bridge) recordAll(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) recordAll(ctx context.Context, h *handle, args arguments) (any, error) {
 	data, err := args.bytes(1)
 	if err != nil {
 		return nil, err
@@ -191,19 +183,11 @@ func (b *bridge) recordAll(ctx context.Context, args arguments) (any, error) {
 	return runs, nil
 }
 
-func (b *bridge) refresh(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) refresh(ctx context.Context, h *handle, args arguments) (any, error) {
 	return nil, h.Refresh(ctx)
 }
 
-func (b *bridge) events(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) events(ctx context.Context, h *handle, args arguments) (any, error) {
 	events, err := h.Events(ctx, uint64(args.number(1)), args.number(2))
 	if err != nil {
 		return nil, err

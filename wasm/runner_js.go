@@ -59,11 +59,7 @@ func (t *thrown) FailedSteps() []uint32   { return t.steps }
 func (t *thrown) step() *runner.StepError { return &runner.StepError{Failure: t.failure} }
 
 // process runs until stop, or an error that cannot pass.
-func (b *bridge) process(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	b.runners[args.number(1)] = stop
@@ -439,11 +435,7 @@ func (a arguments) retry(i int) runner.Retry {
 // send, cancel, retry, resolve and answer return whether they have changed
 // something.
 
-func (b *bridge) send(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) send(ctx context.Context, h *handle, args arguments) (any, error) {
 	body, err := args.bytes(3)
 	if err != nil {
 		return nil, err
@@ -451,39 +443,23 @@ func (b *bridge) send(ctx context.Context, args arguments) (any, error) {
 	return changed(h.Send(ctx, args.text(1), uint64(args.number(2)), body))
 }
 
-func (b *bridge) cancel(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) cancel(ctx context.Context, h *handle, args arguments) (any, error) {
 	return changed(h.Cancel(ctx, args.text(1)))
 }
 
 // retry takes the index to retry from as its third argument, or -1.
-func (b *bridge) retry(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) retry(ctx context.Context, h *handle, args arguments) (any, error) {
 	if from := args.number(2); from >= 0 {
 		return changed(h.RetryFrom(ctx, args.text(1), uint32(from)))
 	}
 	return changed(h.Retry(ctx, args.text(1)))
 }
 
-func (b *bridge) resolve(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) resolve(ctx context.Context, h *handle, args arguments) (any, error) {
 	return changed(h.ResolveStep(ctx, args.text(1), uint32(args.number(2)), args.flag(3)))
 }
 
-func (b *bridge) giveAnswer(ctx context.Context, args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
+func (b *bridge) giveAnswer(ctx context.Context, h *handle, args arguments) (any, error) {
 	answer, err := args.bytes(3)
 	if err != nil {
 		return nil, err
