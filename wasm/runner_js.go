@@ -49,14 +49,11 @@ type answer struct {
 
 // thrown stands for what JavaScript has thrown. The value itself stays there.
 type thrown struct {
-	failure core.Failure
-	steps   []uint32 // those whose failures it is made of
+	core.Failure
+	steps []uint32 // those whose failures it is made of
 }
 
-func (t *thrown) Error() string           { return t.failure.Error() }
-func (t *thrown) Failure() core.Failure   { return t.failure }
-func (t *thrown) FailedSteps() []uint32   { return t.steps }
-func (t *thrown) step() *runner.StepError { return &runner.StepError{Failure: t.failure} }
+func (t *thrown) FailedSteps() []uint32 { return t.steps }
 
 // process runs until stop, or an error that cannot pass.
 func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, error) {
@@ -367,9 +364,11 @@ func (b *bridge) reply(args arguments) (any, error) {
 	if errors.As(end.err, &t) {
 		switch {
 		case args.flag(4):
-			end.err = t.step()
+			end.err = &runner.StepError{Failure: t.Failure}
 		case args.flag(3):
-			end.err = &runner.TerminalError{Err: t}
+			end.err = &runner.TerminalError{Err: t.Failure}
+		default:
+			end.err = t.Failure
 		}
 	}
 	b.replied(args.number(0), end)
@@ -401,7 +400,7 @@ func (a arguments) answer() answer {
 	parts := a.list(2)
 	t := &thrown{}
 	for len(parts) > 1 && parts.value(0).Type() == safejs.TypeString {
-		t.failure = append(t.failure, core.Cause{Name: parts.text(0), Message: parts.text(1)})
+		t.Failure = append(t.Failure, core.Cause{Name: parts.text(0), Message: parts.text(1)})
 		parts = parts[2:]
 	}
 	for i := range parts {

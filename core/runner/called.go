@@ -273,16 +273,15 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 		if err = c.record(core.Event{Kind: core.KindStepCompleted, Output: output}); !refused(err) {
 			return err
 		}
-		err = &unstorableError{err}
+		err = unstorable(err)
 	}
 	failed := core.Event{Kind: core.KindStepFailed, Failure: failureOf(err), Attempt: uint32(call.Attempt)}
 	var terminal *TerminalError
 	var inner *StepError
-	var unstorable *unstorableError
 	switch {
 	case errors.As(err, &terminal):
 		failed.Terminal = true
-	case errors.As(err, &inner), errors.As(err, &unstorable), policy != Skip && policy != Ask && call.Attempt >= retry.MaxAttempts:
+	case errors.As(err, &inner), policy != Skip && policy != Ask && call.Attempt >= retry.MaxAttempts:
 	default:
 		failed.Kind = core.KindAttemptFailed
 		if policy != Skip && policy != Ask {
@@ -346,7 +345,7 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		return r.output, r.err
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) && c.steps.fn.ctx.Err() == nil {
-			return nil, &timeoutError{fmt.Sprintf("step %s took longer than its timeout", c.name)}
+			return nil, timedOut(fmt.Sprintf("step %s took longer than its timeout", c.name))
 		}
 		return nil, context.Cause(ctx)
 	}
@@ -359,14 +358,6 @@ func (c *Called) within(ctx context.Context) *Steps {
 }
 
 var errOutcome = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the step was completed by a decision"}
-
-// timeoutError is the failure of a step whose time is over.
-type timeoutError struct{ detail string }
-
-func (e *timeoutError) Error() string { return e.detail }
-func (e *timeoutError) Failure() core.Failure {
-	return core.Failure{{Name: "TimeoutError", Message: e.detail}}
-}
 
 var errFunctionEnded = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the function of the step that has called this one has ended"}
 
@@ -391,6 +382,6 @@ func (c *Called) wait(open *core.OpenStep, o WaitOptions) error {
 	if open.Sleep {
 		return c.record(core.Event{Kind: core.KindStepCompleted})
 	}
-	late := &timeoutError{fmt.Sprintf("nobody has answered %s in time", c.name)}
-	return c.record(core.Event{Kind: core.KindStepFailed, Terminal: true, Failure: late.Failure()})
+	late := timedOut(fmt.Sprintf("nobody has answered %s in time", c.name))
+	return c.record(core.Event{Kind: core.KindStepFailed, Terminal: true, Failure: late})
 }

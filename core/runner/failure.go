@@ -21,12 +21,6 @@ func (e *TerminalError) Error() string { return e.Err.Error() }
 // Unwrap returns the error itself.
 func (e *TerminalError) Unwrap() error { return e.Err }
 
-// unstorableError says that the function has succeeded with an output that cannot
-// be stored: the step fails, and what was to be done is done.
-type unstorableError struct{ error }
-
-func (e *unstorableError) Unwrap() error { return e.error }
-
 // StepError is what a step fails with: what is stored of its last error.
 type StepError struct {
 	Index    uint32
@@ -38,12 +32,12 @@ type StepError struct {
 // Error implements error.
 func (e *StepError) Error() string { return e.Failure.Error() }
 
-// Failing is implemented by an error that says how it is to be stored; of others,
-// the texts of the chain are.
-type Failing interface {
-	error
-	Failure() core.Failure
-}
+// unstorable is the error of a function that has succeeded with an output which
+// cannot be stored: what was to be done is done, so it is not called again.
+func unstorable(err error) error { return &StepError{Failure: failureOf(err)} }
+
+// timedOut is the failure of a step whose time is over.
+func timedOut(text string) core.Failure { return core.Failure{{Name: "TimeoutError", Message: text}} }
 
 func errLost(detail string) error {
 	return &core.Error{Code: core.ErrLostOwnership, Op: "process", Detail: detail + "; another runner goes on with it"}
@@ -93,14 +87,15 @@ func stepsOf(err error) []uint32 {
 	return slices.Compact(indexes)
 }
 
-// failureOf returns what is stored of an error.
+// failureOf returns what is stored of an error: of a [core.Failure] all of it, of
+// others the text of the chain.
 func failureOf(err error) core.Failure {
 	if terminal, ok := err.(*TerminalError); ok {
 		err = terminal.Err
 	}
 	switch e := err.(type) {
-	case Failing:
-		return e.Failure()
+	case core.Failure:
+		return e
 	case *StepError:
 		return e.Failure
 	}

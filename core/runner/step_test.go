@@ -486,9 +486,9 @@ func TestFailures(t *testing.T) {
 		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
 			_, _ = do(a, "caught", runner.StepOptions{}, fail(errors.New("caught")))
 			_, plain := do(a, "plain", runner.StepOptions{}, fail(fmt.Errorf("plain: %w", errors.New("cause"))))
-			_, own := do(a, "own", runner.StepOptions{}, fail(&runner.TerminalError{Err: failing{}}))
+			_, own := do(a, "own", runner.StepOptions{}, fail(&runner.TerminalError{Err: failing}))
 			_, inner := do(a, "outer", runner.StepOptions{}, func(_ context.Context, c runner.Call) ([]byte, error) {
-				return do(c, "inner", runner.StepOptions{}, fail(failing{}))
+				return do(c, "inner", runner.StepOptions{}, fail(failing))
 			})
 			return nil, fmt.Errorf("all: %w", errors.Join(plain, fmt.Errorf("and %w", own), inner))
 		}, runner.Options{Retry: runner.Retry{MaxAttempts: 1}})
@@ -505,13 +505,7 @@ func TestFailures(t *testing.T) {
 	})
 }
 
-type failing struct{}
-
-func (failing) Error() string { return "not this" }
-
-func (failing) Failure() core.Failure {
-	return core.Failure{{Name: "Own", Message: "text"}, {Name: "Cause"}}
-}
+var failing = core.Failure{{Name: "Own", Message: "text"}, {Name: "Cause"}}
 
 func TestTooLargeFailsTheMessageOnly(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {

@@ -34,7 +34,7 @@ func Step[T any](ctx context.Context, c Caller, name string, fn func(ctx context
 			err = check(encoded)
 		}
 		if err != nil {
-			return nil, &unstorableError{errValue(core.ErrInvalidArgument, "encoded", name, err)}
+			return nil, unstorable(errValue(core.ErrInvalidArgument, "encoded", name, err))
 		}
 		return encoded, nil
 	})
