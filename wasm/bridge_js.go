@@ -31,6 +31,13 @@ type bridge struct {
 	calls         answers[*call]
 }
 
+// program is the bridge, where exported functions find it.
+var program = bridge{
+	inbox:         make([]byte, inboxBytes),
+	conversations: map[int]*handle{},
+	runners:       map[int]context.CancelCauseFunc{},
+}
+
 // function is what JavaScript calls.
 type function = func(this safejs.Value, args []safejs.Value) any
 

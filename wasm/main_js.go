@@ -14,18 +14,10 @@
 package main
 
 import (
-	"context"
 	"strings"
 
 	"github.com/hack-pad/safejs"
 )
-
-// program is the bridge, where exported functions find it.
-var program = bridge{
-	inbox:         make([]byte, inboxBytes),
-	conversations: map[int]*handle{},
-	runners:       map[int]context.CancelCauseFunc{},
-}
 
 func main() {
 	b := &program

@@ -80,6 +80,16 @@ func (b *bridge) read() posted {
 	return posted{word(inboxCall), word(inboxHandle), event}
 }
 
+// where is where a step is called, and as what: by the handler of an attempt or,
+// unless within is 0, within the function of that call, and within scopes, whose
+// names are separated by zeros.
+type where struct {
+	attempt, within int
+	scopes, name    string
+	after           uint32
+	unordered       bool
+}
+
 // postedStep is a step that the host calls.
 type postedStep struct {
 	call    int

@@ -97,16 +97,6 @@ func (b *bridge) handled(args arguments) (any, error) {
 	return nil, nil
 }
 
-// where is where a step is called, and as what: by the handler of an attempt or,
-// unless within is 0, within the function of that call, and within scopes, whose
-// names are separated by zeros.
-type where struct {
-	attempt, within int
-	scopes, name    string
-	after           uint32
-	unordered       bool
-}
-
 var errNotAtWork = &core.Error{Code: core.ErrCancelled, Op: "step", Detail: "the handler is no longer at work on this message"}
 
 // begin calls a step at once, in the order of the calls. It returns what is to find
