@@ -34,7 +34,9 @@ export class Messages {
     const before = this.#shown;
     this.#shown = state;
     const active = state.messages.find(isUnfinished);
-    const left = this.#pane.scrollTop !== this.#placed;
+    const top = this.#pane.scrollTop;
+    const left = top !== this.#placed;
+    const pointed = this.#pane.querySelector("button:hover, button:active");
     const change = (): void => {
       this.#empty.hidden = state.messages.length > 0;
       for (const [id, view] of this.#views) {
@@ -45,8 +47,10 @@ export class Messages {
       for (const message of state.messages) this.#view(message).update(message, message === active ? role : "idle");
     };
     const atEnd = keepAtEnd(this.#pane, () => handOn(change));
-    if (!atEnd && !left) this.toActive();
-    else if (atEnd) this.#placed = this.#pane.scrollTop;
+    // A button under the pointer stays there, or it could not be pressed while an answer streams.
+    if (pointed?.isConnected === true) this.#pane.scrollTop = top;
+    else if (!atEnd && !left) this.toActive();
+    if (atEnd) this.#placed = this.#pane.scrollTop;
     this.#announce(before, state);
   }
 

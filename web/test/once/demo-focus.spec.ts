@@ -12,15 +12,19 @@ const test = base.extend<{ model: Model }>({
   },
 });
 
-const files = (page: Page, name: string) => page.getByRole("button", { name: `Delete the file “${name}”` });
-
-test("Cancel can be pressed and focused while an answer streams; then the focus is on Try again, and after the end where one types", async ({ model, page, server }) => {
-  await visit(page, server);
+async function connect(page: Page, model: Model): Promise<void> {
   await page.getByLabel("Who answers").selectOption("Language model at an address");
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Address").fill(`${model.origin}/v1`);
   await dialog.getByLabel("Model").fill("small");
   await dialog.getByRole("button", { name: "Connect" }).click();
+}
+
+const files = (page: Page, name: string) => page.getByRole("button", { name: `Delete the file “${name}”` });
+
+test("Cancel can be pressed and focused while an answer streams; then the focus is on Try again, and after the end where one types", async ({ model, page, server }) => {
+  await visit(page, server);
+  await connect(page, model);
   await say(page, "What now?");
   const call = await model.next();
   const partial = message(page).locator(".partial");
@@ -48,6 +52,37 @@ test("Cancel can be pressed and focused while an answer streams; then the focus 
   again.done();
   await finished(page);
   await expect(page.getByLabel("Message", { exact: true })).toBeFocused();
+});
+
+test("Cancel stays under the pointer while the list follows an answer", async ({ model, page, server }) => {
+  await visit(page, server);
+  await connect(page, model);
+  await say(page, "What was?");
+  const before = await model.next();
+  before.stream("Line.\n\n".repeat(40));
+  before.done();
+  await finished(page);
+  await say(page, "What now?");
+  const call = await model.next();
+  const partial = message(page, 1).locator(".partial");
+  const grow = async (last: string): Promise<void> => {
+    call.stream(`Line.\n\nLine.\n\n${last}.\n\n`);
+    await expect(partial).toContainText(last);
+  };
+  const cancel = message(page, 1).getByRole("button", { name: "Cancel" });
+  await grow("First");
+  await cancel.hover();
+  const place = await cancel.boundingBox();
+  await grow("Second");
+  expect(await cancel.boundingBox()).toEqual(place);
+  await page.getByLabel("Message", { exact: true }).hover();
+  await grow("Third");
+  await expect(partial.getByText("Third."), "the list follows the answer").toBeInViewport({ ratio: 1 });
+  await cancel.hover();
+  await page.mouse.down();
+  await grow("Fourth");
+  await page.mouse.up();
+  await expect(message(page, 1)).toContainText("Cancelled.");
 });
 
 test("what is deleted hands the focus to its neighbour, and what another tab changes leaves it alone", async ({ context, page, server }) => {
