@@ -11,8 +11,9 @@ import type { ErrorCode, StepError } from "./errors.js";
 
 /**
  * A value that can be stored: what msgpack can hold, given as plain data of at most 8 MiB
- * and 32 levels. It comes back equal: a property that is `undefined` is left out, and what
- * could not come back as it was is refused, such as `undefined` in an array or an instance of a class.
+ * and 32 levels. It comes back equal: what could not come back as it was is refused, such as
+ * `undefined` in an array, an array with properties, or an instance of a class. Left out are a property
+ * that is `undefined`, that `Object.keys` does not name, and the sign of `-0`.
  */
 export type Storable =
   | null

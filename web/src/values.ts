@@ -191,7 +191,8 @@ class Reader {
 
   #object(value: object): unknown {
     if (value instanceof Uint8Array) {
-      // Throws for a detached buffer, which would be stored as an empty one.
+      // Throws for a detached buffer, and one that has shrunk, which would be stored as an empty one.
+      Uint8Array.prototype.keys.call(value);
       const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
       this.#spend(bytes.byteLength);
       return bytes;
@@ -211,6 +212,8 @@ class Reader {
     if (!(length <= this.#room)) throw refuseSize(this.operation, this.what);
     const copy: unknown[] = [];
     for (let i = 0; i < length; i++) copy.push(this.#part(`[${i}]`, value[i]));
+    const more = Object.keys(value)[length]; // the names of items come first
+    if (more !== undefined) throw this.#refuse(`has the property ${JSON.stringify(more.slice(0, 40))}, which an array would come back without`);
     return copy;
   }
 

@@ -136,6 +136,9 @@ onEachStore(() => {
       for (let i = 0; i < 33; i++) deep = [deep];
       const detached = new Uint8Array(8);
       structuredClone(detached.buffer, { transfer: [detached.buffer] });
+      const buffer = new ArrayBuffer(8, { maxByteLength: 8 });
+      const shrunk = new Uint8Array(buffer, 4, 4);
+      buffer.resize(4);
       const values: readonly (readonly [string, unknown])[] = [
         ["a function", () => 1],
         ["a symbol", Symbol("s")],
@@ -154,6 +157,9 @@ onEachStore(() => {
         ["other numbers", new Float64Array(1)],
         ["a buffer", new ArrayBuffer(1)],
         ["a detached buffer", detached],
+        ["a buffer that has shrunk", shrunk],
+        ["an array with a property", Object.assign([1], { total: 1 })],
+        ["a match", /(?<year>\d+)/.exec("in 2026")],
         ["the key __proto__", JSON.parse('{"__proto__":1}')],
       ];
       const c = holdfast.create("c");
