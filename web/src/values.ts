@@ -157,6 +157,12 @@ function read<T>(bytes: Uint8Array, decoding: () => T): T {
 }
 
 /**
+ * Longer arrays are not searched for properties: to name 40,000 items takes a third as long as to store
+ * them, and what has properties, such as the match of a regular expression, is short.
+ */
+const mostNamed = 1000;
+
+/**
  * Checks a value and copies its arrays and objects, each part read once: a
  * getter or a proxy may return something else the second time.
  */
@@ -212,7 +218,7 @@ class Reader {
     if (!(length <= this.#room)) throw refuseSize(this.operation, this.what);
     const copy: unknown[] = [];
     for (let i = 0; i < length; i++) copy.push(this.#part(`[${i}]`, value[i]));
-    const more = Object.keys(value)[length]; // the names of items come first
+    const more = length <= mostNamed ? Object.keys(value)[length] : undefined; // the names of items come first
     if (more !== undefined) throw this.#refuse(`has the property ${JSON.stringify(more.slice(0, 40))}, which an array would come back without`);
     return copy;
   }
