@@ -157,8 +157,8 @@ function read<T>(bytes: Uint8Array, decoding: () => T): T {
 }
 
 /**
- * Longer arrays are not searched for properties: to name 40,000 items takes a third as long as to store
- * them, and what has properties, such as the match of a regular expression, is short.
+ * Longer arrays are not searched for properties: that makes a name for each item, and what has some,
+ * such as the match of a regular expression, is short.
  */
 const mostNamed = 1000;
 
