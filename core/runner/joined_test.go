@@ -104,3 +104,41 @@ func TestStartIsNotJoined(t *testing.T) {
 		expect(t, "log of n and o", words(t, memory, "n", "o"), []string{received, received})
 	})
 }
+
+// TestSentToARunnerThatStops: a runner that is stopped before it comes to process a
+// message lets that go, so the start is none that counts.
+func TestSentToARunnerThatStops(t *testing.T) {
+	for _, landed := range []bool{true, false} {
+		name := map[bool]string{true: "when the message is in the log", false: "while it is appended"}[landed]
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				b := open(t, memory)
+				b.store.begins = false
+				handler := func(context.Context, *runner.Attempt) ([]byte, error) { return nil, nil }
+				once := runner.Options{MaxStarts: 1}
+				stop := b.Subscribe(func(core.Change) { // before the runner hears of it
+					if landed {
+						b.cancel()
+					}
+				})
+				b.run(handler, once)
+				rest(time.Second)
+				b.store.next = append(b.store.next, func(append func() (uint64, error)) (uint64, error) {
+					if !landed {
+						b.cancel()
+						rest(time.Second)
+					}
+					return append()
+				})
+				b.send("m")
+				b.stop()
+				stop()
+				expect(t, "log of the runner that was stopped", words(t, memory), []string{received, started, stopped})
+				b.run(handler, once)
+				rest(time.Second)
+				b.stop()
+				expect(t, "log", words(t, memory), []string{received, started, stopped, started, finished})
+			})
+		})
+	}
+}

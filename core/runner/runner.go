@@ -99,6 +99,7 @@ func (r *runner) own() (worked bool, err error) {
 		return false, err
 	}
 	defer lock.Release()
+	defer r.letGo()
 	ctx, lose := context.WithCancelCause(r.run)
 	defer lose(nil)
 	go func() {
@@ -141,10 +142,13 @@ func (r *runner) next(ctx context.Context) (id string, found bool) {
 	ctx, cancel := context.WithTimeout(ctx, lookInterval)
 	defer cancel()
 	defer r.WithSend(func(s *core.State, id string) []core.Event {
-		if ctx.Err() != nil || !s.IsIdle() {
+		if !s.IsIdle() {
 			return nil
 		}
-		r.joined.Store(&id)
+		r.joined.Store(&id) // before the look at ctx: letGo, after its end, finds it
+		if ctx.Err() != nil {
+			return nil
+		}
 		return []core.Event{{Kind: core.KindProcessingStarted, MessageID: id, Runner: r.id}}
 	})()
 	changed := make(chan struct{}, 1)
@@ -173,6 +177,19 @@ func (r *runner) next(ctx context.Context) (id string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// letGo appends, if the runner stops, that it lets go of the message which was
+// appended together with its start and which it has not begun.
+func (r *runner) letGo() {
+	if r.run.Err() == nil {
+		return
+	}
+	if joined := r.joined.Swap(nil); joined != nil {
+		a := r.newAttempt(*joined)
+		a.stop()
+		a.cancel(nil)
+	}
 }
 
 // nudge has the runner look at the parked attempts.
