@@ -179,6 +179,12 @@ func shifted(t *trace, all []*trace) (steps []*trace) {
 	if !t.ended {
 		return nil
 	}
+	repeated := map[string]bool{} // keys that were used again: then numbers tell the calls apart, that of the first one too
+	for _, other := range all {
+		if other.place.Count > 0 {
+			repeated[other.path[:strings.LastIndexByte(other.path, '#')]] = true
+		}
+	}
 	because := map[uint32]bool{t.order + 1: true} // of the outcomes that came of it
 	for _, other := range all {
 		if !other.place.placed() || functionOf(other.place.Scope) != functionOf(t.place.Scope) {
@@ -188,7 +194,7 @@ func shifted(t *trace, all []*trace) (steps []*trace) {
 		if caused && other.ended {
 			because[other.order+1] = true
 		}
-		if other.place.counted() && (caused || other.place.After > t.order && strings.HasPrefix(t.place.Scope, other.place.Scope)) {
+		if (other.place.counted() || repeated[other.path]) && (caused || other.place.After > t.order && strings.HasPrefix(t.place.Scope, other.place.Scope)) {
 			steps = append(steps, other)
 		}
 	}

@@ -331,6 +331,13 @@ var bugs = []bug{
 		in:   "./core", test: "TestBeginRecordBehindLanded",
 	},
 	{
+		name: "a retry keeps the first call of a key that was used again",
+		file: "core/retry.go",
+		old:  "(other.place.counted() || repeated[other.path])",
+		new:  "other.place.counted()",
+		in:   "./core", test: "TestRetry",
+	},
+	{
 		name: "what was appended with a message counts as the start of every attempt on it",
 		file: "core/runner/attempt.go",
 		old:  "a.runner.joined.Swap(nil)",

@@ -147,6 +147,9 @@ func (s *Steps) begin(name string, o StepOptions, place core.Place, unordered bo
 	if err := o.Retry.check("step"); err != nil {
 		return nil, err
 	}
+	if len(s.scope) > core.MaxScopeBytes { // before it is paid for: no event could hold it
+		return nil, refuse(fmt.Sprintf("the path of the scope of %s has %d bytes, the limit is %d; nest fewer scopes, or give them shorter names", name, len(s.scope), core.MaxScopeBytes))
+	}
 	if len(o.Key) > maxKeyBytes {
 		return nil, refuse(fmt.Sprintf("the key of %s has %d bytes, the limit is %d", name, len(o.Key), maxKeyBytes))
 	}

@@ -81,7 +81,14 @@ export function asError(thrown: unknown): Error {
   return new Error(textOf(thrown), { cause: thrown });
 }
 
+const nameless = "something was thrown that has no text";
+
 function nameAndMessage(error: unknown): [string, string] {
+  const [name, message] = read(error);
+  return name === "" && message === "" ? ["", nameless] : [name, message];
+}
+
+function read(error: unknown): [string, string] {
   try {
     if (typeof error !== "object" || error === null) return ["", short(String(error))];
     const [name, message] = ["name", "message"].map((key) => Reflect.get(error, key) as unknown);
@@ -91,7 +98,7 @@ function nameAndMessage(error: unknown): [string, string] {
     if (Object.prototype.toString.call(error) === "[object Error]" || error instanceof Error) return [named, short(text)];
     return [named, short([text, contentOf(error)].filter((part) => part !== "").join(" "))];
   } catch {
-    return ["", "something was thrown that has no text"];
+    return ["", nameless];
   }
 }
 

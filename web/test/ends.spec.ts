@@ -415,6 +415,7 @@ test("an output or an option that cannot be is refused by its name, with what to
         const problem = (call: () => Promise<unknown>): Promise<string> => call().then(() => "none", (error: Error) => error.message);
         conversation.process(async ({ step }) => {
           const options = { maxAttempts: 1 };
+          let called = false;
           const deep = (levels: number): RunStep => (levels === 0 ? step : deep(levels - 1).scope("x".repeat(1000)));
           resolve([
             await problem(() => step("fetch", () => new Response("body") as never, options)),
@@ -422,7 +423,8 @@ test("an output or an option that cannot be is refused by its name, with what to
             await problem(() => step("rest", () => 1, { sideEffects: "ask" } as never)),
             await problem(() => step.sleep("pause", Number.NaN)),
             await problem(() => deep(20)("bottom", () => 1)),
-            await problem(() => deep(9)("bottom", () => 1, options)),
+            await problem(() => deep(9)("bottom", () => (called = true))),
+            `${called}`,
           ]);
         });
       }),
@@ -435,5 +437,6 @@ test("an output or an option that cannot be is refused by its name, with what to
     expect.stringContaining("the time must be an integer, not NaN"),
     expect.stringContaining("the scopes of bottom are too long; nest fewer of them"),
     expect.stringContaining("nest fewer scopes, or give them shorter names"),
+    "false",
   ]);
 });
