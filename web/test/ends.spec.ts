@@ -268,7 +268,7 @@ test("steps within a step end with its function", async ({ tab, heard }) => {
 });
 
 test("what is thrown is stored with its name, its message and all its causes", async ({ tab }) => {
-  const ids = ["object", "without prototype", "cause", "several", "circle", "string", "undefined", "null", "huge", "proxy"];
+  const ids = ["object", "without prototype", "cause", "several", "circle", "string", "undefined", "null", "huge", "nothing", "empty", "proxy"];
   await send(tab, ...ids);
   await tab.evaluate(({ conversation }) => {
     const circle = new Error("round");
@@ -282,6 +282,8 @@ test("what is thrown is stored with its name, its message and all its causes", a
       string: "rate limited",
       null: null,
       huge: new Error("x".repeat(100_000)),
+      nothing: "",
+      empty: Object.create(null),
       proxy: new Proxy(new Error("…"), {
         get() {
           throw new Error("do not look");
@@ -308,7 +310,7 @@ test("what is thrown is stored with its name, its message and all its causes", a
     "undefined",
     "null",
     expect.stringMatching(/^Error: x{3000,4000}$/),
-    "something was thrown that has no text",
+    ...Array<string>(3).fill("something was thrown that has no text"),
   ]);
 });
 
