@@ -152,7 +152,7 @@ export class Attempt {
         calls.get(call)?.abort(signal.aborted ? signal.reason : reason === undefined ? timeout() : errorOf(reason));
       };
       const step = { attempt: this.#number, within: run.call, scopes, name: named, key, after: run.after, unordered: waiting.unordered, streams, resumes: given.resume === true, policy, retry };
-      return () => this.#instance.step(step, { begin, abort });
+      return () => this.#instance.step(step, { begin, abort, isBusy: () => calls.size > 0 });
     });
   }
 

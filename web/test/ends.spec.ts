@@ -267,6 +267,22 @@ test("steps within a step end with its function", async ({ tab, heard }) => {
   await expect.poll(() => heard.toSorted()).toEqual([over, over, "inner aborted"]);
 });
 
+test("the signal of a generator aborts if its message is cancelled", async ({ tab, heard }) => {
+  await send(tab, "m");
+  await tab.evaluate(async ({ conversation }) => {
+    conversation.process(async ({ step }) =>
+      step.stream("write", async function* ({ signal }) {
+        yield "Never ";
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        await globalThis.tell("aborted");
+      }),
+    );
+    await globalThis.when(conversation, () => conversation.state.message("m")?.openSteps[0]?.chunks.length === 1);
+    await conversation.cancel("m");
+  });
+  await expect.poll(() => heard).toEqual(["aborted"]);
+});
+
 test("what is thrown is stored with its name, its message and all its causes", async ({ tab }) => {
   const ids = ["object", "without prototype", "cause", "several", "circle", "string", "undefined", "null", "huge", "nothing", "empty", "proxy"];
   await send(tab, ...ids);

@@ -61,6 +61,8 @@ export interface StepFunction {
   begin(id: number, attempt: number, idempotencyKey: string, uncertain: boolean, stored: Uint8Array | undefined): void;
   /** Gives a call of it up: because its time is over, or for a reason. */
   abort(id: number, reason?: Failure): void;
+  /** Whether a call of it has neither ended nor was given up. */
+  isBusy(): boolean;
 }
 
 /** The output of a step, or the attempts and the texts of its failure, and then order and index of the outcome. */

@@ -116,7 +116,10 @@ export class Instance {
       changed: (handle, expectedSeq, reset, address, length) =>
         this.onChange?.(handle, expectedSeq, reset, new Uint8Array(memory.buffer, address, length).slice()),
       call: (call, ...rest) => this.#functions.get(call)?.begin(...rest),
-      abort: (call, ...rest) => this.#functions.get(call)?.abort(...rest),
+      abort: (call, ...rest) => {
+        this.#functions.get(call)?.abort(...rest);
+        if (!this.#pending.has(call)) this.#functions.delete(call);
+      },
     };
   }
 
@@ -196,7 +199,7 @@ export class Instance {
     const pending = this.#pending.get(call);
     if (pending === undefined) return;
     this.#pending.delete(call);
-    this.#functions.delete(call);
+    if (this.#functions.get(call)?.isBusy() === false) this.#functions.delete(call); // else it is given up in a moment
     if (error === undefined) pending.resolve(value);
     else pending.reject(errorOf(error));
     if (error?.code === "instance_lost") this.#end(lost(errorOf(error)));
