@@ -291,7 +291,7 @@ export class Attempt {
         }),
       (error: unknown) => {
         this.#notes = undefined;
-        if (this.#root.over === undefined) setTimeout(() => promised.reject(error)); // as refused does; what is left behind ends quietly
+        if (this.#root.over === undefined) setTimeout(() => promised.reject(error)); // as refused does; a call that outlives its handler ends without a word
       },
     );
     // Whatever uses a promise looks at its constructor: await, then, catch, Promise.all, return (ECMA-262, PromiseResolve).
