@@ -34,14 +34,21 @@ for (const group of ["sequences", "failures", "parallel", "races", "nested", "sc
 test("pages that crash at random: what handlers had seen is the beginning of what they see in the next page", { tag: ["@chromium", "@slow"] }, async ({ context, server }) => {
   const number = random(seed);
   const lives: Map<string, string[]>[] = [];
-  /** Lets all shapes work in a page of its own, and writes down what each sees. */
-  const work = async (seen: Map<string, string[]>): Promise<[Page, Promise<unknown>]> => {
+  /** Lets all shapes work in a page of its own, writes down what each sees, and stops the page dead after so many. */
+  const work = async (seen: Map<string, string[]>, moment = Infinity): Promise<{ page: Page; working: Promise<unknown>; reached: Promise<void> }> => {
     const page = await context.newPage();
-    await page.exposeFunction("see", (name: string, what: string) => seen.set(name, [...(seen.get(name) ?? []), what]));
+    let left = moment;
+    let reach = (): void => undefined;
+    const reached = new Promise<void>((resolve) => (reach = resolve));
+    await page.exposeFunction("see", (name: string, what: string) => {
+      seen.set(name, [...(seen.get(name) ?? []), what]);
+      if (--left === 0) reach();
+    });
     await page.goto(server.origin);
     const working = page.evaluate(
-      async ([bundle, life]) => {
+      async ([bundle, life, moment]) => {
         const { groups, id, live, World } = (await import(bundle)) as typeof Replay;
+        let left = moment;
         const holdfast = await import("@holdfast-dev/holdfast");
         const store = await holdfast.open();
         const shapes = ["sequences", "failures", "parallel", "races", "nested", "scopes"].flatMap((group) => (groups[group] ?? []).map(([shape]) => shape));
@@ -49,33 +56,34 @@ test("pages that crash at random: what handlers had seen is the beginning of wha
           const conversation = await store.recover(shape.name);
           await conversation.send({ id });
           const world = new World(holdfast, life);
-          world.onSee = (what) => void (globalThis as unknown as { see: (name: string, what: string) => Promise<void> }).see(shape.name, what);
+          world.onSee = (what) => {
+            void (globalThis as unknown as { see: (name: string, what: string) => Promise<void> }).see(shape.name, what);
+            if (--left === 0) for (;;); // until it is crashed
+          };
           const { end } = await live(conversation, shape, world);
           return [...world.faults, ...(shape.ends.some((wanted) => (typeof wanted === "string" ? wanted === end : wanted.test(end))) ? [] : [`it ends with ${end}`])].map((fault) => `${shape.name}: ${fault}`);
         };
         // Of those that are retried the handler begins again.
         return (await Promise.all(shapes.filter(({ retry }) => retry === undefined).map(one))).flat();
       },
-      ["/bundle/replay.js", lives.length] as const,
+      ["/bundle/replay.js", lives.length, moment] as const,
     );
-    return [page, working];
+    return { page, working, reached };
   };
   for (; lives.length < 4; ) {
     const seen = new Map<string, string[]>();
-    const [page, working] = await work(seen);
+    const { page, working, reached } = await work(seen, 10 + Math.floor(number() * 50));
     lives.push(seen);
-    const total = (): number => [...seen.values()].flat().length;
     const crashed = page.waitForEvent("crash");
-    const moment = 10 + Math.floor(number() * 200);
-    await Promise.race([expect.poll(total, { intervals: [5] }).toBeGreaterThan(moment), working.catch(() => undefined)]);
     const session = await context.newCDPSession(page);
+    await Promise.race([reached, working]);
     session.send("Page.crash").catch(() => undefined); // nobody is there to answer
     await crashed;
     await working.catch(() => undefined);
     await page.close();
   }
   const last = new Map<string, string[]>();
-  const [, working] = await work(last);
+  const { working } = await work(last);
   expect(await working).toEqual([]);
   lives.push(last);
   let compared = 0;

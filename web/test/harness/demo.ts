@@ -82,7 +82,7 @@ export const step = (page: Page, name: string, index = 0): Locator => message(pa
 export const banner = (page: Page): Locator => page.locator("#banner-text");
 export const role = (page: Page): Locator => page.locator("#role");
 export const chats = (page: Page): Locator => page.locator("#chats > li");
-export const finished = (page: Page, index = 0): Promise<void> => expect(message(page, index)).toHaveAttribute("data-status", "finished", { timeout: 30_000 });
+export const finished = (page: Page, index = 0): Promise<void> => expect(message(page, index)).toHaveAttribute("data-status", "finished");
 
 /** The question that the assistant asks, and its answers. */
 export const asks = (page: Page, index = 0): Locator => message(page, index).getByRole("group", { name: "Read all files?" });
@@ -95,7 +95,7 @@ export async function running(page: Page, name: string, index = 0): Promise<void
     ([name, index]) =>
       document.querySelectorAll("#messages > li")[index]?.querySelector("[data-state=running] .name")?.textContent === name,
     [name, index] as const,
-    { polling: 50, timeout: 30_000 },
+    { polling: 50, timeout: 60_000 },
   );
 }
 

@@ -92,7 +92,7 @@ test("the answer can be read as it comes, and what came before a crash is there 
   await addSamples(page);
   await say(page, question);
   await allow(page);
-  await expect(message(page).locator(".partial")).toContainText(/This is what/, { timeout: 20_000 });
+  await expect(message(page).locator(".partial")).toContainText(/This is what/);
   await page.getByRole("button", { name: "Crash" }).click();
   await page.getByRole("link", { name: "Reload" }).click();
   await recovered(page, 6);
@@ -199,7 +199,7 @@ test("failures are told with their code, and with the way on", async ({ complain
     };
     return before;
   });
-  await expect(failure).toContainText("quota_exceeded", { timeout: 30_000 });
+  await expect(failure).toContainText("quota_exceeded");
   await page.getByLabel("Message", { exact: true }).fill("Hello there!");
   await page.evaluate(() => {
     document.querySelector("form")?.requestSubmit();
