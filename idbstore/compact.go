@@ -214,7 +214,7 @@ func (m *merging) merge(ctx context.Context, tx transaction, r keyRange, least i
 func (m *merging) run(keys [][]byte) int {
 	n, bytes := 0, m.bytes
 	for n < len(keys) {
-		size := sizeBound(keys[n])
+		size, _ := sizeBound(keys[n])
 		if size > smallRecord || bytes+size > compactBytes {
 			break
 		}

@@ -66,7 +66,7 @@ func (s *Store) inspect(ctx context.Context, op, stream string, offset uint64) (
 		part := core.Inspection{End: offset}
 		p, size := pagesOf(tx, recordsFrom(stream, offset)), 0
 		for len(part.Entries) < inspectEntries && size < pageBytes && !p.over() {
-			keys, values, err := p.next(ctx, inspectEntries)
+			keys, values, err := p.next(ctx, part.End, part.End+inspectEntries)
 			if err != nil {
 				return part, err
 			}

@@ -47,10 +47,10 @@ func sizedKey(stream string, end uint64, size int) []byte {
 	return key
 }
 
-// sizeBound returns how many bytes the record at key has at most. Of a key that
-// Holdfast did not write, that is not known.
-func sizeBound(key []byte) int {
-	_, _, _, ok := parseKey(key)
+// sizeBound returns how many bytes the record at key has at most, and where it
+// ends. Of a key that Holdfast did not write, that is not known.
+func sizeBound(key []byte) (size int, end uint64) {
+	_, end, _, ok := parseKey(key)
 	mark := byte(sizeMark)
 	switch last := len(key) - 1; {
 	case !ok:
@@ -58,7 +58,7 @@ func sizeBound(key []byte) int {
 	case last-bytes.IndexByte(key, 0) > 8 && key[last] != tombstoneMark:
 		mark = key[last]
 	}
-	return plainBytes << (mark - sizeMark)
+	return plainBytes << (mark - sizeMark), end
 }
 
 // isMark reports whether b can follow the end in a key.

@@ -29,18 +29,24 @@ func pagesOf(tx transaction, r keyRange) pages { return pages{tx: tx, rest: r} }
 // over reports whether all records were read.
 func (p *pages) over() bool { return p.ended && len(p.keys) == 0 }
 
-// next reads the keys and the values of the next records, most at most. It may
-// find none. A value is nil where the browser has found fewer values than keys.
-func (p *pages) next(ctx context.Context, most int) (keys, values [][]byte, err error) {
+// next reads the keys and the values of the next records, of a caller that has the
+// events before sequence from and wants those before until. It may find none. A
+// value is nil where the browser has found fewer values than keys.
+func (p *pages) next(ctx context.Context, from, until uint64) (keys, values [][]byte, err error) {
 	if len(p.keys) == 0 {
-		if values, err = p.ask(ctx, min(most, pageBytes/plainBytes)); err != nil || p.over() {
+		most := min(until-from, pageBytes/plainBytes) // a record has one event or more
+		if values, err = p.ask(ctx, int(most)); err != nil || p.over() {
 			return nil, nil, err
 		}
 	}
-	n, size := 1, sizeBound(p.keys[0])
-	for n < min(len(p.keys), most) && size+sizeBound(p.keys[n]) <= pageBytes {
-		size += sizeBound(p.keys[n])
-		n++
+	size, end := sizeBound(p.keys[0])
+	n := 1
+	for ; n < len(p.keys) && end < until; n++ {
+		var more int
+		if more, end = sizeBound(p.keys[n]); size+more > pageBytes {
+			break
+		}
+		size += more
 	}
 	keys, p.keys = p.keys[:n], p.keys[n:]
 	if unread := keys[len(values):]; len(unread) > 0 {

@@ -66,6 +66,34 @@ func TestBoundsOfMemory(t *testing.T) {
 	}
 }
 
+// A read takes the records that have what it was asked for, and no others.
+func TestReadsWhatItWasAskedFor(t *testing.T) {
+	ctx := context.Background()
+	d := newDisk()
+	s := startFake(t, d, 0)
+	defer s.Close()
+	const events, size = 1000, 100
+	batch := make([][]byte, events)
+	for i := range batch {
+		batch[i] = make([]byte, size)
+	}
+	for i := range 20 {
+		if _, err := s.Append(ctx, "s", uint64(i*events), batch...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for what, read := range map[string]func() (int, error){
+		"read":    func() (int, error) { entries, err := s.ReadFrom(ctx, "s", events, 2*events); return len(entries), err },
+		"inspect": func() (int, error) { part, err := s.Inspect(ctx, "s", events); return len(part.Entries), err },
+	} {
+		d.read = 0
+		n, err := read()
+		if err != nil || d.read > n*(size+10) {
+			t.Errorf("%s: %d events of %d bytes, and a request has read %d KiB; %v", what, n, size, d.read>>10, err)
+		}
+	}
+}
+
 var lostEngine = &engineError{"UnknownError", "connection to the storage process lost"}
 
 func alternating(n int, sizes ...int) (all []int) {

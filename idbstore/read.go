@@ -25,7 +25,7 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 		try++
 		p.singly = try == maxTries
 		for limit > len(entries) && !p.over() {
-			_, values, err := p.next(ctx, limit-len(entries)) // a record has one entry or more
+			_, values, err := p.next(ctx, next, offset+uint64(limit))
 			if err != nil {
 				return nil, err
 			}
@@ -74,7 +74,7 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
 		p := pagesOf(tx, namesWithPrefix(prefix))
 		stream, next := "", uint64(0)
 		for !p.over() {
-			keys, values, err := p.next(ctx, math.MaxInt)
+			keys, values, err := p.next(ctx, 0, math.MaxUint64)
 			if err != nil {
 				return nil, err
 			}

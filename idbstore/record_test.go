@@ -179,15 +179,15 @@ func TestKeys(t *testing.T) {
 // A key says how large its record is at most, and no more than twice as much.
 func TestSizeBound(t *testing.T) {
 	for _, size := range []int{1, plainBytes - 1, plainBytes, plainBytes + 1, 2 * plainBytes, 2*plainBytes + 1, smallRecord, smallRecord + 1, 1<<20 - 1, 64<<20 + 99} {
-		if bound := sizeBound(sizedKey("a", 1, size)); bound < size || bound >= 2*size && bound > plainBytes {
+		if bound, _ := sizeBound(sizedKey("a", 1, size)); bound < size || bound >= 2*size && bound > plainBytes {
 			t.Errorf("the key of %d bytes stands for %d", size, bound)
 		}
 	}
-	if bound := sizeBound(tombstoneKey("a", 1)); bound != plainBytes {
+	if bound, _ := sizeBound(tombstoneKey("a", 1)); bound != plainBytes {
 		t.Errorf("the key of a tombstone stands for %d bytes", bound)
 	}
 	for _, key := range [][]byte{{}, []byte("a"), append(recordKey("a", 1), 7)} {
-		if bound := sizeBound(key); bound <= pageBytes {
+		if bound, _ := sizeBound(key); bound <= pageBytes {
 			t.Errorf("%x, which Holdfast did not write, stands for %d bytes", key, bound)
 		}
 	}
