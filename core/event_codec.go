@@ -360,18 +360,24 @@ func flagsOf(on ...bool) uint64 {
 // knows, is [ErrUnsupportedVersion]; everything else that is wrong is
 // [ErrCorrupt].
 func DecodeEvent(b []byte) (Event, error) {
-	if len(b) > MaxPayloadBytes {
-		return Event{}, errMalformed(fmt.Sprintf("%d bytes are more than an event can have", len(b)))
-	}
-	r := eventReaders.Get().(*eventReader)
-	r.Reset(b)
-	e, err := r.read()
-	r.Reset(nil) // the pool must not keep b
-	eventReaders.Put(r)
-	if err != nil {
+	var e Event
+	if err := decodeEvent(b, &e); err != nil {
 		return Event{}, err
 	}
 	return e, nil
+}
+
+// decodeEvent makes e, which is zero, the event whose bytes are b.
+func decodeEvent(b []byte, e *Event) error {
+	if len(b) > MaxPayloadBytes {
+		return errMalformed(fmt.Sprintf("%d bytes are more than an event can have", len(b)))
+	}
+	r := eventReaders.Get().(*eventReader)
+	r.Reset(b)
+	err := r.read(e)
+	r.Reset(nil) // the pool must not keep b
+	eventReaders.Put(r)
+	return err
 }
 
 func errMalformed(detail string) error {
@@ -391,33 +397,33 @@ type eventReader struct {
 
 var eventReaders = sync.Pool{New: func() any { return new(eventReader) }}
 
-func (r *eventReader) read() (Event, error) {
+func (r *eventReader) read(e *Event) error {
 	count := r.ArrayLen("the event")
 	number := r.Uint("the kind", math.MaxUint64)
 	if defect := r.Defect(); defect != "" {
-		return Event{}, errMalformed(defect)
+		return errMalformed(defect)
 	}
 	if number == 0 {
-		return Event{}, errMalformed("no kind has the number 0")
+		return errMalformed("no kind has the number 0")
 	}
 	if number > math.MaxUint8 {
-		return Event{}, errNewer(fmt.Sprintf("kind %d is unknown", number))
+		return errNewer(fmt.Sprintf("kind %d is unknown", number))
 	}
-	e := Event{Kind: Kind(number)}
+	e.Kind = Kind(number)
 	forms := e.Kind.forms()
 	form := slices.Index(forms, count)
 	switch {
 	case forms == nil:
-		return Event{}, errNewer(fmt.Sprintf("kind %d is unknown", number))
+		return errNewer(fmt.Sprintf("kind %d is unknown", number))
 	case count > forms[len(forms)-1]:
-		return Event{}, errNewer(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, forms[len(forms)-1]))
+		return errNewer(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, forms[len(forms)-1]))
 	case form < 0:
-		return Event{}, errMalformed(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, forms[0]))
+		return errMalformed(fmt.Sprintf("%d fields of %v, not %d", count, e.Kind, forms[0]))
 	}
 
 	r.ID("the event id", e.ID[:])
 	e.MessageID = r.messageID()
-	r.rest(&e, form > 0)
+	r.rest(e, form > 0)
 	switch last := form == len(forms)-1; {
 	case last && e.Kind.ofStep():
 		e.Place = readPlace(&r.Reader, textOf)
@@ -430,9 +436,9 @@ func (r *eventReader) read() (Event, error) {
 		r.Refuse("the event", " is followed by other bytes")
 	}
 	if defect := r.Defect(); defect != "" {
-		return Event{}, errMalformed(defect)
+		return errMalformed(defect)
 	}
-	return e, nil
+	return nil
 }
 
 // rest reads what an event of a kind has, but for the place of a step.

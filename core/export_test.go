@@ -59,7 +59,7 @@ func (s *State) Known() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var ids []string
-	for _, m := range s.all() {
+	for m := range s.all {
 		ids = append(ids, m.ID)
 	}
 	return ids

@@ -193,12 +193,12 @@ func (m *kept) end(e *Event) (ended Step) {
 	switch at, again := m.step(e.Step); {
 	case again:
 		before := m.steps()[at]
-		if d := before.Details(); d.Place.placed() || d.Failure != nil || e.Failure != nil {
+		d := before.Details()
+		if d.Place.placed() || d.Failure != nil || e.Failure != nil {
 			return Step{}
 		}
-		ended.Name, ended.details = cmp.Or(e.Name, before.Name), before.details
-		m.complete(ended)
-		return ended
+		ended.Name = cmp.Or(e.Name, before.Name)
+		return m.complete(ended, &d)
 	case isOpen:
 		ended.Name = open.Name
 		m.close(e.Step)
@@ -214,8 +214,7 @@ func (m *kept) end(e *Event) (ended Step) {
 		Failure: e.Failure, Attempts: e.Attempt,
 	}
 	m.outcomes++
-	ended.details = d.encode()
-	m.complete(ended)
+	ended = m.complete(ended, &d)
 	if e.Failure != nil && open.Place.placed() {
 		m.doubt(FunctionPath(open.Place.Path(ended.Name)))
 	}

@@ -213,8 +213,8 @@ func sizeOf(entries []Entry) int {
 // log: it says that s was deleted.
 func (s seen) follow(entries []Entry, sequence uint64) ([]Entry, error) {
 	if len(entries) > 0 {
-		first, err := decodeEntry(entries[0], sequence)
-		if err != nil {
+		var first LoggedEvent
+		if err := first.decode(entries[0], sequence); err != nil {
 			return nil, err
 		}
 		if first.Tombstone && first.Sequence > sequence {
@@ -232,37 +232,39 @@ func (e *LoggedEvent) seen() seen { return seen{tombstone: e.Tombstone, id: e.Ev
 
 // decodeEntries appends to events what was read from sequence next on.
 func decodeEntries(events []LoggedEvent, entries []Entry, next uint64) ([]LoggedEvent, error) {
-	events = slices.Grow(events, len(entries))
-	for _, entry := range entries {
-		event, err := decodeEntry(entry, next)
-		if err != nil {
+	at := len(events)
+	events = slices.Grow(events, len(entries))[:at+len(entries)]
+	clear(events[at:])
+	for i, entry := range entries {
+		logged := &events[at+i]
+		if err := logged.decode(entry, next); err != nil {
 			return nil, err
 		}
-		events, next = append(events, event), event.Sequence+1
+		next = logged.Sequence + 1
 	}
 	return events, nil
 }
 
-// decodeEntry checks that nothing is missing between sequence next and this
-// entry. Only a tombstone may skip sequences: those it buries.
-func decodeEntry(entry Entry, next uint64) (LoggedEvent, error) {
+// decode makes l, which is zero, the event of an entry, and checks that nothing is
+// missing between sequence next and it. Only a tombstone may skip sequences: those
+// it buries.
+func (l *LoggedEvent) decode(entry Entry, next uint64) error {
 	buries := entry.Tombstone && entry.Sequence > next
 	if entry.Sequence != next && !buries {
-		return LoggedEvent{}, &Error{Code: ErrGap,
+		return &Error{Code: ErrGap,
 			Detail: fmt.Sprintf("sequence %d follows where %d is expected", entry.Sequence, next)}
 	}
 	if entry.Sequence >= MaxSequence {
-		return LoggedEvent{}, &Error{Code: ErrOutOfRange,
+		return &Error{Code: ErrOutOfRange,
 			Detail: fmt.Sprintf("sequence %d passes the limit of 2^53-1 events", entry.Sequence)}
 	}
-	logged := LoggedEvent{Sequence: entry.Sequence, Timestamp: entry.Timestamp, Tombstone: entry.Tombstone}
-	if entry.Tombstone {
-		return logged, nil
+	l.Sequence, l.Timestamp, l.Tombstone = entry.Sequence, entry.Timestamp, entry.Tombstone
+	if l.Tombstone {
+		return nil
 	}
-	var err error
-	if logged.Event, err = DecodeEvent(entry.Payload); err != nil {
-		return LoggedEvent{}, &Error{Code: CodeOf(err),
+	if err := decodeEvent(entry.Payload, &l.Event); err != nil {
+		return &Error{Code: CodeOf(err),
 			Detail: fmt.Sprintf("the event at sequence %d cannot be read: %s", entry.Sequence, detailOf(err))}
 	}
-	return logged, nil
+	return nil
 }

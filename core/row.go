@@ -28,7 +28,7 @@ import (
 //
 // A message's position is not in its row. Rows of received messages stand in
 // the order of arrival; those of messages that were never received come after
-// them, ordered by id.
+// them, in the order in which events have named them.
 //
 // A row of a change is a part: it has only the steps that ended with the change,
 // perhaps in another order and more than once, and a body or a result only if
@@ -106,12 +106,14 @@ func partsOf(change Change) map[string]*part {
 func (s *State) Rows(from, size int) (rows []byte, next int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	all := s.all()
-	w := wire.NewWriter(make([]byte, 0, min(size, 256*len(all))))
-	for next = from; next < len(all) && (next == from || w.Len() < size); next++ {
-		writeRow(w, all[next], nil)
+	end := len(s.order) + len(s.early)
+	w := wire.NewWriter(make([]byte, 0, min(size, 256*max(end-from, 0))))
+	for next = from; next < end && (w.Len() == 0 || w.Len() < size); next++ {
+		if m := s.at(next); m != nil {
+			writeRow(w, m, nil)
+		}
 	}
-	if next >= len(all) {
+	if next >= end {
 		next = 0
 	}
 	return w.End(), next

@@ -168,7 +168,11 @@ func TestRowsInParts(t *testing.T) {
 	for i := range 100 {
 		s.Apply(completed(fmt.Sprint("never", i), 0, "x"))
 		s.Apply(core.Event{Kind: core.KindAttemptFailed, MessageID: fmt.Sprint("never", i), Step: 1, Name: "s", Failure: testFailure, Place: core.Place{Called: 1}})
+		s.Apply(completed(fmt.Sprint("early", i), 0, "x"))
 		s.Apply(received(fmt.Sprint(i*7%100), 1, "body"))
+	}
+	for i := range 100 {
+		s.Apply(received(fmt.Sprint("early", i*7%100), 1, "body"))
 	}
 	whole, next := s.Rows(0, math.MaxInt)
 	if next != 0 || !slices.Equal(idsOf(readRows(t, whole)), s.Known()) {

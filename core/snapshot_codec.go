@@ -18,7 +18,7 @@ import (
 // Raise snapshotVersion with any change of this, of a row, and of what
 // State.Apply makes of events. Snapshots of another version are ignored, and
 // the log is replayed.
-const snapshotVersion = 4
+const snapshotVersion = 5
 
 // snapshot is a decoded snapshot.
 type snapshot struct {
@@ -39,9 +39,8 @@ func paddingOf(content, cost int) int { return max((cost-32<<10+1)/2-content, 0)
 func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	all := s.all()
 	size, cost := 64, 0
-	for _, m := range all {
+	for m := range s.all {
 		n, c := m.rowSize()
 		size, cost = size+n, cost+c
 	}
@@ -53,8 +52,8 @@ func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []by
 	w.Uint(snapshotVersion)
 	w.Uint(sequence)
 	w.Bytes(last[:])
-	w.Array(len(all))
-	for _, m := range all {
+	w.Array(len(s.messages))
+	for m := range s.all {
 		writeRow(w, m, nil)
 	}
 	w.Raw(make([]byte, paddingOf(w.Len(), cost)))
@@ -113,23 +112,16 @@ func (r *rowReader) state() *State {
 	}
 	s.messages = make(map[string]*kept, count)
 	s.order = make([]*kept, 0, count)
-	previous := "" // of those that were not received
 	for range count {
 		m := r.row()
 		if r.Defect() != "" {
 			return s
 		}
-		_, known := s.messages[m.ID]
-		switch {
-		case known, m.Received && previous != "", !m.Received && m.ID <= previous:
+		if _, known := s.messages[m.ID]; known || m.Received && len(s.early) > 0 {
 			r.Refuse("a message", " stands in the wrong place")
-		case m.Received:
-			m.Position = len(s.order)
-			s.order = append(s.order, m)
-		default:
-			previous = m.ID
+			return s
 		}
-		s.messages[m.ID] = m
+		s.add(m)
 	}
 	return s
 }

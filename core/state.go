@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"iter"
 	"slices"
 	"sync"
@@ -17,6 +16,7 @@ type State struct {
 	mu       sync.RWMutex
 	messages map[string]*kept // all that any event has named
 	order    []*kept          // those received, in order of arrival; only ever appended to
+	early    []*kept          // those that another event has named first, and of which some were received since
 }
 
 // NewState returns the state of an empty log.
@@ -38,17 +38,26 @@ func (s *State) Apply(e Event) {
 
 // apply returns the step that e has ended, without details if it has not.
 func (s *State) apply(e *Event) (ended Step) {
-	m := s.messages[e.MessageID]
-	if m == nil {
+	m, known := s.messages[e.MessageID]
+	if !known {
 		m = &kept{Message: Message{ID: e.MessageID, Position: -1}}
-		s.messages[e.MessageID] = m
 	}
 	ended = m.apply(e)
-	if m.Received && m.Position < 0 {
-		m.Position = len(s.order)
-		s.order = append(s.order, m)
+	if !known || m.Received && m.Position < 0 {
+		s.add(m)
 	}
 	return ended
+}
+
+// add gives a message its place: a new one, or one that was just received.
+func (s *State) add(m *kept) {
+	s.messages[m.ID] = m
+	if m.Received {
+		m.Position = len(s.order)
+		s.order = append(s.order, m)
+	} else {
+		s.early = append(s.early, m)
+	}
 }
 
 // advance applies events in one go, so that no query sees a part of them.
@@ -63,23 +72,16 @@ func (s *State) advance(events []LoggedEvent) {
 // reset forgets everything. The caller holds the lock.
 func (s *State) reset() {
 	s.messages = make(map[string]*kept)
-	s.order = nil // not truncated: iterations may be reading it
+	s.order, s.early = nil, nil // not truncated: iterations may be reading it
 }
 
 // Clone returns an independent copy.
 func (s *State) Clone() *State {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	c := &State{
-		messages: make(map[string]*kept, len(s.messages)),
-		order:    make([]*kept, len(s.order)),
-	}
-	for id, m := range s.messages {
-		clone := m.clone()
-		c.messages[id] = clone
-		if clone.Received {
-			c.order[clone.Position] = clone
-		}
+	c := &State{messages: make(map[string]*kept, len(s.messages))}
+	for m := range s.all {
+		c.add(m.clone())
 	}
 	return c
 }
@@ -175,20 +177,27 @@ func (s *State) withoutSteps(id string) (Message, bool) {
 	return m.copyWithoutSteps(), true
 }
 
-// all returns all messages that any event has named: those received in order of
-// arrival, then the others by id. The caller holds the lock.
-func (s *State) all() []*kept {
-	if len(s.messages) == len(s.order) {
-		return s.order
-	}
-	var others []*kept
-	for _, m := range s.messages {
-		if !m.Received {
-			others = append(others, m)
+// all iterates over all messages that any event has named: those received in
+// order of arrival, then the others in the order in which events have named them.
+// The caller holds the lock.
+func (s *State) all(yield func(*kept) bool) {
+	for i := range len(s.order) + len(s.early) {
+		if m := s.at(i); m != nil && !yield(m) {
+			return
 		}
 	}
-	slices.SortFunc(others, func(a, b *kept) int { return cmp.Compare(a.ID, b.ID) })
-	return slices.Concat(s.order, others)
+}
+
+// at returns what stands at a place of that order; nil for one that has moved to
+// those received.
+func (s *State) at(i int) *kept {
+	if i < len(s.order) {
+		return s.order[i]
+	}
+	if m := s.early[i-len(s.order)]; !m.Received {
+		return m
+	}
+	return nil
 }
 
 // Len returns the number of received messages.

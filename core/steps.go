@@ -53,7 +53,24 @@ const (
 )
 
 func (d *Details) encode() []byte {
-	w := wire.NewWriter(make([]byte, 0, 48+len(d.Place.Scope)+d.Failure.size()))
+	w := wire.NewWriter(make([]byte, 0, d.size()))
+	d.write(w)
+	return w.End()
+}
+
+// size returns how many bytes d takes at most.
+func (d *Details) size() int {
+	size := 6
+	if d.Place.placed() {
+		size += 43 + len(d.Place.Scope)
+	}
+	if d.Failure != nil {
+		size += 10 + d.Failure.size()
+	}
+	return size
+}
+
+func (d *Details) write(w *wire.Writer) {
 	w.Uint(uint64(d.Order))
 	w.Uint(flagsOf(d.Place.placed(), d.Failure != nil, d.Effects))
 	if d.Place.placed() {
@@ -63,7 +80,6 @@ func (d *Details) encode() []byte {
 		writeFailure(w, d.Failure)
 		w.Uint(uint64(d.Attempts))
 	}
-	return w.End()
 }
 
 func readDetails(r *wire.Reader) (d Details) {
@@ -121,14 +137,17 @@ func copied(b []byte) []byte {
 	return bytes.Clone(b)
 }
 
-// append adds a step, and reports whether it could.
-func (p *packedSteps) append(step Step) bool {
+// append adds a step with details, and reports whether it could.
+func (p *packedSteps) append(step *Step, d *Details) bool {
 	looked := p.steps != nil
 	if looked || p.count > 0 && step.Index <= p.last || len(step.Output) > mostCopied {
 		return false
 	}
-	p.bytes = appendSteps(p.bytes, []Step{step})
-	p.count, p.last, p.cost, p.failed = p.count+1, step.Index, p.cost+step.cost(), p.failed || step.Failed()
+	w := wire.NewWriter(slices.Grow(p.bytes, step.size()+d.size()))
+	writeStep(w, step)
+	step.details = w.BytesOf(d.write)
+	p.bytes = w.End()
+	p.count, p.last, p.cost, p.failed = p.count+1, step.Index, p.cost+step.cost(), p.failed || d.Failure != nil
 	return true
 }
 
@@ -158,18 +177,20 @@ func (m *kept) packedBytes() []byte {
 	return appendSteps(nil, m.Steps)
 }
 
-// complete adds a step. Copies of m share m.Steps and were clipped to their
-// length, so they do not see what is appended; any other change is made to a
-// copy.
-func (m *kept) complete(step Step) {
+// complete adds a step, and returns it with its details. Copies of m share m.Steps
+// and were clipped to their length, so they do not see what is appended; any other
+// change is made to a copy.
+func (m *kept) complete(step Step, d *Details) Step {
 	packed := m.packed
 	if packed == nil && len(m.Steps) == 0 {
 		packed = new(packedSteps)
 	}
-	if packed != nil && packed.append(step) {
+	if packed != nil && packed.append(&step, d) {
 		m.packed = packed
-		return
+		return step
 	}
+	step.details = d.encode()
+	ended := step
 	if step.Output = copied(step.Output); step.Output == nil {
 		step.Output = []byte{} // as packed steps have it
 	}
@@ -184,6 +205,7 @@ func (m *kept) complete(step Step) {
 	default:
 		m.Steps = slices.Insert(slices.Clip(m.Steps), at, step)
 	}
+	return ended
 }
 
 // step returns where the step with this index is, or would have to be. Steps
@@ -235,12 +257,17 @@ func appendSteps(b []byte, steps []Step) []byte {
 	}
 	w := wire.NewWriter(slices.Grow(b, size))
 	for i := range steps {
-		w.Uint(uint64(steps[i].Index))
-		w.Text(steps[i].Name)
-		w.Bytes(steps[i].Output)
+		writeStep(w, &steps[i])
 		w.Bytes(steps[i].details)
 	}
 	return w.End()
+}
+
+// writeStep writes what comes before the details.
+func writeStep(w *wire.Writer, s *Step) {
+	w.Uint(uint64(s.Index))
+	w.Text(s.Name)
+	w.Bytes(s.Output)
 }
 
 // decodeSteps is the inverse of appendSteps.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -95,6 +96,21 @@ func (w *Writer) BytesLen(n int) {
 		return
 	}
 	w.out = append(w.out, msgpcode.Bin8, byte(n))
+}
+
+// BytesOf writes what write writes, as an element of type bin, and returns it as
+// Bytes does.
+func (w *Writer) BytesOf(write func(*Writer)) []byte {
+	const head = 2 // of few bytes
+	start := len(w.out)
+	w.Raw(make([]byte, head))
+	write(w)
+	b := w.out[start+head:]
+	w.out = w.out[:start]
+	if len(b) > math.MaxUint8 {
+		b = slices.Clone(b) // its head is longer
+	}
+	return w.Bytes(b) // where it is already
 }
 
 // Nil writes nil.
