@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/holdfast-dev/holdfast/core"
 	"github.com/holdfast-dev/holdfast/core/memstore"
@@ -36,7 +37,7 @@ func (b *beginner) BeginAppend(stream string, expectedSeq uint64, payloads [][]b
 func beginOne(t testing.TB, c *core.Conversation, e core.Event) (uint64, error) {
 	t.Helper()
 	settled := make(chan core.Recorded, 1)
-	if !c.BeginRecord(e, 0, func(r core.Recorded) { settled <- r }) {
+	if !c.BeginRecord(e, func(r core.Recorded) { settled <- r }) {
 		t.Fatal("it has not begun")
 	}
 	r := <-settled
@@ -82,129 +83,41 @@ func TestBeginRecord(t *testing.T) {
 
 // TestBeginRecordDoesNotWait: where it would have to it does nothing.
 func TestBeginRecordDoesNotWait(t *testing.T) {
-	never := func(core.Recorded) { t.Error("settled, though it has not begun") }
-	memory := &scripted{DurableStore: memstore.New()}
-	store := &beginner{scripted: memory, until: make(chan struct{})}
-	c := newConversation(t, "c", store)
-	settled := make(chan core.Recorded, 1)
-	if !c.BeginRecord(started("m"), 0, func(r core.Recorded) { settled <- r }) {
-		t.Fatal("it has not begun")
-	}
-	behind := make(chan core.Recorded, 1)
-	go func() { behind <- c.RecordAll(t.Context(), []core.Event{completed("m", 0, "")})[0] }()
-	for name, begun := range map[string]bool{
-		"behind another":                      c.BeginRecord(started("m"), 0, never),
-		"behind two that have landed, of one": c.BeginRecord(started("m"), 2, never),
-		"over another kind of store":          newConversation(t, "c", memory).BeginRecord(started("m"), 0, never),
-		"over a busy store":                   newConversation(t, "c", &beginner{scripted: memory, busy: true}).BeginRecord(started("m"), 0, never),
-		"of an event that cannot be":          newConversation(t, "c", &beginner{scripted: memory}).BeginRecord(started(""), 0, never),
-	} {
-		if begun {
-			t.Errorf("%s: it has begun", name)
+	synctest.Test(t, func(t *testing.T) {
+		never := func(core.Recorded) { t.Error("settled, though it has not begun") }
+		memory := &scripted{DurableStore: memstore.New()}
+		store := &beginner{scripted: memory, until: make(chan struct{})}
+		c := newConversation(t, "c", store)
+		settled := make(chan core.Recorded, 1)
+		if !c.BeginRecord(started("m"), func(r core.Recorded) {
+			if c.BeginRecord(finished("m"), never) {
+				t.Error("it has overtaken a call that waits")
+			}
+			settled <- r
+		}) {
+			t.Fatal("it has not begun")
 		}
-	}
-	close(store.until)
-	if r := <-settled; r.Sequence != 0 || r.Err != nil {
-		t.Errorf("the one that has begun: %+v", r)
-	}
-	if r := <-behind; r.Sequence != 1 || r.Err != nil {
-		t.Errorf("the one behind: %+v", r)
-	}
-}
-
-// teller is a [core.Beginner] whose appends are carried out at once, and told
-// when the test says so.
-type teller struct {
-	*scripted
-	ends []func() // one for each append, which tells its end
-}
-
-func (s *teller) BeginAppend(stream string, expectedSeq uint64, payloads [][]byte, ended func(error)) bool {
-	_, err := s.Append(context.Background(), stream, expectedSeq, payloads...)
-	s.ends = append(s.ends, func() { ended(err) })
-	return true
-}
-
-// TestBeginRecordBehindLanded: an append can begin behind some that have landed
-// and were not told of; the conversation follows when they are, and in order.
-func TestBeginRecordBehindLanded(t *testing.T) {
-	for name, told := range map[string][]int{"told in order": {0, 1, 2}, "the first is told last": {1, 2, 0}} {
-		t.Run(name, func(t *testing.T) {
-			store := &teller{scripted: &scripted{DurableStore: memstore.New()}}
-			c := newConversation(t, "c", store)
-			settled := make(chan core.Recorded, 3)
-			begin := func(landed int, e core.Event) {
-				t.Helper()
-				if !c.BeginRecord(e, landed, func(r core.Recorded) { settled <- r }) {
-					t.Fatalf("the one behind %d has not begun", landed)
-				}
+		behind := make(chan core.Recorded, 1)
+		go func() { behind <- c.RecordAll(t.Context(), []core.Event{completed("m", 0, "")})[0] }()
+		synctest.Wait()
+		for name, begun := range map[string]bool{
+			"after another":              c.BeginRecord(started("m"), never),
+			"over another kind of store": newConversation(t, "c", memory).BeginRecord(started("m"), never),
+			"over a busy store":          newConversation(t, "c", &beginner{scripted: memory, busy: true}).BeginRecord(started("m"), never),
+			"of an event that cannot be": newConversation(t, "c", &beginner{scripted: memory}).BeginRecord(started(""), never),
+		} {
+			if begun {
+				t.Errorf("%s: it has begun", name)
 			}
-			for i := range 3 {
-				begin(i, completed("m", uint32(i), ""))
-			}
-			if c.ExpectedSeq() != 0 || len(c.State().Known()) > 0 {
-				t.Error("it knows of appends that nobody has told of")
-			}
-			for _, i := range told {
-				store.ends[i]()
-			}
-			for i := range uint64(3) {
-				if r := <-settled; r.Sequence != i || r.Err != nil {
-					t.Errorf("append %d: %+v", i, r)
-				}
-			}
-			if err := c.Refresh(t.Context()); err != nil || c.ExpectedSeq() != 3 { // the turn was given back
-				t.Errorf("refresh: %v, %d", err, c.ExpectedSeq())
-			}
-			if last, _ := c.State().LastCompletedStep("m"); last != 2 {
-				t.Errorf("the last step is %d", last)
-			}
-			begin(0, finished("m"))
-			store.ends[3]()
-			if r := <-settled; r.Sequence != 3 || r.Err != nil {
-				t.Errorf("the next one: %+v", r)
-			}
-		})
-	}
-}
-
-// TestBeginRecordBehindUnknown: one that has committed behind one of which nothing can be found
-// out is acknowledged, and the state does not get a hole.
-func TestBeginRecordBehindUnknown(t *testing.T) {
-	memory := &scripted{DurableStore: memstore.New()}
-	store := &teller{scripted: memory}
-	c := newConversation(t, "c", store)
-	memory.appends = []step{func(append func() (uint64, error)) (uint64, error) {
-		_, _ = append()
-		return 0, errUnknown
-	}}
-	settled := make(chan core.Recorded, 2)
-	for i := range 2 {
-		if !c.BeginRecord(completed("m", uint32(i), ""), i, func(r core.Recorded) { settled <- r }) {
-			t.Fatalf("append %d has not begun", i)
 		}
-	}
-	memory.reads = []look{unreadable}
-	for _, tell := range store.ends {
-		tell()
-	}
-	if r := <-settled; !errors.Is(r.Err, core.ErrOutcomeUnknown) {
-		t.Errorf("the first: %+v", r)
-	}
-	if r := <-settled; r.Sequence != 1 || r.Err != nil {
-		t.Errorf("the second: %+v", r)
-	}
-	if c.ExpectedSeq() != 0 || len(c.State().Known()) > 0 {
-		t.Error("the state has the second without the first")
-	}
-	if _, err := c.RecordProcessingFinished(t.Context(), "m"); err == nil {
-		t.Error("it appends to a log that it does not know")
-	} else {
-		isConflict(t, err, 0, 2)
-	}
-	if err := c.Refresh(t.Context()); err != nil || c.ExpectedSeq() != 2 || len(c.State().Known()) != 1 {
-		t.Errorf("refresh: %v, %d", err, c.ExpectedSeq())
-	}
+		close(store.until)
+		if r := <-settled; r.Sequence != 0 || r.Err != nil {
+			t.Errorf("the one that has begun: %+v", r)
+		}
+		if r := <-behind; r.Sequence != 1 || r.Err != nil {
+			t.Errorf("the one after it: %+v", r)
+		}
+	})
 }
 
 func TestBeginUpdate(t *testing.T) {

@@ -47,8 +47,6 @@ type Conversation struct {
 	mu       sync.RWMutex
 	expected uint64
 	last     seen
-	begun    []*group // in the order of the log; they share the turn
-	ending   *group   // the one of them that is being ended
 	// unreported: a follower has read the log to its end, and no caller could
 	// be told yet whether more was there.
 	unreported bool

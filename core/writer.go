@@ -160,17 +160,21 @@ func (c *Conversation) appendGroups(ctx context.Context, e *entry) {
 // append writes a group at the expected sequence, and applies it to the state
 // once it is committed. The caller has the turn.
 func (c *Conversation) append(ctx context.Context, group []*entry) {
-	payloads := make([][]byte, len(group))
-	for i, e := range group {
-		payloads[i] = e.payload
-	}
 	defer func() { // also if a subscriber panics
 		for _, e := range group {
 			close(e.done)
 		}
 	}()
 	expected := c.ExpectedSeq()
-	c.appended(expected, group, c.write(ctx, expected, payloads...))
+	c.appended(expected, group, c.write(ctx, expected, payloadsOf(group)...))
+}
+
+func payloadsOf(group []*entry) [][]byte {
+	payloads := make([][]byte, len(group))
+	for i, e := range group {
+		payloads[i] = e.payload
+	}
+	return payloads
 }
 
 // appended ends a group that was appended at the sequence expected: it applies

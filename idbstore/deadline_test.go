@@ -97,7 +97,7 @@ func callsOf(c *core.Conversation, s *Store) map[string]func(ctx context.Context
 		},
 		"begin to record": func(ctx context.Context, id string) error {
 			settled := make(chan core.Recorded, 1)
-			if c.BeginRecord(started, 0, func(r core.Recorded) { settled <- r }) {
+			if c.BeginRecord(started, func(r core.Recorded) { settled <- r }) {
 				return (<-settled).Err
 			}
 			return nil

@@ -43,7 +43,7 @@ func TestLostEndFoundByAFollower(t *testing.T) {
 			return err
 		},
 		"begin to record": func(c *core.Conversation) error {
-			if c.BeginRecord(core.Event{Kind: core.KindProcessingStarted, MessageID: "m"}, 0, func(core.Recorded) {}) {
+			if c.BeginRecord(core.Event{Kind: core.KindProcessingStarted, MessageID: "m"}, func(core.Recorded) {}) {
 				return errors.New("it has begun")
 			}
 			_, err := c.RecordProcessingStarted(context.Background(), "m")

@@ -40,7 +40,7 @@ func recording(e core.Event) func(context.Context, keeper, *core.Conversation) (
 func beginning(e core.Event) func(context.Context, keeper, *core.Conversation) (any, error) {
 	return func(ctx context.Context, k keeper, c *core.Conversation) (any, error) {
 		settled := make(chan core.Recorded, 1)
-		if !c.BeginRecord(e, 0, func(r core.Recorded) { settled <- r }) {
+		if !c.BeginRecord(e, func(r core.Recorded) { settled <- r }) {
 			return recording(e)(ctx, k, c)
 		}
 		r := <-settled

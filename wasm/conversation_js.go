@@ -115,22 +115,22 @@ func (b *bridge) receive(ctx context.Context, h *handle, args arguments) (any, e
 
 // beginRecord appends the event in the inbox and returns 1, without a switch to
 // another goroutine. If it would have to wait it returns 0, and the host calls
-// record. landed is how many appends of the conversation have committed and are
-// not reported yet.
+// record.
 //
 //lint:ignore U1000 the host calls it
 //go:wasmexport holdfastRecord
-func beginRecord(landed int32) int32 {
+func beginRecord() int32 {
 	b := &program
 	posted := b.read()
 	h, ok := b.conversations[posted.handle]
 	if !ok {
 		return 0
 	}
-	b.outbox.begin(h.ExpectedSeq() + uint64(landed))
-	begun := h.BeginRecord(posted.event, int(landed), func(recorded core.Recorded) {
-		if b.outbox.state() == outboxShut { // else the host has settled it
+	begun := h.BeginRecord(posted.event, func(recorded core.Recorded) {
+		if b.outbox.state() == outboxShut {
 			b.answer(posted.call, recorded.Sequence, recorded.Err)
+		} else {
+			b.outbox.recorded(recorded.Sequence) // for the host, which has reported the commit
 		}
 	})
 	if !begun {

@@ -24,6 +24,7 @@ const (
 	outboxCall     = 32 // uint32, the call that has run it
 	outboxText     = 36 // uint32, the address of the path of a step that was called, and then its idempotency key
 	outboxPath     = 40 // uint32, the length of the path
+	outboxSettled  = 44 // uint32, whether the program has reported what became of the append, and leaves the call to the host
 	outboxBytes    = 48
 )
 
@@ -36,23 +37,29 @@ const (
 
 func (o *outbox) state() uint32 { return binary.LittleEndian.Uint32(o.bytes[outboxState:]) }
 
-// begin sets the sequence that an event gets if it is recorded.
-func (o *outbox) begin(sequence uint64) {
+// recorded settles an event with its sequence.
+func (o *outbox) recorded(sequence uint64) {
+	o.at(sequence)
+	o.put(outboxSettled, 1)
+}
+
+func (o *outbox) at(sequence uint64) {
 	binary.LittleEndian.PutUint64(o.bytes[outboxSequence:], math.Float64bits(float64(sequence)))
 }
 
 // change sets what the event with that sequence has changed.
 func (o *outbox) change(handle int, sequence uint64, rows []byte) {
 	o.rows = rows
-	o.begin(sequence)
+	o.at(sequence)
 	o.put(outboxHandle, handle)
 	o.put(outboxRows, address(rows))
 	o.put(outboxLength, len(rows))
 	o.put(outboxState, outboxFull)
 }
 
-// completed sets the outcome of a step that is recorded.
+// completed settles a step with its outcome.
 func (o *outbox) completed(call int, order, index uint32) {
+	o.put(outboxSettled, 1)
 	o.put(outboxCall, call)
 	o.put(outboxOrder, int(order))
 	o.put(outboxIndex, int(index))

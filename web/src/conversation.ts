@@ -25,10 +25,6 @@ export class Registry {
 
   constructor(readonly instance: Instance) {
     instance.onChange = (handle, expectedSeq, reset, rows) => this.#open.get(handle)?.deref()?.changed(expectedSeq, reset, rows);
-    instance.isWatched = (handle) => {
-      const conversation = this.#open.get(handle)?.deref();
-      return conversation !== undefined && this.#subscribed.has(conversation);
-    };
     // Listeners must not wait for changes that cannot come.
     instance.onEnd = () => {
       for (const conversation of this.#subscribed) conversation.notify();
@@ -100,13 +96,11 @@ class LiveConversation implements Conversation {
   }
 
   get state(): State {
-    this.#registry.instance.flush();
     this.#read();
     return this.#state;
   }
 
   get expectedSeq(): number {
-    this.#registry.instance.flush();
     return this.#expectedSeq;
   }
 

@@ -21,28 +21,10 @@ interface Appending {
   committing: boolean;
 }
 
-/** Where the next append to a stream looks for the head, after one that has committed. */
-export interface Next {
-  readonly db: IDBDatabase;
-  readonly store: string;
-  readonly options: IDBTransactionOptions;
-  readonly least: Uint8Array<ArrayBuffer>;
-  readonly greatest: Uint8Array<ArrayBuffer>;
-}
-
-/** A transaction that looks for a head. */
-interface Lookup extends Next {
-  readonly tx: IDBTransaction;
-  readonly records: IDBObjectStore;
-  readonly heads: IDBRequest<IDBValidKey[]>;
-}
-
 /** The global `holdfastAppender` of the Go program. */
 export class Appender {
   readonly #appending = new Map<number, Appending>();
   readonly #over: (call: number, committed: boolean) => boolean;
-  #early: Lookup | undefined;
-  #next: Next | undefined;
   #last = 0;
 
   /** `over` hears of each end first. If it returns true, the Go program is not notified here. */
@@ -53,32 +35,6 @@ export class Appender {
   /** The number of the last append that was begun. */
   get last(): number {
     return this.#last;
-  }
-
-  /** Within `over`: where the next append to the same stream looks for the head. */
-  get next(): Next | undefined {
-    return this.#next;
-  }
-
-  /** Begins to look for a head. The next append takes that over if it needs the same one. */
-  lookAhead(next: Next): void {
-    this.lookNoLonger();
-    try {
-      this.#early = lookup(next);
-    } catch {
-      // The append fails for the same reason, and reports it.
-    }
-  }
-
-  /** Undoes `lookAhead`, unless an append has taken it over. */
-  lookNoLonger(): void {
-    this.#take()?.tx.abort();
-  }
-
-  #take(): Lookup | undefined {
-    const early = this.#early;
-    this.#early = undefined;
-    return early;
   }
 
   /**
@@ -103,12 +59,8 @@ export class Appender {
     value: number,
     ended: Ended,
   ): void => {
-    const next: Next = { db, store, options, least: bytes.slice(0, lower), greatest: bytes.slice(lower, upper) };
-    const recordKey = bytes.slice(upper, key);
-    const early = this.#take();
-    const same = early !== undefined && isSame(early, next);
-    if (early !== undefined && !same) early.tx.abort();
-    const { tx, records, heads } = same ? early : lookup(next);
+    const least = bytes.slice(0, lower);
+    const tx = db.transaction(store, "readwrite", options);
     const appending: Appending = { tx, committing: false };
     let state = failed;
     // Only an event of the transaction is the end: the success of a request is no commit (Indexed
@@ -121,17 +73,17 @@ export class Appender {
     };
     const end = (now: number, error: DOMException | null): void => {
       this.#appending.delete(call);
-      const hasCommitted = error === null && now === committed;
-      if (hasCommitted) this.#next = { ...next, least: recordKey.slice(0, lower) };
-      if (this.#over(call, hasCommitted)) return;
+      if (this.#over(call, error === null && now === committed)) return;
       if (error === null) ended(call, now);
       else ended(call, now, error.name, error.message);
     };
     tx.oncomplete = () => end(refusal === null ? committed : state, refusal);
     tx.onabort = () => end(state, refusal ?? tx.error);
     try {
+      const records = tx.objectStore(store);
+      const heads = records.getAllKeys(IDBKeyRange.bound(least, bytes.slice(lower, upper)), 2);
       heads.onsuccess = () => {
-        if (isExpected(heads.result, next.least, first)) {
+        if (isExpected(heads.result, least, first)) {
           state = commitFailed;
           appending.committing = true;
           tx.commit();
@@ -140,7 +92,7 @@ export class Appender {
           tx.abort();
         }
       };
-      records.add(bytes.slice(key, value), recordKey);
+      records.add(bytes.slice(key, value), bytes.slice(upper, key));
     } catch (error) {
       // Otherwise the requests made so far would commit.
       tx.onabort = tx.oncomplete = null;
@@ -158,21 +110,6 @@ export class Appender {
     appending.tx.abort();
     return false;
   };
-}
-
-function lookup(next: Next): Lookup {
-  const tx = next.db.transaction(next.store, "readwrite", next.options);
-  try {
-    const records = tx.objectStore(next.store);
-    return { ...next, tx, records, heads: records.getAllKeys(IDBKeyRange.bound(next.least, next.greatest), 2) };
-  } catch (error) {
-    tx.abort();
-    throw error;
-  }
-}
-
-function isSame(a: Next, b: Next): boolean {
-  return a.db === b.db && a.store === b.store && a.options.durability === b.options.durability && isEqual(a.least, b.least) && isEqual(a.greatest, b.greatest);
 }
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {

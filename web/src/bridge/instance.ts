@@ -47,8 +47,6 @@ export class Instance {
   onEnd: (() => void) | undefined;
   /** Called when messages of a conversation have changed. */
   onChange: ((handle: number, expectedSeq: number, reset: boolean, rows: Uint8Array) => void) | undefined;
-  /** Whether a conversation has listeners. They hear of an append before its caller does. */
-  isWatched: ((handle: number) => boolean) | undefined;
 
   private constructor(go: Go) {
     this.#go = go;
@@ -60,12 +58,10 @@ export class Instance {
       resume: () => go._resume(),
       settle: (...answer) => this.#settle(...answer),
       changed: ({ handle, sequence, rows }) => this.onChange?.(handle, sequence + 1, false, rows),
-      isWatched: (handle) => this.isWatched?.(handle) === true,
     });
     // All events and timers enter the program through here.
     const resume = go._resume.bind(go);
     go._resume = () => {
-      this.#recorder.deliver();
       if (this.#over !== undefined || this.#death !== undefined) {
         releaseDatabase(go._pendingEvent?.args[0]);
         return this.#stopTimers();
@@ -126,21 +122,19 @@ export class Instance {
   /** Calls a function that reports its result later. */
   async call<T>(start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
     this.#catchUp();
-    this.flush();
     return this.#send(start);
   }
 
   /** Records one event. Returns false if it is too large for the inbox. */
   record(handle: number, event: Posted): boolean {
     if (!this.#recorder.takes(event)) return false;
-    this.#recorder.lookingAhead(handle, () => this.#post<number>(event, (bridge, call) => this.#recorder.record(call, handle, event, () => bridge.record())));
+    this.#post<number>(event, (bridge, call) => this.#recorder.record(call, handle, event, () => bridge.record()));
     return true;
   }
 
   /** Calls a step, and returns its path, which is empty if it could not be called. */
   step(step: PostedStep, run: StepFunction): [path: string, outcome: Promise<Outcome>] {
     this.#catchUp();
-    this.flush();
     let path = "";
     if (!this.#recorder.takesStep(step)) {
       const text = `holdfast: step: invalid_argument: the scopes of ${step.name} are too long; nest fewer of them, or give them shorter names`;
@@ -161,11 +155,6 @@ export class Instance {
   /** Ends an attempt with a result. */
   handled(attempt: number, result: Uint8Array | undefined): void {
     this.callNow((bridge) => (this.#recorder.handled(attempt, result) ? nothing : bridge.handled(attempt, result)));
-  }
-
-  /** Reports committed appends to the program, before anything that depends on them. */
-  flush(): void {
-    this.#recorder.flush();
   }
 
   /** Defers what `make` calls, so that more events can join. Later calls come after that. */
@@ -209,7 +198,6 @@ export class Instance {
   /** Calls a function that returns its result. */
   callNow<T>(work: (bridge: Bridge) => Result<T>): T {
     this.#catchUp();
-    this.flush();
     const bridge = this.#living();
     const result = this.#guard(() => work(bridge));
     if (result === undefined) throw this.#over ?? lost(this.#death?.cause);
@@ -234,7 +222,6 @@ export class Instance {
    */
   async close(stop: (bridge: Bridge) => void): Promise<void> {
     this.#catchUp();
-    this.flush();
     const bridge = this.#living();
     const closed = (this.#closing = new HoldfastError("closed", "holdfast: closed: the store was closed; open it again"));
     this.#guard(() => stop(bridge));

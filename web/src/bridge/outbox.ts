@@ -9,6 +9,7 @@ const indexAt = 28;
 const callAt = 32;
 const textAt = 36;
 const pathAt = 40;
+const settledAt = 44;
 const length = 48;
 
 const keyLength = 32;
@@ -17,11 +18,22 @@ const shut = 0;
 const open = 1;
 const full = 2;
 
-/** What has changed with an append. `sequence` is that of its event. */
-export interface Outcome {
+/** What has changed with an append. `sequence` is that of its last event. */
+export interface Change {
   readonly handle: number;
   readonly rows: Uint8Array;
   readonly sequence: number;
+}
+
+/** What the program reports of an append: of a conversation that is let go there is no change. */
+export interface Report {
+  readonly change: Change | undefined;
+  /** Whether it is known what became of the append, and the host settles its call. */
+  readonly settled: boolean;
+  /** That of the event that was recorded. */
+  readonly sequence: number;
+  /** The call that has run the step whose outcome was recorded, and order and index of that. */
+  readonly step: readonly [call: number, order: number, index: number];
 }
 
 /** Where the Go program reports an append, in its memory. That costs less than a call. */
@@ -36,25 +48,27 @@ export class Outbox {
     this.#numbers = new DataView(memory.buffer, address, length);
   }
 
-  /** Calls `enter`, and returns the outcome if the program has reported one. */
-  read(enter: () => void): Outcome | undefined {
-    this.#look().setUint32(stateAt, open, true);
+  /** Calls `enter`, and returns what the program has reported. */
+  read(enter: () => void): Report {
+    const before = this.#look();
+    before.setUint32(stateAt, open, true);
+    before.setUint32(settledAt, 0, true);
     enter();
     const numbers = this.#look();
     const state = numbers.getUint32(stateAt, true);
     numbers.setUint32(stateAt, shut, true);
-    if (state !== full) return undefined;
+    const sequence = numbers.getFloat64(sequenceAt, true);
+    const change = state === full ? { handle: numbers.getUint32(handleAt, true), rows: this.#rows(numbers), sequence } : undefined;
     return {
-      handle: numbers.getUint32(handleAt, true),
-      rows: new Uint8Array(this.#memory.buffer, numbers.getUint32(rowsAt, true), numbers.getUint32(lengthAt, true)).slice(),
-      sequence: numbers.getFloat64(sequenceAt, true),
+      change,
+      settled: numbers.getUint32(settledAt, true) === 1,
+      sequence,
+      step: [numbers.getUint32(callAt, true), numbers.getUint32(orderAt, true), numbers.getUint32(indexAt, true)],
     };
   }
 
-  /** The call that has run the step whose outcome the program has reported last, and order and index of that. */
-  get outcome(): readonly [call: number, order: number, index: number] {
-    const numbers = this.#look();
-    return [numbers.getUint32(callAt, true), numbers.getUint32(orderAt, true), numbers.getUint32(indexAt, true)];
+  #rows(numbers: DataView): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, numbers.getUint32(rowsAt, true), numbers.getUint32(lengthAt, true)).slice();
   }
 
   /** The path of the step that was called last: empty if it could not be called. */
@@ -71,11 +85,6 @@ export class Outbox {
 
   #text(address: number, bytes: number): string {
     return decoder.decode(new Uint8Array(this.#memory.buffer, address, bytes));
-  }
-
-  /** The sequence of the event that was last begun to be recorded. */
-  get sequence(): number {
-    return this.#look().getFloat64(sequenceAt, true);
   }
 
   /** `memory.buffer` is another object after the memory has grown. */

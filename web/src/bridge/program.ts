@@ -8,11 +8,8 @@ import type { pack } from "./pack.js";
 /** What wasm/conversation_js.go and idbstore/appender_js.go export. A call costs almost nothing. */
 export interface Exports {
   readonly mem: WebAssembly.Memory;
-  /**
-   * Begins to record the event in the inbox, after `landed` appends to the conversation that have
-   * committed and are not reported yet. Returns 0 if `record` of the bridge has to do it.
-   */
-  holdfastRecord(landed: number): number;
+  /** Begins to record the event in the inbox. Returns 0 if `record` of the bridge has to do it. */
+  holdfastRecord(): number;
   /**
    * Calls the step in the inbox. Returns the number of the call of its function, which is to be
    * called, -1 if its outcome is stored, or 0 if a goroutine does what there is to do. The outbox
