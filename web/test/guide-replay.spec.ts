@@ -48,11 +48,9 @@ const main = `
   import { open, type Storable } from "@holdfast-dev/holdfast";
   import { again } from "./again.js";
   import * as handlers from "./handlers.js";
-  import { questions } from "./questions.js";
+  import { showQuestions } from "./questions.js";
   const chat = await (await open()).recover("story");
-  const place = document.querySelector("main")!;
-  chat.subscribe(() => place.replaceChildren(...questions(chat)));
-  place.replaceChildren(...questions(chat));
+  showQuestions(chat, document.querySelector("main")!);
   const errors: string[] = [];
   const work = (handler: keyof typeof handlers, options: object, body: Storable): Promise<string> => {
     chat.process(handlers[handler], { onError: (error) => errors.push(String(error)), ...options });
