@@ -59,7 +59,7 @@ export class Room {
       this.#messages.toActive();
     }
     if (this.#role === "elsewhere" && role === "here") this.#banner.show(describeTakeover(messages));
-    this.#role = role;
+    if (role !== "starting") this.#role = role; // nobody works for a moment while one tab takes over from another
   }
 
   /** Brings the newest message into sight. */

@@ -42,6 +42,18 @@ test("a second tab follows live, can send, and takes over when the first is gone
   expect(await stories(await stranger(await context.newPage(), server))).toEqual([asked(2), once(2)]);
 });
 
+test("a tab that takes over says so, also if it has seen before that nobody works", async ({ context, page, server }) => {
+  await visit(page, server);
+  await say(page, question);
+  const second = await open(await context.newPage(), server);
+  await expect(role(second)).toHaveText("Another tab works, this one follows");
+  await second.evaluate(() => (navigator.locks.query = () => Promise.resolve({ held: [], pending: [] })));
+  await expect(role(second)).toHaveText("Starting…");
+  await page.close();
+  await expect(role(second)).toHaveText("The agent works here");
+  await expect(banner(second)).toContainText("The other tab is gone.");
+});
+
 test("a message is cancelled in one tab, tried again in another, and keeps the steps it has", async ({ context, page, server }) => {
   await visit(page, server);
   await say(page, question);
