@@ -1,7 +1,7 @@
 // The header, the drawers of narrow screens, and the question before something is deleted.
 import type { Role } from "../chats.js";
 import { crash } from "../crash.js";
-import { byId, handOn, setText } from "./dom.js";
+import { byId, handOn, keepAtEnd, setText } from "./dom.js";
 
 const labels: Record<Role, string> = {
   here: "The agent works here",
@@ -27,8 +27,10 @@ export class Frame {
     addEventListener("keydown", ({ key }) => key === "Escape" && this.closeMenu());
     const panel = byId("panel", HTMLElement);
     const toggle = byId("panel-toggle", HTMLButtonElement);
+    const log = byId("log", HTMLOListElement);
     toggle.addEventListener("click", () => {
-      const open = panel.classList.toggle("open");
+      const open = !panel.classList.contains("open");
+      keepAtEnd(log, () => panel.classList.toggle("open", open));
       toggle.setAttribute("aria-expanded", String(open));
       setText(toggle, open ? "Less" : "More");
     });

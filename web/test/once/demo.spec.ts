@@ -328,3 +328,25 @@ test("a damaged conversation is shown as such, and the others work", async ({ pa
   await expect(page.locator("#damaged")).toBeHidden();
   await expect(chats(page)).toHaveCount(1);
 });
+
+test("on a narrow screen all is said and in sight, and the log follows after its panel was open", async ({ page, server }) => {
+  await visit(page, server);
+  await expect(page.getByText("(behind ☰)")).toBeHidden();
+  await page.setViewportSize({ width: 360, height: 740 });
+  await expect(page.getByText("(behind ☰)")).toBeVisible();
+  await page.getByRole("button", { name: "Conversations and files" }).click();
+  await addSamples(page);
+  await page.keyboard.press("Escape");
+  await say(page, question);
+  await allow(page);
+  await expect(role(page)).toHaveText("The agent works here");
+  const { clientWidth, scrollWidth } = await role(page).evaluate(({ clientWidth, scrollWidth }) => ({ clientWidth, scrollWidth }));
+  expect(scrollWidth, "nothing is cut off").toBe(clientWidth);
+  await finished(page);
+  await page.getByRole("button", { name: "More" }).click();
+  await page.getByRole("button", { name: "Less" }).click();
+  await expect(page.locator("#log > li").last()).toBeInViewport({ ratio: 1 });
+  await say(page, "And the tide?");
+  await finished(page, 1);
+  await expect(page.locator("#log > li").last(), "it follows").toBeInViewport({ ratio: 1 });
+});
