@@ -36,6 +36,7 @@ export class Effects {
   async watch(page: Page): Promise<void> {
     await page.exposeFunction("witness", (what: Entry["what"], message: string, step: number, run: string) => {
       const entries = this.#messages.get(message) ?? [];
+      if (what === "finished" && entries.some((entry) => entry.what === what)) return; // every tab tells of it in every life
       entries.push({ life: this.life, what, step, run });
       this.#messages.set(message, entries);
       this.#count++;
@@ -112,7 +113,7 @@ export async function work(tab: Tab, name: string): Promise<void> {
           runs.push(output.run);
         }
         return runs;
-      });
+      }, { maxStarts: 1000 }); // how often it is killed before a step has ended is chance
       const told = new Set<string>();
       const tell = (): void => {
         for (const { id, status } of conversation.state.messages) {
