@@ -60,10 +60,10 @@ func (s *Store) add(ctx context.Context, a addition) error {
 		}
 		return nil
 	}
-	return s.connected(ctx, "append", a.stream, func(ctx context.Context, db database) error {
+	return s.calls.connected(ctx, "append", a.stream, func(ctx context.Context, db database) error {
 		appender, ok := db.(appender)
 		if !ok || !appender.canAppend() {
-			return s.attempt(ctx, db, readWrite, recordsStore, stepwise)
+			return attempt(ctx, db, readWrite, recordsStore, stepwise)
 		}
 		tx, err := appender.appendRecord(a.heads, a.from == 0, a.key, a.value)
 		if err != nil {
@@ -77,50 +77,56 @@ func (s *Store) add(ctx context.Context, a addition) error {
 // the caller.
 func (s *Store) added(ctx context.Context, a addition, err error) error {
 	if errors.Is(err, core.ErrSequenceConflict) {
-		return s.conflict(ctx, a.stream, a.from)
+		return conflict(ctx, s.calls, a.stream, a.from)
 	}
 	if err == nil {
-		s.announce(a.stream, a.end, a.key)
-		s.appended(a.stream, a.from, a.end, len(a.value))
+		s.moved(a.stream, a.end, a.key)
+		s.compactor.appended(a.stream, a.from, a.end, len(a.value))
 	}
 	return err
+}
+
+// moved notes and announces that stream has reached head, with the record at key.
+func (s *Store) moved(stream string, head uint64, key []byte) {
+	s.heads.moved(stream, head)
+	s.news.announce(stream, head, key)
 }
 
 // BeginAppend implements [core.Beginner], for a database that carries out an
 // append in one step.
 func (s *Store) BeginAppend(stream string, expectedSeq uint64, payloads [][]byte, ended func(error)) bool {
-	db, ok := s.connection().(appender)
+	db, ok := s.calls.connection.current().(appender)
 	if !ok || !db.canAppend() {
 		return false
 	}
 	a, err := newAddition(stream, expectedSeq, payloads)
-	if err != nil || s.enter() != nil {
+	if err != nil || s.calls.enter() != nil {
 		return false
 	}
 	ctx, cancel := s.WithDeadline(context.Background())
 	tx, err := db.appendRecord(a.heads, a.from == 0, a.key, a.value)
 	if err != nil {
 		cancel()
-		s.calls.Done()
+		s.calls.running.Done()
 		return false // Append meets the same error, and tries again if that can help
 	}
 	finish := func(err error) {
 		err = s.added(ctx, a, err)
 		cancel()
-		s.calls.Done()
+		s.calls.running.Done()
 		ended(err)
 	}
 	wait := func() {
 		err := outcome(ctx, tx)
 		failed := connectionFailed(err)
 		if failed {
-			s.abandon(ctx, db.(database))
+			s.calls.connection.abandon(ctx, db.(database))
 		}
 		switch {
 		case failed && !errors.Is(err, core.ErrOutcomeUnknown):
 			err = s.add(ctx, a)
 		case err != nil:
-			err = s.fail("append", stream, err)
+			err = s.calls.fail("append", stream, err)
 		}
 		finish(err)
 	}
@@ -178,8 +184,8 @@ func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 // that head. It reads the record too: reads do not see a damaged key, so
 // without this check a caller that refreshes and appends again would do so for
 // ever.
-func (s *Store) conflict(ctx context.Context, stream string, expected uint64) error {
-	actual, err := view(ctx, s, "append", stream, recordsStore, func(ctx context.Context, tx transaction) (uint64, error) {
+func conflict(ctx context.Context, c *calls, stream string, expected uint64) error {
+	actual, err := view(ctx, c, "append", stream, recordsStore, func(ctx context.Context, tx transaction) (uint64, error) {
 		key, head, deleted, err := lastRecord(ctx, tx, stream)
 		if err != nil || head == 0 {
 			return 0, err

@@ -3,6 +3,7 @@ package idbstore
 import (
 	"context"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -26,14 +27,23 @@ const (
 	mergedRecord = 256 << 10              // bytes of a merged record, at most
 )
 
-// compaction is what a store knows of records that could be merged. Only due
-// and quiet are not guarded by the store's mu.
-type compaction struct {
-	due   int
-	quiet time.Duration
+// compactor merges the records of one store. Due and quiet do not change.
+type compactor struct {
+	calls  *calls
+	life   context.Context // ends with the store
+	frozen func() bool
+	due    int
+	quiet  time.Duration
+	timer  *later.Timer
 
+	mu    sync.Mutex
 	tails map[string]tail // by stream
-	timer *later.Timer
+}
+
+func newCompactor(c *calls, life context.Context, frozen func() bool) *compactor {
+	m := &compactor{calls: c, life: life, frozen: frozen, due: compactDue, quiet: compactQuiet, tails: map[string]tail{}}
+	m.timer = later.New(m.compactTails)
+	return m
 }
 
 // tail is a part of a stream, near its end, with small records in it. The zero
@@ -62,63 +72,65 @@ func (t tail) with(first, end uint64, size int) tail {
 }
 
 // appended notes a record of this store's own.
-func (s *Store) appended(stream string, first, end uint64, size int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.compaction.timer.Busy()
-	s.noteTail(stream, s.compaction.tails[stream].with(first, end, size))
+func (m *compactor) appended(stream string, first, end uint64, size int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.timer.Busy()
+	m.note(stream, m.tails[stream].with(first, end, size))
 }
 
 // seen notes what a read has come across: records of earlier lives of the page,
 // and of other tabs. A few are not worth counting, since they may be counted
 // already.
-func (s *Store) seen(stream string, t tail) {
-	if t.small < s.compaction.due {
+func (m *compactor) seen(stream string, t tail) {
+	if t.small < m.due {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if known := s.compaction.tails[stream]; known.from <= t.from && t.from <= known.end {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.tails[stream]; known.from <= t.from && t.from <= known.end {
 		t = tail{from: known.from, end: max(known.end, t.end), small: known.small + t.small}
 	}
-	s.noteTail(stream, t)
+	m.note(stream, t)
 }
 
-// noteTail keeps t, and sets the timer if it is due. The caller holds mu.
-func (s *Store) noteTail(stream string, t tail) {
-	c := &s.compaction
+// note keeps t, and sets the timer if it is due. The caller holds mu.
+func (m *compactor) note(stream string, t tail) {
 	if t.end == 0 {
-		delete(c.tails, stream)
+		delete(m.tails, stream)
 		return
 	}
-	c.tails[stream] = t
-	if t.small >= c.due {
-		c.timer.In(c.quiet)
+	m.tails[stream] = t
+	if t.small >= m.due {
+		m.soon()
 	}
 }
+
+// soon sets the timer.
+func (m *compactor) soon() { m.timer.In(m.quiet) }
 
 // compactTails compacts what is due. A failure changes nothing, and LastError
 // returns it.
-func (s *Store) compactTails() {
-	for stream, t := range s.dueTails() {
-		_ = s.compact(s.life, stream, t)
+func (m *compactor) compactTails() {
+	for stream, t := range m.dueTails() {
+		_ = m.compact(m.life, stream, t)
 	}
 }
 
 // dueTails takes the tails that are to be compacted now. A frozen page compacts
-// nothing, because its transactions would block all other tabs; missed sets the
+// nothing, because its transactions would block all other tabs; the store sets the
 // timer again when it thaws.
-func (s *Store) dueTails() map[string]tail {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (m *compactor) dueTails() map[string]tail {
 	due := map[string]tail{}
-	if s.closed || s.engine.frozen() {
+	if m.life.Err() != nil || m.frozen() {
 		return due
 	}
-	for stream, t := range s.compaction.tails {
-		if t.small >= s.compaction.due {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for stream, t := range m.tails {
+		if t.small >= m.due {
 			due[stream] = t
-			delete(s.compaction.tails, stream) // what is appended from now on is another tail
+			delete(m.tails, stream) // what is appended from now on is another tail
 		}
 	}
 	return due
@@ -126,12 +138,12 @@ func (s *Store) dueTails() map[string]tail {
 
 // compact merges the records of stream within t, a page in each transaction.
 // Appends and other tabs take their turn in between.
-func (s *Store) compact(ctx context.Context, stream string, t tail) error {
-	for t.from < t.end && !s.engine.frozen() {
+func (m *compactor) compact(ctx context.Context, stream string, t tail) error {
+	for t.from < t.end && !m.frozen() {
 		var p merging
-		err := s.run(ctx, "compact", stream, readWriteIdle, recordsStore, func(ctx context.Context, tx transaction) error {
+		err := m.calls.run(ctx, "compact", stream, readWriteIdle, recordsStore, func(ctx context.Context, tx transaction) error {
 			p = merging{stream: stream, next: t.from}
-			return p.merge(ctx, tx, keyRange{recordKey(stream, t.from+1), append(recordKey(stream, t.end), maxSizeMark)}, s.compaction.due/2)
+			return p.merge(ctx, tx, keyRange{recordKey(stream, t.from+1), append(recordKey(stream, t.end), maxSizeMark)}, m.due/2)
 		})
 		if err != nil || p.last {
 			return err

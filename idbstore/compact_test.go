@@ -21,7 +21,7 @@ import (
 
 // eager makes s compact whatever can be merged, and as soon as it can.
 func eager(s *Store) *Store {
-	s.compaction.due, s.compaction.quiet = 2, 0
+	s.compactor.due, s.compactor.quiet = 2, 0
 	return s
 }
 
@@ -36,7 +36,7 @@ func TestContractWhileCompacting(t *testing.T) {
 // records returns the keys and values of all records of stream.
 func records(t testing.TB, s *Store, stream string) (keys, values [][]byte) {
 	t.Helper()
-	err := s.run(context.Background(), "test", stream, readOnly, recordsStore, func(ctx context.Context, tx transaction) (err error) {
+	err := s.calls.run(context.Background(), "test", stream, readOnly, recordsStore, func(ctx context.Context, tx transaction) (err error) {
 		askedKeys, askedValues := tx.keys(recordsFrom(stream, 0), 1e6), tx.values(recordsFrom(stream, 0), 1e6)
 		if keys, err = askedKeys.wait(ctx); err == nil {
 			values, err = askedValues.wait(ctx)
@@ -112,7 +112,7 @@ func TestCompact(t *testing.T) {
 			head := write(t, s, "s", 0, c.sizes...)
 			fill(t, s, "s\x01", 2) // the neighbour
 			before := everything(t, s, "s")
-			if err := s.compact(ctx, "s", tail{from: c.from, end: head}); err != nil {
+			if err := s.compactor.compact(ctx, "s", tail{from: c.from, end: head}); err != nil {
 				t.Fatal(err)
 			}
 			keys, values := records(t, s, "s")
@@ -171,7 +171,7 @@ func TestCompactBehindATombstone(t *testing.T) {
 	head := write(t, s, "s", 5, repeat(compactDue, 10)...)
 	before := everything(t, s, "s")
 	for _, from := range []uint64{0, 3, 4, 5} {
-		if err := s.compact(ctx, "s", tail{from: from, end: head}); err != nil {
+		if err := s.compactor.compact(ctx, "s", tail{from: from, end: head}); err != nil {
 			t.Errorf("from %d: %v", from, err)
 		}
 	}
@@ -185,7 +185,7 @@ func TestCompactBehindATombstone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, stream := range []string{"s", "absent"} {
-		if err := s.compact(ctx, stream, tail{from: 5, end: head}); err != nil {
+		if err := s.compactor.compact(ctx, stream, tail{from: 5, end: head}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -230,7 +230,7 @@ func TestCompactLeavesDamage(t *testing.T) {
 			head := write(t, s, "s", 0, repeat(compactDue, 10)...)
 			raw(t, s, recordsStore, c.damage)
 			keys, values := records(t, s, "s")
-			if err := s.compact(ctx, "s", tail{from: 0, end: head}); !errors.Is(err, c.want) {
+			if err := s.compactor.compact(ctx, "s", tail{from: 0, end: head}); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 			if !errors.Is(s.LastError(), c.want) {
@@ -295,7 +295,7 @@ func TestCompactionRaces(t *testing.T) {
 		})
 		others.Go(func() { // besides the timer
 			for from := uint64(0); running(); from = (from + 5) % 50 {
-				if err := s.compact(ctx, "s", tail{from: from, end: 1e6}); err != nil {
+				if err := s.compactor.compact(ctx, "s", tail{from: from, end: 1e6}); err != nil {
 					t.Errorf("tab %d compacts: %v", n, err)
 					return
 				}
@@ -341,10 +341,10 @@ func TestCompactionRaces(t *testing.T) {
 func TestCompactionUndone(t *testing.T) {
 	ctx := context.Background()
 	s := freshStore(t)
-	s.compaction.timer.Stop() // after so many reads it would compact by itself
+	s.compactor.timer.Stop() // after so many reads it would compact by itself
 	head := write(t, s, "s", 0, repeat(compactDue, 10)...)
 	before := everything(t, s, "s")
-	err := s.run(ctx, "compact", "s", readWriteIdle, recordsStore, func(ctx context.Context, tx transaction) error {
+	err := s.calls.run(ctx, "compact", "s", readWriteIdle, recordsStore, func(ctx context.Context, tx transaction) error {
 		m := merging{stream: "s"}
 		if err := m.merge(ctx, tx, recordsFrom("s", 0), 1); err != nil {
 			return err
@@ -368,7 +368,7 @@ func TestCloseWhileCompacting(t *testing.T) {
 	write(t, s, "s", 0, repeat(2000, 10)...)
 	before := everything(t, s, "s")
 	ended := make(chan error, 1)
-	go func() { ended <- s.compact(s.life, "s", tail{from: 0, end: 4000}) }()
+	go func() { ended <- s.compactor.compact(s.life, "s", tail{from: 0, end: 4000}) }()
 	runtime.Gosched()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

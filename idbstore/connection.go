@@ -5,53 +5,76 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// maxTries bounds how often a call opens the database.
-const maxTries = 3
+// connection is that of one store with its database. It is opened anew after it
+// was lost, and never again once another database was found.
+type connection struct {
+	engine engine
+	heads  *heads
 
-// connect returns the connection, and opens one if there is none.
-func (s *Store) connect(ctx context.Context) (database, error) {
+	turn  chan struct{} // held while the connection is looked at or opened
+	db    database      // nil if it is to be opened; guarded by turn
+	reset bool          // another database was found; guarded by turn
+
+	mu    sync.Mutex
+	known string // the epoch of the database; "" until it is open
+}
+
+func newConnection(e engine, h *heads) *connection {
+	return &connection{engine: e, heads: h, turn: make(chan struct{}, 1)}
+}
+
+// open returns the connection, and opens one if there is none.
+func (c *connection) open(ctx context.Context) (database, error) {
 	select {
-	case s.connecting <- struct{}{}:
-		defer func() { <-s.connecting }()
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
 	case <-ctx.Done():
 		return nil, cause(ctx)
 	}
-	if s.reset {
+	if c.reset {
 		return nil, errReset
 	}
-	if s.db != nil && !s.db.lost() {
-		return s.db, nil
+	if c.db != nil && !c.db.lost() {
+		return c.db, nil
 	}
-	db, err := s.engine.open(ctx)
+	db, err := c.engine.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.recognize(ctx, db); err != nil {
+	if err := c.recognize(ctx, db); err != nil {
 		db.close()
 		return nil, err
 	}
-	s.db = db
+	c.db = db
 	return db, nil
 }
 
-// connection returns the connection if there is one that need not be waited
-// for, and else nil.
-func (s *Store) connection() database {
+// current returns the connection if there is one that need not be waited for, and
+// else nil.
+func (c *connection) current() database {
 	select {
-	case s.connecting <- struct{}{}:
-		defer func() { <-s.connecting }()
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
 	default:
 		return nil
 	}
-	if s.reset || s.db == nil || s.db.lost() {
+	if c.reset || c.db == nil || c.db.lost() {
 		return nil
 	}
-	return s.db
+	return c.db
+}
+
+// epoch returns that of the database, "" before it was open.
+func (c *connection) epoch() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known
 }
 
 var errReset = &core.Error{Code: core.ErrStoreReset,
@@ -60,24 +83,24 @@ var errReset = &core.Error{Code: core.ErrStoreReset,
 // recognize compares a database that was just opened with the one that this
 // store, or an earlier life of the page, has known. It reports a reset once: a
 // store that is opened after that takes the database as it is.
-func (s *Store) recognize(ctx context.Context, db database) error {
+func (c *connection) recognize(ctx context.Context, db database) error {
 	found := db.identity()
 	if found.format != formatVersion {
 		return &core.Error{Code: core.ErrUnsupportedVersion,
 			Detail: fmt.Sprintf("the database has format %d; this release reads format %d; update Holdfast", found.format, formatVersion)}
 	}
-	switch s.Epoch() {
+	switch former := c.epoch(); former {
 	case found.epoch:
 		return nil
 	case "":
 	default:
-		s.reset = true
-		_, _ = s.replaces(ctx, db, s.Epoch()) // without that, who opens it next is told as well
+		c.reset = true
+		_, _ = replaces(ctx, db, former) // without that, who opens it next is told as well
 		return errReset
 	}
-	before := s.heads.found()
+	before := c.heads.found()
 	if known := before.epoch; known != "" && known != found.epoch {
-		reported, err := s.replaces(ctx, db, known)
+		reported, err := replaces(ctx, db, known)
 		switch {
 		case err != nil && !errors.Is(err, core.ErrOutcomeUnknown):
 			return err // a database that takes no note takes nothing else, and the reset is reported when it does
@@ -85,10 +108,10 @@ func (s *Store) recognize(ctx context.Context, db database) error {
 			return errReset
 		}
 	}
-	s.mu.Lock()
-	s.epoch = found.epoch
-	s.mu.Unlock()
-	s.heads.learn(found.epoch, before)
+	c.mu.Lock()
+	c.known = found.epoch
+	c.mu.Unlock()
+	c.heads.learn(found.epoch, before)
 	return nil
 }
 
@@ -96,8 +119,8 @@ func (s *Store) recognize(ctx context.Context, db database) error {
 // the epoch former, and reports whether that was noted before. The note is in
 // the database and not outside of it, because there it is exact: one tab makes
 // it, and it goes when the database goes.
-func (s *Store) replaces(ctx context.Context, db database, former string) (reported bool, err error) {
-	err = s.attempt(ctx, db, readWrite, metaStore, func(ctx context.Context, tx transaction) error {
+func replaces(ctx context.Context, db database, former string) (reported bool, err error) {
+	err = attempt(ctx, db, readWrite, metaStore, func(ctx context.Context, tx transaction) error {
 		note := []byte(metaReplaces + former)
 		noted, err := tx.get(note).wait(ctx)
 		if reported = noted != nil; err != nil || reported {
@@ -113,25 +136,25 @@ func (s *Store) replaces(ctx context.Context, db database, former string) (repor
 
 // abandon gives up a connection that has failed, so that the next call opens
 // another one.
-func (s *Store) abandon(ctx context.Context, db database) {
+func (c *connection) abandon(ctx context.Context, db database) {
 	select {
-	case s.connecting <- struct{}{}:
-		defer func() { <-s.connecting }()
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
 	case <-ctx.Done():
 		return // another call is opening it
 	}
-	if s.db == db {
-		s.db = nil
+	if c.db == db {
+		c.db = nil
 		db.close()
 	}
 }
 
-// disconnect closes the connection, if there is one.
-func (s *Store) disconnect() {
-	s.connecting <- struct{}{}
-	defer func() { <-s.connecting }()
-	if s.db != nil {
-		s.db.close()
-		s.db = nil
+// close closes the connection, if there is one. The next call opens another one.
+func (c *connection) close() {
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
+	if c.db != nil {
+		c.db.close()
+		c.db = nil
 	}
 }

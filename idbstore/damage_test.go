@@ -22,7 +22,7 @@ func rawPut(t testing.TB, s *Store, store string, key, value []byte) {
 
 func raw(t testing.TB, s *Store, store string, fn func(context.Context, transaction) error) {
 	t.Helper()
-	if err := s.update(context.Background(), "test", "", store, fn); err != nil {
+	if err := s.calls.update(context.Background(), "test", "", store, fn); err != nil {
 		t.Fatal(err)
 	}
 }

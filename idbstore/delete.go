@@ -15,7 +15,7 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 		return err
 	}
 	var end uint64 // of the tombstone; 0 if there was nothing to delete
-	err := s.update(ctx, op, stream, recordsAndSnapshots, func(ctx context.Context, tx transaction) error {
+	err := s.calls.update(ctx, op, stream, recordsAndSnapshots, func(ctx context.Context, tx transaction) error {
 		end = 0
 		_, head, deleted, err := lastRecord(ctx, tx, stream)
 		if err != nil || head == 0 || deleted {
@@ -38,7 +38,7 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 		return tx.add(tombstoneKey(stream, end), encodeTombstone(stream, head, time.Now().UnixMilli()))
 	})
 	if err == nil && end > 0 {
-		s.announce(stream, end, tombstoneKey(stream, end))
+		s.moved(stream, end, tombstoneKey(stream, end))
 		s.LostEnd(stream, end) // what was lost before is deleted, too
 	}
 	return err

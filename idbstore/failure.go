@@ -9,7 +9,7 @@ import (
 )
 
 // fail gives err the operation and the stream, and a code if it has none.
-func (s *Store) fail(op, stream string, err error) error {
+func (c *calls) fail(op, stream string, err error) error {
 	var typed *core.Error
 	var failure *engineError
 	switch {
@@ -19,7 +19,7 @@ func (s *Store) fail(op, stream string, err error) error {
 		err = &named
 	case errors.Is(err, core.ErrBlocked):
 		err = &core.Error{Code: core.ErrBlocked, Op: op, Stream: stream, Err: errTimeout,
-			Detail: fmt.Sprintf("nothing was written within %v; another tab may be holding the database, so close other tabs or try again", s.timeout)}
+			Detail: fmt.Sprintf("nothing was written within %v; another tab may be holding the database, so close other tabs or try again", c.timeout)}
 	case errors.As(err, &failure):
 		err = &core.Error{Code: codeOf(failure), Op: op, Stream: stream, Err: err, Detail: advice(failure)}
 	case core.CodeOf(err) == core.ErrCancelled:
@@ -28,9 +28,9 @@ func (s *Store) fail(op, stream string, err error) error {
 	switch core.CodeOf(err) {
 	case core.ErrClosed, core.ErrCancelled, core.ErrInvalidArgument, core.ErrSequenceConflict, core.ErrCursorRegression, core.ErrOutOfRange:
 	default:
-		s.mu.Lock()
-		s.last = err
-		s.mu.Unlock()
+		c.mu.Lock()
+		c.last = err
+		c.mu.Unlock()
 	}
 	return err
 }

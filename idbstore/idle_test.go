@@ -96,7 +96,7 @@ func TestPageThatFreezesEndsItsCompaction(t *testing.T) {
 	idleStory(t, func(t *testing.T, d *disk, s *Store) {
 		head := write(t, s, "s", 0, repeat(1000, 10)...)
 		d.freeze(true)
-		if err := s.compact(t.Context(), "s", tail{end: head}); err != nil {
+		if err := s.compactor.compact(t.Context(), "s", tail{end: head}); err != nil {
 			t.Error(err)
 		}
 		wantRecords(t, s, 1000, time.Hour, 1000)
@@ -208,7 +208,7 @@ func TestCompactionBehindAStuckTab(t *testing.T) {
 		ended := make(chan error, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		d.inject(fault{step: "commit", silent: true})
-		go func() { ended <- s.compact(ctx, "s", tail{end: 2 * compactDue}) }()
+		go func() { ended <- s.compactor.compact(ctx, "s", tail{end: 2 * compactDue}) }()
 		synctest.Wait()
 		cancel()
 		if err := <-ended; !errors.Is(err, core.ErrOutcomeUnknown) {

@@ -26,12 +26,12 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 	ctx, cancel := s.WithDeadline(ctx)
 	defer cancel()
 	offset = min(offset, core.MaxSequence)
-	part, err := s.inspect(ctx, op, stream, offset)
+	part, err := inspect(ctx, s.calls, op, stream, offset)
 	if unreadable(err) {
-		part, err = s.inspectOne(ctx, op, stream, offset)
+		part, err = inspectOne(ctx, s.calls, op, stream, offset)
 	}
 	if err == nil && part.End == offset && len(part.Damage) == 0 {
-		part.Damage, err = s.lostFrom(ctx, op, stream, offset)
+		part.Damage, err = lostFrom(ctx, s.calls, op, stream, offset, s.heads.furthest(stream))
 	}
 	return part, err
 }
@@ -43,12 +43,11 @@ func (s *Store) LostEnd(stream string, head uint64) (reached uint64) {
 
 // lostFrom returns what is remembered of stream from its end on. What was lost
 // before a deletion and was reported is gone like what was deleted.
-func (s *Store) lostFrom(ctx context.Context, op, stream string, end uint64) ([]core.Damage, error) {
-	known := s.heads.furthest(stream)
+func lostFrom(ctx context.Context, c *calls, op, stream string, end uint64, known remembered) ([]core.Damage, error) {
 	if end >= known.head {
 		return nil, nil
 	}
-	deleted, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (deleted bool, err error) {
+	deleted, err := view(ctx, c, op, stream, recordsStore, func(ctx context.Context, tx transaction) (deleted bool, err error) {
 		key, err := lastKey(ctx, tx, stream)
 		_, _, deleted, _ = parseKey(key)
 		return deleted, err
@@ -61,8 +60,8 @@ func (s *Store) lostFrom(ctx context.Context, op, stream string, end uint64) ([]
 }
 
 // inspect reads many records at once.
-func (s *Store) inspect(ctx context.Context, op, stream string, offset uint64) (core.Inspection, error) {
-	return view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (core.Inspection, error) {
+func inspect(ctx context.Context, c *calls, op, stream string, offset uint64) (core.Inspection, error) {
+	return view(ctx, c, op, stream, recordsStore, func(ctx context.Context, tx transaction) (core.Inspection, error) {
 		part := core.Inspection{End: offset}
 		p, size := pagesOf(tx, recordsFrom(stream, offset)), 0
 		for len(part.Entries) < inspectEntries && size < pageBytes && !p.over() {
@@ -81,15 +80,15 @@ func (s *Store) inspect(ctx context.Context, op, stream string, offset uint64) (
 
 // inspectOne inspects one record, which the browser may not be able to read.
 // The records after it may be whole.
-func (s *Store) inspectOne(ctx context.Context, op, stream string, offset uint64) (core.Inspection, error) {
+func inspectOne(ctx context.Context, c *calls, op, stream string, offset uint64) (core.Inspection, error) {
 	part := core.Inspection{End: offset}
-	keys, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) ([][]byte, error) {
+	keys, err := view(ctx, c, op, stream, recordsStore, func(ctx context.Context, tx transaction) ([][]byte, error) {
 		return tx.keys(recordsFrom(stream, offset), 1).wait(ctx)
 	})
 	if err != nil || len(keys) == 0 {
 		return part, err
 	}
-	value, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) ([]byte, error) {
+	value, err := view(ctx, c, op, stream, recordsStore, func(ctx context.Context, tx transaction) ([]byte, error) {
 		return tx.get(keys[0]).wait(ctx)
 	})
 	if err != nil && !unreadable(err) {

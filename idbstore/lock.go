@@ -18,10 +18,10 @@ func (s *Store) Lock(ctx context.Context, name string) (core.Lock, error) {
 	}
 	lock, err := s.engine.lock(ctx, name)
 	if err == nil && lock == nil {
-		lock, err = core.Lease(ctx, s, name, s.peers.slow)
+		lock, err = core.Lease(ctx, s, name, s.news.peers.slow)
 	}
 	if err != nil {
-		return nil, s.fail("lock", name, err)
+		return nil, s.calls.fail("lock", name, err)
 	}
 	return lock, nil
 }

@@ -116,8 +116,8 @@ func newHistory(t *testing.T, r *rapid.T) *history {
 // tab opens a connection which merges whatever it can, but only when it is told.
 func (m *history) tab() *modelTab {
 	tab := &modelTab{beginningStore: beginningStore{m.open()}, heads: map[string]uint64{}}
-	tab.compaction.due = 2
-	tab.compaction.timer.Stop()
+	tab.compactor.due = 2
+	tab.compactor.timer.Stop()
 	tab.Watch(func(moved core.StreamInfo) {
 		tab.heard.Lock()
 		defer tab.heard.Unlock()
@@ -246,7 +246,7 @@ func (m *history) actions() map[string]func(*rapid.T) {
 		"compact": func(r *rapid.T) {
 			m.ops++
 			name, from := rapid.SampledFrom(goodNames).Draw(r, "stream"), rapid.Uint64Range(0, 20).Draw(r, "from")
-			if err := m.draw(r).compact(context.Background(), name, tail{from: from, end: core.MaxSequence}); err != nil {
+			if err := m.draw(r).compactor.compact(context.Background(), name, tail{from: from, end: core.MaxSequence}); err != nil {
 				r.Log(err)
 				r.Fatal("the store cannot compact")
 			}

@@ -1,26 +1,45 @@
 package idbstore
 
 import (
+	"sync"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/internal/later"
 )
+
+// news brings moved heads to the watchers in this tab, and to other tabs.
+type news struct {
+	peers peers
+	timer *later.Timer // of the next post
+
+	mu       sync.Mutex
+	closed   bool
+	watchers map[*watcher]struct{}
+	unposted map[string][]byte // stream to the key of its last record, for other tabs
+	posted   time.Time         // when the last post went out
+}
+
+func newNews() *news {
+	n := &news{watchers: map[*watcher]struct{}{}, unposted: map[string][]byte{}}
+	n.timer = later.New(n.post)
+	return n
+}
 
 // watcher is one call of Watch; its address is its identity.
 type watcher struct{ fn func(core.StreamInfo) }
 
-// Watch implements [core.Watcher].
-func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) {
+func (n *news) watch(fn func(core.StreamInfo)) (stop func()) {
 	w := &watcher{fn}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.watchers[w] = struct{}{}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closed {
+		n.watchers[w] = struct{}{}
 	}
 	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.watchers, w)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.watchers, w)
 	}
 }
 
@@ -32,60 +51,63 @@ const postDelay = 16 * time.Millisecond
 // record, with which stream has reached head. The post goes out at once if none
 // went out for postDelay, or if the page is hidden, where timers are slow. A
 // page is hidden before it ends, and then posts what is left.
-func (s *Store) announce(stream string, head uint64, key []byte) {
-	s.heads.moved(stream, head)
-	s.notify(core.StreamInfo{Name: stream, Head: head})
-	s.mu.Lock()
-	wait := postDelay - time.Since(s.posted)
-	if s.peers.slow() {
+func (n *news) announce(stream string, head uint64, key []byte) {
+	n.notify(core.StreamInfo{Name: stream, Head: head})
+	n.mu.Lock()
+	wait := postDelay - time.Since(n.posted)
+	if n.peers.slow() {
 		wait = 0
 	}
-	s.unposted[stream] = key
-	s.mu.Unlock()
+	n.unposted[stream] = key
+	n.mu.Unlock()
 	if wait > 0 {
-		s.postTimer.In(wait)
+		n.timer.In(wait)
 	} else {
-		s.post()
+		n.post()
 	}
 }
 
-func (s *Store) post() {
-	s.mu.Lock()
-	unposted := s.unposted
-	s.unposted = map[string][]byte{}
+func (n *news) post() {
+	n.mu.Lock()
+	unposted := n.unposted
+	n.unposted = map[string][]byte{}
 	if len(unposted) > 0 {
-		s.posted = time.Now()
+		n.posted = time.Now()
 	}
-	s.mu.Unlock()
+	n.mu.Unlock()
 	for _, key := range unposted {
-		s.peers.post(key)
+		n.peers.post(key)
 	}
 }
 
-func (s *Store) received(key []byte) {
+func (n *news) received(key []byte) {
 	if stream, end, _, ok := parseKey(key); ok {
-		s.notify(core.StreamInfo{Name: stream, Head: end})
+		n.notify(core.StreamInfo{Name: stream, Head: end})
 	}
 }
 
-// missed is called when the page may have missed posts: its connection may be
-// dead, and any stream may have moved.
-func (s *Store) missed() {
-	go func() { // the browser's callback must not wait for the connection
-		s.disconnect()
-		s.notify(core.StreamInfo{})
-		s.compaction.timer.In(s.compaction.quiet) // one may have come due while it was frozen
-	}()
-}
-
-func (s *Store) notify(info core.StreamInfo) {
-	s.mu.Lock()
-	watchers := make([]*watcher, 0, len(s.watchers))
-	for w := range s.watchers {
+func (n *news) notify(info core.StreamInfo) {
+	n.mu.Lock()
+	watchers := make([]*watcher, 0, len(n.watchers))
+	for w := range n.watchers {
 		watchers = append(watchers, w)
 	}
-	s.mu.Unlock()
+	n.mu.Unlock()
 	for _, w := range watchers {
 		w.fn(info)
 	}
+}
+
+// forget lets go of the watchers, and takes no more.
+func (n *news) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	clear(n.watchers)
+}
+
+// close posts what is left.
+func (n *news) close() {
+	n.post()
+	n.peers.close()
 }

@@ -46,7 +46,7 @@ func TestBoundsOfMemory(t *testing.T) {
 				"read":    func() (int, error) { entries, err := s.ReadFrom(ctx, "s", 0, 8192); return len(entries), err },
 				"scan":    func() (int, error) { entries, err := s.Scan(ctx, ""); return len(entries), err },
 				"inspect": func() (int, error) { return inspected(ctx, t, s) },
-				"compact": func() (int, error) { return int(head), s.compact(ctx, "s", tail{end: head}) },
+				"compact": func() (int, error) { return int(head), s.compactor.compact(ctx, "s", tail{end: head}) },
 				"a read that has failed twice": func() (int, error) {
 					lost := fault{step: "values", err: lostEngine}
 					d.inject(lost, lost)
@@ -166,7 +166,7 @@ func TestCompactionOfLargeRecords(t *testing.T) {
 	head := write(t, s, "s", 0, repeat(200, smallRecord)...)
 	before := everything(t, s, "s")
 	d.largest = 0
-	if err := s.compact(context.Background(), "s", tail{end: head}); err != nil || d.largest > 0 {
+	if err := s.compactor.compact(context.Background(), "s", tail{end: head}); err != nil || d.largest > 0 {
 		t.Errorf("it has read %d bytes, %v", d.largest, err)
 	}
 	sameReads(t, s, "s", before)

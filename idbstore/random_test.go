@@ -65,7 +65,7 @@ type liveTab struct {
 
 func (l *life) tab() *liveTab {
 	s := startFake(l.T, l.disk, 0)
-	s.compaction.due = 4
+	s.compactor.due = 4
 	return &liveTab{s, map[string]*core.Conversation{}}
 }
 
@@ -283,7 +283,7 @@ func (f *faulty) play() {
 	ctx := context.Background()
 	for range 2 {
 		s := startFake(f, f.disk, sweepTimeout)
-		s.compaction.due = 8
+		s.compactor.due = 8
 		w := &working{Store: s, c: recovered(f, s, "chat")}
 		f.run(w)
 		f.tabs = append(f.tabs, w)

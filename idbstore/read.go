@@ -19,7 +19,7 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 	offset = min(offset, core.MaxSequence) // where no stream goes
 	var small tail
 	try := 0
-	entries, err := view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (entries []core.Entry, err error) {
+	entries, err := view(ctx, s.calls, op, stream, recordsStore, func(ctx context.Context, tx transaction) (entries []core.Entry, err error) {
 		small = tail{}
 		next, p := offset, pagesOf(tx, recordsFrom(stream, offset))
 		try++
@@ -50,7 +50,7 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 		return entries, nil
 	})
 	if err == nil {
-		s.seen(stream, small)
+		s.compactor.seen(stream, small)
 	}
 	return entries, err
 }
@@ -70,7 +70,7 @@ func (s *Store) Scan(ctx context.Context, prefix string) ([]core.Entry, error) {
 	if err := core.CheckPrefix(op, prefix); err != nil {
 		return nil, err
 	}
-	return view(ctx, s, op, prefix, recordsStore, func(ctx context.Context, tx transaction) (entries []core.Entry, err error) {
+	return view(ctx, s.calls, op, prefix, recordsStore, func(ctx context.Context, tx transaction) (entries []core.Entry, err error) {
 		p := pagesOf(tx, namesWithPrefix(prefix))
 		stream, next := "", uint64(0)
 		for !p.over() {

@@ -24,20 +24,20 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64
 	defer cancel(nil)
 	// Close need not wait for this: a later call saves another snapshot.
 	defer context.AfterFunc(s.life, func() { cancel(errClosing) })()
-	there, err := s.contains(ctx, op, stream, sequence)
+	there, err := contains(ctx, s.calls, op, stream, sequence)
 	if err != nil || !there {
 		return err
 	}
-	err = s.run(ctx, op, stream, readWriteIdle, snapshotsStore, func(_ context.Context, tx transaction) error {
+	err = s.calls.run(ctx, op, stream, readWriteIdle, snapshotsStore, func(_ context.Context, tx transaction) error {
 		return tx.put([]byte(stream), snapshot)
 	})
 	if err != nil {
 		return err
 	}
-	if there, err := s.contains(ctx, op, stream, sequence); err != nil || there {
+	if there, err := contains(ctx, s.calls, op, stream, sequence); err != nil || there {
 		return err
 	}
-	return s.run(ctx, op, stream, readWriteIdle, snapshotsStore, func(_ context.Context, tx transaction) error {
+	return s.calls.run(ctx, op, stream, readWriteIdle, snapshotsStore, func(_ context.Context, tx transaction) error {
 		return removeKey(tx, stream)
 	})
 }
@@ -45,8 +45,8 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream string, sequence uint64
 // contains reports whether stream has an event right before sequence. If the
 // stream was deleted, the first record that ends there or later is the
 // tombstone.
-func (s *Store) contains(ctx context.Context, op, stream string, sequence uint64) (bool, error) {
-	return view(ctx, s, op, stream, recordsStore, func(ctx context.Context, tx transaction) (bool, error) {
+func contains(ctx context.Context, c *calls, op, stream string, sequence uint64) (bool, error) {
+	return view(ctx, c, op, stream, recordsStore, func(ctx context.Context, tx transaction) (bool, error) {
 		keys, err := tx.keys(recordsEndingFrom(stream, sequence), 1).wait(ctx)
 		if err != nil || len(keys) == 0 {
 			return false, err
@@ -65,7 +65,7 @@ func (s *Store) ReadSnapshot(ctx context.Context, stream string) ([]byte, error)
 	if err := core.CheckName(op, stream); err != nil {
 		return nil, err
 	}
-	return view(ctx, s, op, stream, snapshotsStore, func(ctx context.Context, tx transaction) ([]byte, error) {
+	return view(ctx, s.calls, op, stream, snapshotsStore, func(ctx context.Context, tx transaction) ([]byte, error) {
 		return tx.get([]byte(stream)).wait(ctx)
 	})
 }

@@ -18,7 +18,7 @@ func TestAppendsDoNotWaitForSnapshots(t *testing.T) {
 	tab := freshTabs(t)
 	s, peer := tab(), tab()
 	appended := make(chan error, 1)
-	err := peer.run(ctx, "hold", "", readOnly, snapshotsStore, func(ctx context.Context, tx transaction) error {
+	err := peer.calls.run(ctx, "hold", "", readOnly, snapshotsStore, func(ctx context.Context, tx transaction) error {
 		go func() {
 			_, err := s.Append(ctx, "s", 0, []byte("x"))
 			appended <- err

@@ -2,11 +2,9 @@ package idbstore
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
-	"github.com/holdfast-dev/holdfast/internal/later"
 )
 
 // DefaultTimeout is how long a call waits for the browser if [Options] say
@@ -37,30 +35,13 @@ type Options struct {
 // back to memory. If it then finds an emptied database in place of its own,
 // every call returns [core.ErrStoreReset], until a new Store is opened.
 type Store struct {
-	engine  engine
-	timeout time.Duration
-	peers   peers
-	life    context.Context // ends with Close, and with it what no caller waits for
-	end     context.CancelCauseFunc
-
-	connecting chan struct{} // held while the connection is looked at or opened
-	db         database      // nil if it is to be opened; guarded by connecting
-	reset      bool          // another database was found; guarded by connecting
-
-	mu       sync.Mutex
-	epoch    string
-	closed   bool
-	calls    sync.WaitGroup
-	last     error
-	watchers map[*watcher]struct{}
-	unposted map[string][]byte // stream to the key of its last record, for other tabs
-	posted   time.Time         // when the last post went out
-	deadline deadline
-
+	engine    engine
+	life      context.Context // ends with Close, and with it what no caller waits for
+	end       context.CancelCauseFunc
+	calls     *calls
 	heads     *heads
-	postTimer *later.Timer
-
-	compaction compaction
+	news      *news
+	compactor *compactor
 }
 
 var (
@@ -74,36 +55,20 @@ var (
 	_ core.Witness      = (*Store)(nil)
 )
 
-// deadline ends calls that share it.
-type deadline struct {
-	ctx context.Context
-	end context.CancelFunc
-	set time.Time
-}
-
 // Epoch is the random id of the database, in hex. An emptied database gets a
 // new one.
-func (s *Store) Epoch() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.epoch
-}
+func (s *Store) Epoch() string { return s.calls.connection.epoch() }
 
 // LastError is the last failure of the storage itself; lost races and bad
 // arguments do not count. It is nil if there was none.
-func (s *Store) LastError() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.last
+func (s *Store) LastError() error { return s.calls.failed() }
+
+// WithDeadline implements [core.Timed]. Calls whose ctx cannot end otherwise
+// share a deadline, which may be a little early for them: a timer for each
+// append costs as much as the encoding of the event.
+func (s *Store) WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return s.calls.within(ctx)
 }
 
-// enter counts a call, which Close then waits for, unless the store is closed.
-func (s *Store) enter() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errClosing
-	}
-	s.calls.Add(1)
-	return nil
-}
+// Watch implements [core.Watcher].
+func (s *Store) Watch(fn func(core.StreamInfo)) (stop func()) { return s.news.watch(fn) }

@@ -244,7 +244,7 @@ func TestReopen(t *testing.T) {
 	ctx := context.Background()
 	s := freshStore(t)
 	fill(t, s, "s", 1)
-	closeBehindItsBack := func() { must(s.db.(*jsDatabase).db.Call("close")) }
+	closeBehindItsBack := func() { must(s.calls.connection.db.(*jsDatabase).db.Call("close")) }
 	closeBehindItsBack()
 	if _, err := s.Append(ctx, "s", 2, []byte("z")); err != nil {
 		t.Errorf("append: %v", err)
@@ -270,7 +270,7 @@ func TestStuckPeer(t *testing.T) {
 	holding := make(chan struct{})
 	stuck := make(chan error, 1)
 	go func() {
-		stuck <- peer.update(ctx, "hold", "", recordsStore, func(ctx context.Context, tx transaction) error {
+		stuck <- peer.calls.update(ctx, "hold", "", recordsStore, func(ctx context.Context, tx transaction) error {
 			for first := true; ; first = false { // one request after the other keeps it alive
 				if _, err := tx.get([]byte("x")).wait(ctx); err != nil {
 					return err
@@ -314,7 +314,7 @@ func TestStuckPeer(t *testing.T) {
 func TestRefusedSecondRequest(t *testing.T) {
 	ctx := context.Background()
 	s := freshStore(t)
-	err := s.update(ctx, "test", "", recordsStore, func(_ context.Context, tx transaction) error {
+	err := s.calls.update(ctx, "test", "", recordsStore, func(_ context.Context, tx transaction) error {
 		if err := tx.add(recordKey("s", 1), encodeRecord("s", 0, 0, [][]byte{nil})); err != nil {
 			return err
 		}
@@ -334,7 +334,7 @@ func TestRefusedSecondRequest(t *testing.T) {
 func TestNothingIsCommittedByAccident(t *testing.T) {
 	ctx := context.Background()
 	s := freshStore(t)
-	err := s.update(ctx, "test", "", recordsStore, func(ctx context.Context, tx transaction) error {
+	err := s.calls.update(ctx, "test", "", recordsStore, func(ctx context.Context, tx transaction) error {
 		if err := tx.wait(ctx); err != nil { // waits for a timer's worth: until the browser has ended it
 			return err
 		}

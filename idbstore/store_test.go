@@ -222,7 +222,7 @@ func TestOpenWithATimeoutThatIsOver(t *testing.T) {
 func TestMissedNotices(t *testing.T) {
 	d := newDisk()
 	s := startFake(t, d, 0)
-	before := s.db
+	before := s.calls.connection.db
 	heard := make(chan core.StreamInfo, 1)
 	s.Watch(func(stream core.StreamInfo) { heard <- stream })
 	s.missed()

@@ -20,21 +20,21 @@ func (s *Store) Streams(ctx context.Context, prefix string) ([]core.StreamInfo, 
 	if err := core.CheckPrefix(op, prefix); err != nil {
 		return nil, err
 	}
-	streams, err := view(ctx, s, op, prefix, recordsStore, func(ctx context.Context, tx transaction) ([]core.StreamInfo, error) {
+	streams, err := view(ctx, s.calls, op, prefix, recordsStore, func(ctx context.Context, tx transaction) ([]core.StreamInfo, error) {
 		return readHeads(ctx, tx, namesWithPrefix(prefix), mostKeys)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return notDeleted(s.withLost(streams, prefix)), nil
+	return notDeleted(s.heads.withLost(streams, prefix)), nil
 }
 
 // withLost adds the streams that are remembered and have lost all their records,
 // also that of a deletion, as long as that was not reported: then somebody
 // recovers them, and is told.
-func (s *Store) withLost(streams []core.StreamInfo, prefix string) []core.StreamInfo {
+func (h *heads) withLost(streams []core.StreamInfo, prefix string) []core.StreamInfo {
 	byName := func(stream core.StreamInfo, name string) int { return strings.Compare(stream.Name, name) }
-	for _, name := range s.heads.due(prefix) {
+	for _, name := range h.due(prefix) {
 		if at, found := slices.BinarySearchFunc(streams, name, byName); !found {
 			streams = slices.Insert(streams, at, core.StreamInfo{Name: name})
 		}

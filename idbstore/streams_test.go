@@ -79,7 +79,7 @@ func (c *countedKeys) keys(r keyRange, limit int) answer[[][]byte] {
 
 func headsInBatches(t testing.TB, s *Store, prefix string, most int) (heads []core.StreamInfo, asked int) {
 	t.Helper()
-	heads, err := view(context.Background(), s, "test", "", recordsStore, func(ctx context.Context, tx transaction) ([]core.StreamInfo, error) {
+	heads, err := view(context.Background(), s.calls, "test", "", recordsStore, func(ctx context.Context, tx transaction) ([]core.StreamInfo, error) {
 		counted := &countedKeys{transaction: tx}
 		defer func() { asked = counted.asked }()
 		return readHeads(ctx, counted, namesWithPrefix(prefix), most)

@@ -49,7 +49,7 @@ var deeds = []deed{
 	{name: "append to nothing at 3", do: appends("new", 3, "a")},
 	{name: "read and append, then it compacts", do: func(ctx context.Context, k keeper) (any, error) {
 		if s, ok := k.(*Store); ok {
-			s.compaction.due = 2
+			s.compactor.due = 2
 		}
 		if _, err := k.ReadFrom(ctx, "s", 0, 100); err != nil {
 			return nil, err
@@ -58,8 +58,8 @@ var deeds = []deed{
 	}},
 	{name: "compact", do: doing(func(ctx context.Context, k keeper) error {
 		if s, ok := k.(*Store); ok {
-			s.compaction.due = 2
-			return s.compact(ctx, "s", tail{end: 5})
+			s.compactor.due = 2
+			return s.compactor.compact(ctx, "s", tail{end: 5})
 		}
 		return nil
 	})},
@@ -104,7 +104,7 @@ var deeds = []deed{
 	}},
 	{name: "open, append and close", do: func(ctx context.Context, k keeper) (any, error) {
 		if s, ok := k.(*Store); ok {
-			other, err := start(ctx, s.engine, s.timeout)
+			other, err := start(ctx, s.engine, s.calls.timeout)
 			if err != nil {
 				return nil, err
 			}

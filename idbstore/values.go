@@ -36,7 +36,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, oldValue, newVal
 		return err
 	}
 	name := []byte(key)
-	return s.update(ctx, op, key, valuesStore, func(ctx context.Context, tx transaction) error {
+	return s.calls.update(ctx, op, key, valuesStore, func(ctx context.Context, tx transaction) error {
 		b, err := tx.get(name).wait(ctx)
 		if err != nil {
 			return err
@@ -68,7 +68,7 @@ func (s *Store) ReadValue(ctx context.Context, key string) (uint64, bool, error)
 		return 0, false, err
 	}
 	var present bool
-	value, err := view(ctx, s, op, key, valuesStore, func(ctx context.Context, tx transaction) (value uint64, err error) {
+	value, err := view(ctx, s.calls, op, key, valuesStore, func(ctx context.Context, tx transaction) (value uint64, err error) {
 		b, err := tx.get([]byte(key)).wait(ctx)
 		if err != nil {
 			return 0, err
@@ -83,7 +83,7 @@ func (s *Store) ReadValue(ctx context.Context, key string) (uint64, bool, error)
 // commits of the database durable too. A transaction that writes nothing is not
 // committed at all, so Flush writes when it was called.
 func (s *Store) Flush(ctx context.Context) error {
-	return s.run(ctx, "flush", "", readWriteStrict, metaStore, func(_ context.Context, tx transaction) error {
+	return s.calls.run(ctx, "flush", "", readWriteStrict, metaStore, func(_ context.Context, tx transaction) error {
 		return tx.put([]byte(metaFlushed), strconv.AppendInt(nil, time.Now().UnixMilli(), 10))
 	})
 }

@@ -45,7 +45,7 @@ var bugs = []bug{
 	},
 	{
 		name: "what may have been written is written again",
-		file: "idbstore/transaction.go",
+		file: "idbstore/call.go",
 		old:  "!connectionFailed(err) || errors.Is(err, core.ErrOutcomeUnknown) || try == maxTries",
 		new:  "!connectionFailed(err) || errors.Is(err, core.ErrClosed) || try == maxTries",
 		in:   "./idbstore", test: "TestSweepOfTheStore",
@@ -80,9 +80,9 @@ var bugs = []bug{
 	},
 	{
 		name: "calls have no deadline unless they bring one",
-		file: "idbstore/transaction.go",
-		old:  "context.WithTimeoutCause(context.Background(), s.timeout, core.ErrBlocked)",
-		new:  "context.WithTimeoutCause(context.Background(), 100*s.timeout, core.ErrBlocked)",
+		file: "idbstore/call.go",
+		old:  "context.WithTimeoutCause(context.Background(), c.timeout, core.ErrBlocked)",
+		new:  "context.WithTimeoutCause(context.Background(), 100*c.timeout, core.ErrBlocked)",
 		in:   "./idbstore", test: "TestCallsShareDeadlines",
 	},
 	{
