@@ -1,6 +1,7 @@
 package idbstore
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -44,14 +45,21 @@ type heads struct {
 	epoch     string                // of the database; "" until it is open
 	former    string                // that of opening
 	known     map[string]remembered // by stream, when the store was opened
-	changes   map[string]remembered // that are not written yet
+	changes   map[string]change     // that are not written yet
+	last      uint64                // the place of the last change
 	unwritten bool                  // something is to be written
+}
+
+// change is how far a stream has come since the text was written.
+type change struct {
+	remembered
+	place uint64 // among all changes
 }
 
 // newHeads begins to read what is remembered.
 func newHeads(ctx context.Context, e engine, failed func(error)) *heads {
 	h := &heads{engine: e, failed: failed, opening: make(chan memory, 1), writing: make(chan struct{}, 1),
-		changes: map[string]remembered{}}
+		changes: map[string]change{}}
 	h.timer = later.New(h.remember)
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, rememberWait)
@@ -103,7 +111,13 @@ func (h *heads) moved(stream string, head uint64) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.changes[stream] = h.changes[stream].then(remembered{stream, head, head})
+	h.note(h.changes[stream].then(remembered{stream, head, head}))
+}
+
+// note is called with mu held.
+func (h *heads) note(r remembered) {
+	h.last++
+	h.changes[r.stream] = change{r, h.last}
 	h.soon()
 }
 
@@ -141,7 +155,7 @@ func (h *heads) write(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	epoch, former, changes := h.pending()
-	if changes == nil {
+	if epoch == "" {
 		return nil
 	}
 	lock, err := h.engine.lock(ctx, rememberLock)
@@ -162,7 +176,7 @@ func (h *heads) write(ctx context.Context) error {
 	default:
 		return nil // it is of another database; if that is not the one that is there, who opens it next is told
 	}
-	m = m.with(slices.Collect(maps.Values(changes)))
+	m = m.with(changes)
 	if err := h.engine.remember(context.WithoutCancel(ctx), m.encode()); err != nil {
 		return err
 	}
@@ -170,27 +184,34 @@ func (h *heads) write(ctx context.Context) error {
 	return nil
 }
 
-// pending returns what is to be written; nil if nothing is.
-func (h *heads) pending() (epoch, former string, changes map[string]remembered) {
+// pending returns what is to be written, the last change first; no epoch if
+// nothing is. Of more changes than are remembered the first are forgotten.
+func (h *heads) pending() (epoch, former string, changes []remembered) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.unwritten || h.epoch == "" {
 		return "", "", nil
 	}
-	for stream := range h.changes {
-		if len(h.changes) <= mostHeads {
-			break
+	latest := slices.SortedFunc(maps.Values(h.changes), func(a, b change) int { return cmp.Compare(b.place, a.place) })
+	for i, c := range latest {
+		if i < mostHeads {
+			changes = append(changes, c.remembered)
+		} else {
+			delete(h.changes, c.stream)
 		}
-		delete(h.changes, stream) // of many changes at once any may be forgotten
 	}
-	return h.epoch, h.former, maps.Clone(h.changes)
+	return h.epoch, h.former, changes
 }
 
 // written notes that changes are remembered.
-func (h *heads) written(changes map[string]remembered) {
+func (h *heads) written(changes []remembered) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	maps.DeleteFunc(h.changes, func(stream string, r remembered) bool { return r == changes[stream] })
+	for _, r := range changes {
+		if h.changes[r.stream].remembered == r {
+			delete(h.changes, r.stream)
+		}
+	}
 	h.unwritten = len(h.changes) > 0
 }
 
@@ -204,10 +225,9 @@ func (h *heads) lostEnd(stream string, head uint64) (reached uint64) {
 	}
 	r.due = head
 	h.known[stream] = r
-	change := h.changes[stream]
-	change.stream = stream
-	h.changes[stream] = r.then(change)
-	h.soon()
+	latest := h.changes[stream].remembered
+	latest.stream = stream
+	h.note(r.then(latest))
 	return r.head
 }
 

@@ -149,6 +149,30 @@ func TestLostEnd(t *testing.T) {
 	}
 }
 
+// Of more streams than are remembered those are kept that were written to last,
+// also if all of them were written to at once.
+func TestRememberedInOrder(t *testing.T) {
+	d := newDisk()
+	for life := range 2 {
+		s := startFake(t, d, 0)
+		for i := range mostHeads + 44 {
+			appendSteps(t, s, fmt.Sprint(i), uint64(life), 1)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		m, _ := decodeMemory(d.memory)
+		if len(m.heads) != mostHeads {
+			t.Fatalf("%d heads are remembered, want %d", len(m.heads), mostHeads)
+		}
+		for i, r := range m.heads {
+			if want := fmt.Sprint(mostHeads + 43 - i); r.stream != want || r.head != uint64(life)+1 {
+				t.Fatalf("head %d is %d of %s, want %d of %s", i, r.head, r.stream, life+1, want)
+			}
+		}
+	}
+}
+
 // What is remembered by several tabs, of which none knows what the others know.
 func TestRememberedByTabs(t *testing.T) {
 	d := newDisk()

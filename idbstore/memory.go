@@ -76,7 +76,8 @@ func decodeMemory(text string) (memory, bool) {
 	return m, true
 }
 
-// with returns m after changes. The streams that have changed come first.
+// with returns m after changes. The streams that have changed come first, in the
+// same order.
 func (m memory) with(changes []remembered) memory {
 	after := memory{epoch: m.epoch}
 	changed := map[string]remembered{}

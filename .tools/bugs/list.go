@@ -396,8 +396,8 @@ var bugs = []bug{
 	{
 		name: "what could not be remembered is forgotten",
 		file: "idbstore/heads.go",
-		old:  "\treturn h.epoch, h.former, maps.Clone(h.changes)\n",
-		new:  "\tdefer clear(h.changes)\n\treturn h.epoch, h.former, maps.Clone(h.changes)\n",
+		old:  "\treturn h.epoch, h.former, changes\n",
+		new:  "\tdefer clear(h.changes)\n\treturn h.epoch, h.former, changes\n",
 		in:   "./idbstore", test: "TestRememberedAfterFailures",
 	},
 	{
