@@ -15,7 +15,11 @@ func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 	if err != nil || manager.Type() != safejs.TypeObject {
 		return nil, nil // not in this browser, or not for this origin
 	}
-	l := &webLock{manager: manager, name: lockName(e.name, name), page: &e.page,
+	kept, err := safejs.Global().Get("holdfastHeld")
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	l := &webLock{manager: manager, kept: kept, name: lockName(e.name, name), page: &e.page,
 		held: make(chan struct{}), lost: make(chan struct{}), end: make(chan struct{})}
 	for {
 		if err := l.page.thawed(ctx); err != nil {
@@ -52,6 +56,9 @@ func (e *jsEngine) lockManager() (safejs.Value, error) {
 // webLock is a Web Lock that is held, except while the page is frozen.
 type webLock struct {
 	manager safejs.Value
+	// kept is the Set holdfastHeld, in which a page has what lets go of the locks,
+	// for when this program has died. It is undefined where there is none.
+	kept    safejs.Value
 	name    string
 	page    *lifecycle
 	granted *lockRequest
@@ -130,7 +137,7 @@ func (l *webLock) request(ctx context.Context, ifAvailable bool) (bool, error) {
 		}
 		options = map[string]any{"signal": signal}
 	}
-	r := &lockRequest{answer: make(chan bool, 1), settled: make(chan struct{})}
+	r := &lockRequest{kept: l.kept, answer: make(chan bool, 1), settled: make(chan struct{})}
 	if err := r.begin(l.manager, l.name, options); err != nil {
 		r.functions.release()
 		return false, failureOf(err)
@@ -153,6 +160,7 @@ func (l *webLock) request(ctx context.Context, ifAvailable bool) (bool, error) {
 // lockRequest is a request for a lock. Its fields change only in callbacks of
 // the browser, which never run at the same time.
 type lockRequest struct {
+	kept      safejs.Value  // see webLock
 	answer    chan bool     // whether it is granted
 	settled   chan struct{} // closed when the lock is not held any more, or was never
 	over      bool          // request gives up
@@ -163,7 +171,7 @@ type lockRequest struct {
 
 func (r *lockRequest) begin(manager safejs.Value, name string, options map[string]any) error {
 	err := r.functions.make(map[string]func(safejs.Value){
-		"hold":    func(resolve safejs.Value) { r.resolve = resolve },
+		"hold":    r.hold,
 		"settled": func(safejs.Value) { r.settle(nil) },
 		"refused": func(reason safejs.Value) { r.settle(describe(reason)) },
 	})
@@ -194,7 +202,17 @@ func (r *lockRequest) begin(manager safejs.Value, name string, options map[strin
 	return err
 }
 
+func (r *lockRequest) hold(resolve safejs.Value) {
+	r.resolve = resolve
+	if r.kept.Type() == safejs.TypeObject {
+		_, _ = r.kept.Call("add", resolve) // it does not throw
+	}
+}
+
 func (r *lockRequest) settle(err error) {
+	if r.kept.Type() == safejs.TypeObject && r.resolve.Type() == safejs.TypeFunction {
+		_, _ = r.kept.Call("delete", r.resolve)
+	}
 	if r.err == nil && !r.over {
 		r.err = err
 	}

@@ -125,6 +125,36 @@ test("one that has died keeps nobody from deleting its database", async ({ home,
   expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
 });
 
+test("one that has died keeps no lock: the next one goes on with its message", async ({ home, complaints, context, server }) => {
+  const facts = await (await mortal(home)).evaluate(async ({ c, kill }) => {
+    const codes: unknown[] = [];
+    const begun = new Promise<void>((begin) => {
+      const onError = (error: Error): unknown => codes.push((error as { readonly code?: string }).code);
+      c.process(({ step }) => step("never", () => new Promise<void>(() => begin())), { onError });
+    });
+    await c.send({ id: "m" });
+    await begun;
+    kill();
+    codes.push((await told.failure(c.refresh()))?.code);
+    const { open } = await import("@holdfast-dev/holdfast");
+    const next = await (await open()).recover("c");
+    const finished = new Promise<void>((resolve) => {
+      next.subscribe(() => next.state.message("m")?.status === "finished" && resolve());
+    });
+    const stop = next.process(({ step }) => step("never", () => undefined));
+    const late = new Promise((resolve) => setTimeout(resolve, 10_000, "late"));
+    const first = await Promise.race([late, finished]);
+    await stop();
+    return { codes, first };
+  });
+  expect(facts).toEqual({ codes: ["instance_lost", "instance_lost"], first: undefined });
+  const page = await context.newPage();
+  await page.goto(server.origin);
+  const held = (): Promise<unknown> => page.evaluate(async () => (await navigator.locks.query()).held);
+  await expect.poll(held, "but for what is remembered just now").toEqual([]);
+  expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
+});
+
 test("one that finds no memory to start in is lost, and nothing was written", async ({ home }) => {
   const failure = await home.evaluate(async () => {
     Object.assign(WebAssembly, { instantiate: () => Promise.reject(new RangeError("WebAssembly.instantiate(): Out of memory")) });

@@ -9,6 +9,7 @@ import { append, attach } from "./harness/tab.js";
 
 declare global {
   var makeRoom: () => void;
+  var later: Holdfast;
 }
 
 /** Puts a value under a key of the records, behind Holdfast's back; without one, removes it. */
@@ -191,6 +192,26 @@ test("what could not be remembered is remembered with the next append, in the sa
     return [...files, ...Object.keys(localStorage)];
   });
   expect(places).toEqual(["holdfast%3Aholdfast"]);
+});
+
+test("a store that is closed while the browser takes long to remember keeps none from remembering", { tag: "@chromium" }, async ({ page, holdfast }) => {
+  await fill(holdfast, "early");
+  await holdfast.evaluate(async (holdfast) => {
+    const create = Object.getOwnPropertyDescriptor(FileSystemFileHandle.prototype, "createWritable")?.value as () => Promise<FileSystemWritableFileStream>;
+    let asked = false;
+    FileSystemFileHandle.prototype.createWritable = function (this: FileSystemFileHandle) {
+      FileSystemFileHandle.prototype.createWritable = create;
+      asked = true;
+      return new Promise((resolve) => setTimeout(() => resolve(create.call(this)), 3000));
+    };
+    await holdfast.create("slow").recordProcessingStarted("m");
+    await holdfast.close();
+    if (!asked) throw new Error("it was closed before it has begun to remember");
+    globalThis.later = await (await import("@holdfast-dev/holdfast")).open();
+    await globalThis.later.create("late").recordProcessingStarted("m");
+  });
+  await expect.poll(() => remembered(page)).toMatchObject({ late: 1 });
+  expect(await page.evaluate(async () => (await globalThis.later.health()).lastError)).toBe(undefined);
 });
 
 test("a runner of a damaged conversation ends with what is wrong, and those of others work", async ({ holdfast }) => {

@@ -21,6 +21,8 @@ const nothing: Result<null> = { value: null };
  */
 export class Instance {
   readonly #go: Go;
+  /** What lets go of the Web Locks that the program holds. */
+  readonly #held: ReadonlySet<() => void>;
   readonly #recorder: Recorder;
   /** By the number of the call. */
   readonly #pending = new Map<number, Pending>();
@@ -48,8 +50,9 @@ export class Instance {
   /** Called when messages of a conversation have changed. */
   onChange: ((handle: number, expectedSeq: number, reset: boolean, rows: Uint8Array) => void) | undefined;
 
-  private constructor(go: Go) {
+  private constructor(go: Go, held: ReadonlySet<() => void>) {
     this.#go = go;
+    this.#held = held;
     this.#recorder = new Recorder({
       running: () => this.#running,
       isOver: () => this.#over !== undefined || this.#death !== undefined,
@@ -81,9 +84,10 @@ export class Instance {
 
   /** Starts the program. */
   static async start(module: WebAssembly.Module): Promise<Instance> {
-    const host: Globals = { holdfastPack: pack };
+    const held = new Set<() => void>();
+    const host: Globals = { holdfastPack: pack, holdfastHeld: held };
     const go = newGo(host);
-    const instance = new Instance(go);
+    const instance = new Instance(go, held);
     host.holdfastAppender = instance.#recorder.appender;
     const program = await instantiate(module, go.importObject);
     host.holdfast = (...offered) => instance.#connect(program.exports as unknown as Exports, ...offered);
@@ -277,6 +281,7 @@ export class Instance {
     for (const pending of this.#pending.values()) pending.reject(reason);
     this.#pending.clear();
     this.#functions.clear();
+    for (const letGo of this.#held) letGo(); // else nobody gets them before the page has gone
     this.#idle?.();
     this.onEnd?.();
   }

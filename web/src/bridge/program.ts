@@ -34,6 +34,8 @@ export type Enter = (place: number, ...args: unknown[]) => unknown;
 export interface Globals {
   holdfastAppender?: Appender;
   readonly holdfastPack: typeof pack;
+  /** The functions that let go of the Web Locks which the program holds, see idbstore/locks_js.go. */
+  readonly holdfastHeld: Set<() => void>;
   holdfast?: (enter: Enter, names: string, inbox: number, size: number, outbox: number) => Host;
 }
 
