@@ -13,6 +13,8 @@ import (
 type lifecycle struct {
 	scope    safejs.Value // the real global object of the page or worker
 	handlers listeners    // of scope
+	observer safejs.Value // of the document; undefined in a worker
+	replaced listeners    // of observer
 	hidden   bool
 	frozen   bool
 	changed  chan struct{} // closed when frozen is set next; nil until next is called
@@ -60,6 +62,14 @@ func (p *lifecycle) listen(missed, hidden func()) error {
 	if err := p.handlers.make(heard); err != nil {
 		return err
 	}
+	if err := p.hear(); err != nil {
+		return err
+	}
+	return p.observe()
+}
+
+// hear adds the handlers that are not there.
+func (p *lifecycle) hear() error {
 	p.hidden = p.isHidden()
 	for event, fn := range p.handlers {
 		// Some are events of the document, and two of those do not bubble;
@@ -71,7 +81,29 @@ func (p *lifecycle) listen(missed, hidden func()) error {
 	return nil
 }
 
+// observe has the handlers added again when document.open has removed them with
+// all others of the window (HTML, "document open steps"). That replaces the
+// children of the document, too.
+func (p *lifecycle) observe() error {
+	p.observer = safejs.Undefined()
+	document, err := p.scope.Get("document")
+	if err != nil || document.Type() != safejs.TypeObject {
+		return failureOf(err)
+	}
+	if err := p.replaced.make(map[string]func(safejs.Value){"hear": func(safejs.Value) { _ = p.hear() }}); err != nil {
+		return err
+	}
+	if p.observer, err = newInstance("MutationObserver", p.replaced.fn("hear")); err == nil {
+		_, err = p.observer.Call("observe", document, map[string]any{"childList": true})
+	}
+	return failureOf(err)
+}
+
 func (p *lifecycle) close() {
+	if p.observer.Type() == safejs.TypeObject {
+		_, _ = p.observer.Call("disconnect")
+	}
+	p.replaced.release()
 	for event, fn := range p.handlers {
 		_, _ = p.scope.Call("removeEventListener", event, fn, true)
 	}

@@ -108,6 +108,28 @@ test("a frozen owner loses the conversation; thawed, it cannot append, and says 
   await running.close();
 });
 
+test("an owner whose document was opened anew loses the conversation all the same when it is frozen", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
+  const running = await launch({ lifelike: true });
+  const told: string[] = [];
+  const freezing = await running.newPage();
+  const a = await join(freezing, server, told);
+  const b = await join(await freezing.context().newPage(), server, told);
+  await freezing.evaluate(() => {
+    document.open(); // which removes all listeners of the window
+    document.write("<p>new");
+    document.close();
+  });
+  await send(a, "m");
+  await work(a, "a");
+  await expect.poll(() => told).toEqual(["a: m"]);
+  await work(b, "b");
+
+  const session = await freezing.context().newCDPSession(freezing);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  await expect.poll(() => told.at(-1)).toBe("b: m");
+  await running.close();
+});
+
 test("an owner that nobody has replaced while it was frozen goes on with what it was doing", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
   const running = await launch({ lifelike: true });
   const told: string[] = [];
