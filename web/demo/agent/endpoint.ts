@@ -1,7 +1,7 @@
 // An agent with a language model at any OpenAI-compatible endpoint.
 import { StepError, TerminalError, type Work } from "@holdfast-dev/holdfast";
 import { EventSourceParserStream } from "eventsource-parser/stream";
-import { field, listOf, textOf } from "../message.js";
+import { compact, field, listOf, textOf } from "../message.js";
 import type { Agent, Connection, Tools } from "./agent.js";
 import { type Prompt, promptFor } from "./prompt.js";
 import { queryOf } from "./search.js";
@@ -41,9 +41,21 @@ async function queryFor(question: string, step: Work["step"], tools: Tools): Pro
 
 async function complete(to: Connection, messages: Prompt, signal: AbortSignal): Promise<string> {
   const answer: unknown = await (await post(to, { messages }, signal)).json();
-  const [choice] = listOf(answer, "choices");
-  return field(Reflect.get(Object(choice) as object, "message"), "content") ?? "";
+  const content = field(property(choiceOf(answer), "message"), "content") ?? "";
+  if (content.trim() === "") throw nothing();
+  return content;
 }
+
+/** The choice in what a model answers. Throws what it says instead: some services say it with the status 200. */
+function choiceOf(answer: unknown): unknown {
+  const problem = property(answer, "error") ?? undefined;
+  if (problem !== undefined) throw new Error(field(problem, "message") ?? compact(problem));
+  return listOf(answer, "choices")[0];
+}
+
+const nothing = (): Error => new Error("the model has answered nothing");
+
+const property = (value: unknown, name: string): unknown => Reflect.get(Object(value) as object, name);
 
 /** What a model ends with that had more to say (`finish_reason`), in words for people. */
 const cuts: Readonly<Record<string, string>> = {
@@ -54,27 +66,28 @@ const cuts: Readonly<Record<string, string>> = {
 /** Yields the tokens of an answer. Throws if it was cut off on its way: then nothing has said that it is over. */
 async function* stream(to: Connection, messages: Prompt, signal: AbortSignal): AsyncGenerator<string> {
   const { body } = await post(to, { messages, stream: true }, signal);
-  if (body === null) throw new Error("the model has answered nothing");
+  if (body === null) throw nothing();
   const reader = body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()).getReader();
-  let reason: string | undefined;
+  let reason = "";
+  let answered = false;
   try {
-    for (;;) {
+    while (reason === "") {
       const { done, value } = await reader.read();
-      if (done && reason === undefined) throw new Error("the answer was cut off");
-      if (done || value.data === "[DONE]") break;
-      const event: unknown = JSON.parse(value.data);
-      const problem = field(Reflect.get(Object(event) as object, "error"), "message");
-      if (problem !== undefined) throw new Error(problem);
-      const [choice] = listOf(event, "choices");
-      reason = field(choice, "finish_reason") ?? reason;
-      const token = field(Reflect.get(Object(choice) as object, "delta"), "content");
-      if (token !== undefined && token !== "") yield token;
+      if (done) throw new Error("the answer was cut off");
+      if (value.data === "[DONE]") break;
+      const choice = choiceOf(JSON.parse(value.data));
+      reason = field(choice, "finish_reason") ?? "";
+      const token = field(property(choice, "delta"), "content") ?? "";
+      if (token === "") continue;
+      answered = true;
+      yield token;
     }
   } finally {
     reader.cancel().catch(() => undefined); // it is of no use any more, and would go on
   }
-  const cut = cuts[reason ?? ""];
+  const cut = cuts[reason];
   if (cut !== undefined) yield `\n\n[${cut}]`;
+  else if (!answered) throw nothing();
 }
 
 /**

@@ -50,8 +50,13 @@ export class Call {
 
   /** Ends the stream with what comes last, or nothing, as some services do. */
   end(reason?: string, last = ""): void {
-    if (reason !== undefined) this.#response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: reason }] })}\n\n`);
+    if (reason !== undefined) this.finish(reason);
     this.#response.end(last);
+  }
+
+  /** Says why there are no more tokens, and keeps the stream open. */
+  finish(reason: string): void {
+    this.#response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: reason }] })}\n\n`);
   }
 
   /** Ends the stream too early. */

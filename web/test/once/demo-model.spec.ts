@@ -199,6 +199,34 @@ test("an answer that has reached its limit says so, and one that has ended witho
   expect(model.counts).toEqual({ "/v1/chat/completions": 2 });
 });
 
+test("what a model says in place of an answer is said, nothing is no answer, and an answer ends with its reason", async ({ model, page, server }) => {
+  await visit(page, server);
+  await addSamples(page);
+  await choose(page, model);
+  await say(page, question);
+  (await model.next()).say(" ");
+  await expect(step(page, "query")).toContainText("try 1 failed: the model has answered nothing");
+  (await model.next()).say("holdfast");
+  const wrong = [
+    ['{"error":"out of memory"}', "out of memory"],
+    ['{"error":{"type":"overloaded"}}', '{"type":"overloaded"}'],
+    ["[DONE]", "the model has answered nothing"],
+  ] as const;
+  for (const [i, [data, said]] of wrong.entries()) {
+    (await model.next()).end(undefined, `data: ${data}\n\ndata: [DONE]\n\n`);
+    await expect(step(page, "answer")).toContainText(`try ${i + 1} failed: ${said}`);
+  }
+  const half = await model.next();
+  half.stream("Half");
+  half.end(""); // no reason, as some services have it in each event
+  await expect(step(page, "answer")).toContainText("try 4 failed: the answer was cut off");
+  const whole = await model.next();
+  whole.stream("Whole.");
+  whole.finish("stop");
+  await finished(page);
+  await expect(answer(page)).toHaveText("Whole.");
+});
+
 test("an address that the page may not ask gets no request, and an error that says why", async ({ model, page, server }) => {
   await visit(page, server);
   await page.getByLabel("Who answers").selectOption("Language model at an address");
