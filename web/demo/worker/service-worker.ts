@@ -47,8 +47,9 @@ async function fetched(file: string, address: URL): Promise<Response> {
   if (found.status !== 200 || headers.get("content-type")?.startsWith("text/html") !== isPage) throw new TypeError(`${file} is not to be had: ${found.status}`);
   if (!isPage) return new Response(found.body, { headers });
   const page = await found.text();
-  // A deployment may come in between.
-  for (const [asset] of page.matchAll(/\bassets\/[\w.-]+/g)) if (!__FILES__.includes(asset)) throw new TypeError(`${file} is of another build`);
+  const assets = page.match(/\bassets\/[\w.-]+/g) ?? [];
+  // A deployment may come in between, and a page to log in has none of them.
+  if (assets.length === 0 || !assets.every((asset) => __FILES__.includes(asset))) throw new TypeError(`${file} is of another build`);
   return new Response(page, { headers });
 }
 

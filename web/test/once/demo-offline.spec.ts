@@ -101,8 +101,8 @@ test.describe("two builds", () => {
     rmSync(deployed, { recursive: true });
   });
 
-  test("half a build is not kept", async ({ page, server }) => {
-    server.answer("/demo/index.html", { body: readFileSync(join(second, "index.html")) });
+  /** What becomes of the worker that the next page installs. */
+  async function installing(page: Page): Promise<() => Promise<string>> {
     await page.addInitScript(() => {
       if (!("serviceWorker" in navigator)) return; // before there is a page
       const { serviceWorker } = navigator;
@@ -114,8 +114,24 @@ test.describe("two builds", () => {
         return registration;
       };
     });
+    return async () => (await page.waitForFunction(() => (globalThis as { installed?: string }).installed)).jsonValue() as Promise<string>;
+  }
+
+  test("half a build is not kept", async ({ page, server }) => {
+    server.answer("/demo/index.html", { body: readFileSync(join(second, "index.html")) });
+    const installed = await installing(page);
     await visit(page, server);
-    const installed = await page.waitForFunction(() => (globalThis as { installed?: string }).installed);
-    expect(await installed.jsonValue()).toBe("redundant");
+    expect(await installed()).toBe("redundant");
   });
+
+  for (const way of ["in place of the demo", "by a redirect"]) {
+    test(`a page to log in is not kept: ${way}`, async ({ page, server }) => {
+      const login = { body: "<!doctype html><title>Log in</title>" };
+      server.answer("/login", login);
+      server.answer("/demo/", way === "by a redirect" ? { status: 302, headers: { location: "/login" } } : login);
+      const installed = await installing(page);
+      await open(page, `${server.origin}/demo/index.html`);
+      expect(await installed()).toBe("redundant");
+    });
+  }
 });
