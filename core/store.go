@@ -20,6 +20,12 @@ import "context"
 // A cancelled context makes a write abort and wait for the abort. The write
 // then returns [ErrCancelled] if nothing was written, or [ErrOutcomeUnknown] if
 // the commit had already been sent.
+//
+// What not every store can do has an interface of its own below. A conversation
+// asks the store that it was given for these, and no store within it: one that
+// wraps another implements each of them that it means to offer, with the same
+// care as Append. What it leaves out is lost without an error; without [Timed]
+// alone, a call has no deadline.
 type DurableStore interface {
 	// Append adds payloads, all or none, at the head of stream if that is
 	// expectedSeq, and returns the sequence of the first. An absent stream has
