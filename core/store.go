@@ -24,8 +24,7 @@ import "context"
 // What not every store can do has an interface of its own below. A conversation
 // asks the store that it was given for these, and no store within it: one that
 // wraps another implements each of them that it means to offer, with the same
-// care as Append. What it leaves out is lost without an error; without [Timed]
-// alone, a call has no deadline.
+// care as Append. What it leaves out is lost without an error.
 type DurableStore interface {
 	// Append adds payloads, all or none, at the head of stream if that is
 	// expectedSeq, and returns the sequence of the first. An absent stream has

@@ -3,6 +3,9 @@ package idbstore
 import (
 	"context"
 	"math"
+	"runtime"
+	"slices"
+	"unsafe"
 
 	"github.com/hack-pad/safejs"
 )
@@ -15,8 +18,6 @@ import (
 // step elsewhere; a few calls cross into JavaScript in place of dozens.
 type jsAppender struct {
 	append, abort safejs.Value // functions
-	buffer        safejs.Value // a Uint8Array
-	size          int          // of the buffer
 	ended         safejs.Func
 	appending     map[int]*jsAppending
 	closed        bool
@@ -117,17 +118,13 @@ func (d *jsDatabase) appendRecord(heads keyRange, first bool, key, value []byte)
 	a := d.engine.appender
 	lastAppending = lastAppending%math.MaxInt32 + 1
 	one := &jsAppending{appender: a, id: lastAppending, done: make(chan struct{})}
-	bytes := make([]byte, 0, 3*len(key)+len(value)+1)
-	var ends [4]int
-	for i, part := range [][]byte{heads.lower, heads.upper, key, value} {
-		bytes = append(bytes, part...)
-		ends[i] = len(bytes)
-	}
-	if err := a.fill(d.engine.binary, bytes); err != nil {
-		return nil, err
-	}
+	keys := slices.Concat(heads.lower, heads.upper, key)
+	lower, upper := len(heads.lower), len(heads.lower)+len(heads.upper)
 	a.appending[one.id] = one
-	_, err := a.append.Invoke(one.id, d.db, d.engine.recordsName, d.engine.options[readWrite], first, a.buffer, ends[0], ends[1], ends[2], ends[3], a.ended)
+	_, err := a.append.Invoke(one.id, d.db, d.engine.recordsName, d.engine.options[readWrite], first,
+		address(keys), lower, upper, len(keys), address(value), len(value), a.ended)
+	runtime.KeepAlive(keys)
+	runtime.KeepAlive(value)
 	if err != nil {
 		delete(a.appending, one.id)
 		return nil, failureOf(err)
@@ -135,22 +132,9 @@ func (d *jsDatabase) appendRecord(heads keyRange, first bool, key, value []byte)
 	return one, nil
 }
 
-// maxBuffer is the largest buffer that is kept.
-const maxBuffer = 64 << 10
-
-// fill puts bytes at the beginning of the buffer. The appender copies what it
-// wants to keep, so one buffer serves all appends.
-func (a *jsAppender) fill(binary binaryValues, bytes []byte) (err error) {
-	if len(bytes) > a.size || a.size > maxBuffer {
-		a.size = max(4<<10, len(bytes))
-		if a.buffer, err = binary.array.New(a.size); err != nil {
-			a.size = 0
-			return failureOf(err)
-		}
-	}
-	_, err = safejs.CopyBytesToJS(a.buffer, bytes)
-	return failureOf(err)
-}
+// address is where bytes are in the memory of the program, from which the appender
+// copies them within the call. They stay there: the heap does not move.
+func address(b []byte) int { return int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
 
 // jsAppending is an append under way.
 type jsAppending struct {

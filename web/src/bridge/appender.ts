@@ -26,6 +26,8 @@ export class Appender {
   readonly #appending = new Map<number, Appending>();
   readonly #over: (call: number, committed: boolean) => boolean;
   #last = 0;
+  /** That of the program, once it has started. */
+  memory: WebAssembly.Memory | undefined;
 
   /** `over` hears of each end first. If it returns true, the Go program is not notified here. */
   constructor(over: (call: number, committed: boolean) => boolean) {
@@ -41,10 +43,11 @@ export class Appender {
    * Begins a transaction that adds a record if the head is as expected. Throws what IndexedDB
    * throws; then nothing was begun.
    *
-   * `bytes` are four parts in a row, which end at `lower`, `upper`, `key` and `value`: the least
-   * and the greatest key that the stream's records can have from the expected head on, the new key,
-   * and the record. The head is as expected if there is no record between the two where `first` is
-   * set; otherwise only the one with the least key, perhaps with a mark.
+   * At the address `keys` in the program's memory are three in a row, which end at `lower`, `upper`
+   * and `key`: the least and the greatest that the stream's records can have from the expected head
+   * on, and the new one. At `value` is the record. The head is as expected if there is no record
+   * between the two where `first` is set; otherwise only the one with the least key, perhaps with a
+   * mark.
    */
   readonly append = (
     call: number,
@@ -52,14 +55,15 @@ export class Appender {
     store: string,
     options: IDBTransactionOptions,
     first: boolean,
-    bytes: Uint8Array<ArrayBuffer>,
+    keys: number,
     lower: number,
     upper: number,
     key: number,
     value: number,
+    size: number,
     ended: Ended,
   ): void => {
-    const least = bytes.slice(0, lower);
+    const least = this.#copy(keys, lower);
     const tx = db.transaction(store, "readwrite", options);
     const appending: Appending = { tx, committing: false };
     let state = failed;
@@ -81,7 +85,7 @@ export class Appender {
     tx.onabort = () => end(state, refusal ?? tx.error);
     try {
       const records = tx.objectStore(store);
-      const heads = records.getAllKeys(IDBKeyRange.bound(least, bytes.slice(lower, upper)), 2);
+      const heads = records.getAllKeys(IDBKeyRange.bound(least, this.#copy(keys + lower, upper - lower)), 2);
       heads.onsuccess = () => {
         if (isExpected(heads.result, least, first)) {
           state = commitFailed;
@@ -92,7 +96,7 @@ export class Appender {
           tx.abort();
         }
       };
-      records.add(bytes.slice(key, value), bytes.slice(upper, key));
+      records.add(this.#copy(value, size), this.#copy(keys + upper, key - upper));
     } catch (error) {
       // Otherwise the requests made so far would commit.
       tx.onabort = tx.oncomplete = null;
@@ -102,6 +106,10 @@ export class Appender {
     this.#appending.set(call, appending);
     this.#last = call;
   };
+
+  #copy(address: number, size: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.memory?.buffer as ArrayBuffer, address, size).slice();
+  }
 
   /** Undoes an append, unless its commit was requested before. Returns whether it was. */
   readonly abort = (call: number): boolean => {

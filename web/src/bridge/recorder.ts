@@ -46,6 +46,7 @@ export class Recorder {
   /** Connects the recorder with the program, which has started. */
   connect(exports: Exports, inbox: number, inboxSize: number, outbox: number): void {
     this.#exports = exports;
+    this.appender.memory = exports.mem;
     this.#inbox = new Inbox(exports.mem, inbox, inboxSize);
     this.#outbox = new Outbox(exports.mem, outbox);
   }
