@@ -13,9 +13,27 @@ export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
     // Chromium compiles no DataView.
     if (ArrayBuffer.isView(given)) return await compile(new Uint8Array(given.buffer as ArrayBuffer, given.byteOffset, given.byteLength), "what was given");
     const address = typeof given === "string" ? given : given instanceof URL ? given.href : undefined;
+    const file = address?.startsWith("file:") === true ? files() : undefined;
+    if (file !== undefined && address !== undefined) return await compile(await readFile(file, address), address);
     return await read(address === undefined ? await promised(given) : await fetched(address));
   } catch (thrown) {
     throw refuseUnread("open", "wasm", thrown);
+  }
+}
+
+/** The files of Node, whose `fetch` takes no address of one. */
+type Files = { readFile(file: URL): Promise<Uint8Array<ArrayBuffer>> };
+
+function files(): Files | undefined {
+  const { process } = globalThis as { readonly process?: { readonly getBuiltinModule?: (name: string) => unknown } };
+  return process?.getBuiltinModule?.("node:fs/promises") as Files | undefined;
+}
+
+async function readFile(from: Files, address: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return await from.readFile(new URL(address));
+  } catch (cause) {
+    throw unloadable(`${address} could not be read`, cause);
   }
 }
 

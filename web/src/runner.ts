@@ -9,6 +9,9 @@ import type { Handler, ProcessOptions } from "./types.js";
 // The runner is in Go, see core/runner. It calls the functions of the application through here. What
 // they throw stays here.
 
+/** Node has no `reportError`. */
+const report = (error: Error): void => (typeof reportError === "function" ? reportError(error) : console.error(error));
+
 /** What a runner needs of its conversation. */
 export interface Owner {
   readonly handle: number;
@@ -36,7 +39,7 @@ export class Runner {
     const given = check.options(operation, "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "maxStarts", "onError", "signal", "rehearse"]);
     const retry = retryOptions(operation, given);
     const maxStarts = given.maxStarts === undefined ? 0 : check.integer(operation, "maxStarts", given.maxStarts, 1, 1000);
-    const { onError = reportError, signal } = given;
+    const { onError = report, signal } = given;
     if (typeof onError !== "function") throw check.refuse(operation, `onError must be a function, not ${check.kindOf(onError)}`);
     if (signal !== undefined && !isSignal(signal)) throw check.refuse(operation, "signal must be an AbortSignal");
 

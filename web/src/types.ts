@@ -364,7 +364,8 @@ export interface ProcessOptions extends RetryOptions {
    * Called with what goes wrong outside of steps: errors of the handler's own code, with their stacks; `step_mismatch`, also
    * as a warning that steps need keys; `corrupt` if what is stored of a step cannot be decoded; `lost_ownership` when another
    * runner has taken a message over; and errors of the storage. After one of the storage whose `outcome` is `"permanent"` the
-   * runner has stopped; after all others it goes on by itself. Default: `reportError`.
+   * runner has stopped; after all others it goes on by itself. Default: `reportError`,
+   * or in Node, which has none, `console.error`.
    */
   readonly onError?: (error: Error) => void;
   /**

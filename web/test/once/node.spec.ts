@@ -1,0 +1,51 @@
+// In Node there is no IndexedDB, and no browser: what an application's own tests need of it is the store in memory.
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { expect, test } from "@playwright/test";
+
+const run = promisify(execFile);
+
+/** Runs a module in Node, in the package's own folder, and returns what it prints: as `import`, or by `require`. */
+async function printed(source: string, type: "module" | "commonjs" = "module"): Promise<string> {
+  const { stdout } = await run(process.execPath, [`--input-type=${type}`, "--eval", source]);
+  return stdout.trim();
+}
+
+const story = `
+  const holdfast = await open({ storage: "memory" });
+  const chat = await holdfast.recover("chat");
+  const ended = (id) => new Promise((resolve) => {
+    const look = () => ["finished", "failed"].includes(chat.state.message(id)?.status) && resolve(chat.state.message(id));
+    chat.subscribe(look);
+    look();
+  });
+  chat.process(async ({ message, step }) => {
+    await step.sleep("a moment", 10);
+    if (message.id === "bad") throw new Error("no");
+    return [await step("plan", () => message.body + "!"), await step.stream("answer", async function* () { yield "4"; yield "2"; })];
+  }, { maxAttempts: 1 });
+  await chat.send({ id: "good", body: "hello" });
+  await chat.send({ id: "bad" });
+  console.log(JSON.stringify([(await ended("good")).result, (await ended("bad")).error, (await holdfast.health()).storage]));
+  await holdfast.close();
+`;
+
+test("the store in memory works, without an option, and lets the process end", async () => {
+  expect(JSON.parse(await printed(`import { open } from "@holdfast-dev/holdfast"; ${story}`))).toEqual([["hello!", "42"], "Error: no", "memory"]);
+});
+
+test("by require it works as well", async () => {
+  expect(JSON.parse(await printed(`(async () => { const { open } = require("@holdfast-dev/holdfast"); ${story} })()`, "commonjs"))).toEqual([["hello!", "42"], "Error: no", "memory"]);
+});
+
+test("what is not there is said: IndexedDB, or a file", async () => {
+  const codes = await printed(`
+    import { open } from "@holdfast-dev/holdfast";
+    const failed = async (options) => { try { await open(options); } catch ({ code, message }) { return [code, message]; } };
+    console.log(JSON.stringify([await failed({}), await failed({ storage: "memory", wasm: new URL("file:///nowhere.wasm") })]));
+  `);
+  expect(JSON.parse(codes)).toEqual([
+    ["storage_unavailable", expect.stringContaining("there is no IndexedDB here")],
+    ["instance_lost", "holdfast: open: instance_lost: file:///nowhere.wasm could not be read"],
+  ]);
+});
