@@ -6,7 +6,7 @@ const maxAddress = 2 ** 24;
 
 /** Compiles what the option `wasm` names or holds, which callers without types may get wrong. */
 export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
-  const given = source ?? new URL("./holdfast.wasm", import.meta.url);
+  const given = source ?? beside();
   try {
     if (given instanceof WebAssembly.Module) return given;
     if (given instanceof ArrayBuffer) return await compile(given, "what was given");
@@ -18,6 +18,15 @@ export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
     return await read(address === undefined ? await promised(given) : await fetched(address));
   } catch (thrown) {
     throw refuseUnread("open", "wasm", thrown);
+  }
+}
+
+/** The address beside this module. Bundlers look for this expression. */
+function beside(): URL {
+  try {
+    return new URL("./holdfast.wasm", import.meta.url);
+  } catch (cause) {
+    throw refuse("open", `${import.meta.url.slice(0, 100)} says nothing of where holdfast.wasm is; give its whole address, with the origin, as the option wasm`, "invalid_argument", cause);
   }
 }
 
@@ -42,7 +51,9 @@ async function fetched(address: string): Promise<Response> {
   try {
     return await fetch(address);
   } catch (cause) {
-    throw unloadable(`${address} could not be fetched`, cause);
+    // A worker that was made from a blob has an address to which nothing is relative.
+    const known = URL.canParse(address, (globalThis as { readonly location?: Location }).location?.href);
+    throw unloadable(`${address} could not be fetched${known ? "" : "; give its whole address, with the origin"}`, cause);
   }
 }
 

@@ -1,8 +1,9 @@
 // How the package gets its WebAssembly, where it runs, and what it does to the page.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Holdfast } from "@holdfast-dev/holdfast";
+import type { Holdfast, OpenOptions } from "@holdfast-dev/holdfast";
 import type { Page } from "@playwright/test";
+import { build } from "vite";
 import { dist } from "../scripts/build-info.mjs";
 import { type Failure, expect, test } from "./harness/holdfast.js";
 import { type Answer as ServerAnswer, strictPolicy } from "./harness/server.js";
@@ -231,6 +232,32 @@ test("what is not our WebAssembly is refused", async ({ home }) => {
   }, path);
   expect(new Set(Object.values(failures.failures).map(String))).toEqual(new Set(["invalid_argument,open,permanent"]));
   expect(failures.databases).toBe(0);
+});
+
+test("in a module from a blob it asks for the address of its WebAssembly", async ({ home }) => {
+  const built = await build({
+    configFile: false,
+    logLevel: "silent",
+    build: { write: false, target: "es2022", lib: { entry: join(dist, "index.js"), formats: ["es"] } },
+  });
+  const [{ output } = { output: [] }] = [built].flat() as unknown as readonly { readonly output: readonly { readonly code?: string }[] }[];
+  // Vite inlines the WebAssembly; other bundlers leave the expression as it is.
+  const code = (output[0]?.code ?? "").replace(/new URL\([^)]*import\.meta\.url\)(\.href)?/, 'new URL("./holdfast.wasm", import.meta.url)');
+  expect(code).toContain('new URL("./holdfast.wasm", import.meta.url)');
+  const facts = await home.evaluate(
+    async ([code, path]) => {
+      const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+      const { open } = (await import(address)) as { readonly open: (options?: OpenOptions) => Promise<Holdfast> };
+      const failure = await open().catch((error: unknown) => [(error as Failure).code, (error as Failure).message]);
+      const holdfast = await open({ wasm: path });
+      return { failure, works: await holdfast.create("c").recordProcessingStarted("m") };
+    },
+    [code, path] as const,
+  );
+  expect(facts).toEqual({
+    failure: ["invalid_argument", expect.stringMatching(/blob:.* says nothing of where holdfast\.wasm is; give its whole address, with the origin, as the option wasm$/)],
+    works: 0,
+  });
 });
 
 test("once it is loaded it needs no network", async ({ home, server, complaints }) => {
