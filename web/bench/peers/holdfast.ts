@@ -116,9 +116,10 @@ function answered<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
-/** Answers each message of a conversation in six steps, through the runner. */
+/** Answers each message of a conversation in six steps, through the runner. It subscribes once, as applications do. */
 class Agent {
   readonly #conversation: Conversation;
+  readonly #waiting = new Map<string, () => void>();
   readonly stop: () => Promise<void>;
 
   constructor(conversation: Conversation) {
@@ -126,17 +127,17 @@ class Agent {
     this.stop = conversation.process(async ({ step }) => {
       for (let i = 0; i < 6; i++) await step(`step ${i}`, () => "x".repeat(80));
     });
+    conversation.subscribe(() => {
+      for (const [id, resolve] of this.#waiting) {
+        if (conversation.state.isFullyProcessed(id) && this.#waiting.delete(id)) resolve();
+      }
+    });
   }
 
   answer(id: string): Promise<void> {
-    const conversation = this.#conversation;
     return new Promise((resolve, reject) => {
-      const unsubscribe = conversation.subscribe(() => {
-        if (!conversation.state.isFullyProcessed(id)) return;
-        unsubscribe();
-        resolve();
-      });
-      conversation.send({ id, body: "how deep is the sea?" }).catch(reject);
+      this.#waiting.set(id, resolve);
+      this.#conversation.send({ id, body: "how deep is the sea?" }).catch(reject);
     });
   }
 }
