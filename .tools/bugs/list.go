@@ -359,13 +359,6 @@ var bugs = []bug{
 		in:   "process", test: "steps that run at the same time",
 	},
 	{
-		name: "in the browser, a handler that has returned is told that its message is over",
-		file: "web/dist/bridge/recorder.js",
-		old:  "if (begun && reported !== undefined)",
-		new:  "if (begun)",
-		in:   "process", test: "is not aborted when its message finishes",
-	},
-	{
 		name: "an end that the browser has lost is not reported",
 		file: "core/recover.go",
 		old:  "\tif reached <= head {",

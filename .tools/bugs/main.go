@@ -111,13 +111,9 @@ func (b bug) plant(root string) error {
 	}
 	defer os.RemoveAll(dir)
 	changed := []byte(strings.Replace(string(source), b.old, b.new, 1))
-	if strings.HasSuffix(b.file, ".go") {
-		return b.plantInGo(root, dir, changed)
+	if !strings.HasSuffix(b.file, ".go") {
+		return b.plantInDist(root, dir, b.file, changed)
 	}
-	return b.plantInDist(root, dir, changed)
-}
-
-func (b bug) plantInGo(root, dir string, changed []byte) error {
 	file, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(root, b.file): file}})
 	if err != nil {
@@ -126,12 +122,31 @@ func (b bug) plantInGo(root, dir string, changed []byte) error {
 	if err := errors.Join(os.WriteFile(file, changed, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return err
 	}
+	if !strings.HasPrefix(b.in, "./") {
+		return b.plantInWasm(root, dir, overlay)
+	}
 	test := exec.Command("go", "test", "-vet=off", "-count=1", "-timeout=2m", "-overlay="+overlay, "-run=^"+b.test+"$", b.in)
 	test.Dir = root
 	return b.caughtBy(test, "--- FAIL: "+b.test)
 }
 
-func (b bug) plantInDist(root, dir string, changed []byte) error {
+// plantInWasm plants a bug of a Go file for a browser test.
+func (b bug) plantInWasm(root, dir, overlay string) error {
+	program := filepath.Join(dir, "holdfast.wasm")
+	build := exec.Command("go", "build", "-overlay="+overlay, "-o", program, "./wasm")
+	build.Dir = root
+	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w:\n%s", err, out)
+	}
+	built, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	return b.plantInDist(root, dir, "web/dist/holdfast.wasm", built)
+}
+
+func (b bug) plantInDist(root, dir, name string, changed []byte) error {
 	dist := filepath.Join(dir, "web/dist")
 	if err := os.CopyFS(dist, os.DirFS(filepath.Join(root, "web/dist"))); err != nil {
 		return err
@@ -139,10 +154,10 @@ func (b bug) plantInDist(root, dir string, changed []byte) error {
 	if err := os.Symlink(filepath.Join(root, "web/node_modules"), filepath.Join(dir, "web/node_modules")); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, b.file), changed, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name), changed, 0o600); err != nil {
 		return err
 	}
-	test := exec.Command("npx", "playwright", "test", b.in, "--project=leveldb", "--workers=1", "--reporter=list", "-g", b.test)
+	test := exec.Command("npx", "playwright", "test", b.in, "--project=leveldb", "--workers=1", "--reporter=list", "--timeout=60000", "-g", b.test)
 	test.Dir = filepath.Join(root, "web")
 	test.Env = append(os.Environ(), "HOLDFAST_DIST="+dist, "HISTORY_COUNT=6") // a few tell
 	return b.caughtBy(test, "1) [leveldb]")

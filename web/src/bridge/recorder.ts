@@ -94,16 +94,18 @@ export class Recorder {
 
   /** Ends an attempt with a result, in the same way. */
   handled(attempt: number, result: Uint8Array | undefined): boolean {
-    return this.#end(result, (exports, length) => exports.holdfastHandled(attempt, length));
+    return this.#end(result, (exports, length) => exports.holdfastHandled(attempt, length), () => undefined);
   }
 
-  #end(data: Uint8Array | undefined, enter: (exports: Exports, length: number) => number, reported?: (report: Report) => void): boolean {
+  #end(data: Uint8Array | undefined, enter: (exports: Exports, length: number) => number, reported: (report: Report) => void): boolean {
     const length = this.#inbox?.writeData(data);
     if (this.#exports === undefined || length === undefined || this.#owner.running()) return false;
-    const begun = enter(this.#exports, length) === 1;
-    if (begun) this.#begun.set(this.appender.last, reported ?? (() => undefined));
-    if (begun && reported !== undefined) this.#enterSoon();
-    else this.#owner.resume(); // a goroutine goes on; that of the handler returns before the commit ends what it is under
+    if (enter(this.#exports, length) !== 1) {
+      this.#owner.resume(); // a goroutine does it
+      return true;
+    }
+    this.#begun.set(this.appender.last, reported);
+    this.#enterSoon();
     return true;
   }
 
