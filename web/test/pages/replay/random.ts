@@ -111,19 +111,30 @@ function hash(text: string): number {
   return sum >>> 0;
 }
 
-/** What the function of a leaf does. What heals fails no more after its first calls, in whichever attempt. */
-async function work(world: World, leaf: Leaf, by: string, { attempt }: StepContext, heals: boolean): Promise<Made> {
+/**
+ * What the function of a leaf does. What heals fails no more after its first calls, in whichever attempt.
+ * A key says which step a call is within one function. If the step of that function has no key, and its
+ * handler goes another way by chance, it may be another one after a crash, and so is all within it.
+ */
+async function work(world: World, leaf: Leaf, by: string, { attempt }: StepContext, { heals, chance }: Manner): Promise<Made> {
   const count = world.call(by);
   const undone = leaf.terminal && (count === 1 || !heals);
-  if (!undone) world.expect(world.call(`${by} done`) === 1 || leaf.policy === undefined || leaf.policy === "rerun", `${by} is done twice`);
+  const again = leaf.policy === undefined || leaf.policy === "rerun" || (chance && by.includes("/"));
+  if (!undone) world.expect(world.call(`${by} done`) === 1 || again, `${by} is done twice`);
   if (leaf.latency > 0) await pause(Math.random() * leaf.latency);
   if (undone) throw new world.package.TerminalError(by);
   if ((heals ? count : attempt) <= leaf.fails || (leaf.flaky && Math.random() < 0.5)) throw new Error(by);
   return { by, n: Math.floor(Math.random() * 4) };
 }
 
+interface Manner {
+  readonly heals: boolean;
+  /** It goes another way by chance. */
+  readonly chance: boolean;
+}
+
 /** Runs a tree, within a function of a step or the handler itself. */
-function interpret(root: Tree, world: World, first: RunStep, top: string, heals: boolean): Promise<string> {
+function interpret(root: Tree, world: World, first: RunStep, top: string, manner: Manner): Promise<string> {
   let last = ""; // what branches depend on
   /** Expects an outcome to be that of the call. */
   const own = async (by: string, promise: Promise<unknown>): Promise<Made | undefined> => {
@@ -154,7 +165,7 @@ function interpret(root: Tree, world: World, first: RunStep, top: string, heals:
         await pause(Math.random() * node.n);
         return "";
       case "step": {
-        const made = await own(by, step(node.name, (context) => work(world, node, by, context, heals), { ...options, ...(node.policy === undefined ? {} : { sideEffect: node.policy }) }));
+        const made = await own(by, step(node.name, (context) => work(world, node, by, context, manner), { ...options, ...(node.policy === undefined ? {} : { sideEffect: node.policy }) }));
         return (last = made === undefined ? "skipped" : `${by}:${made.n}`);
       }
       case "sleep":
@@ -171,7 +182,7 @@ function interpret(root: Tree, world: World, first: RunStep, top: string, heals:
             node.name,
             async (context) => {
               await pause(Math.random() * node.before);
-              const text = await interpret(node.body, world, context.step, `${at}/`, heals).catch(() => {
+              const text = await interpret(node.body, world, context.step, `${at}/`, manner).catch(() => {
                 throw new Error(by);
               });
               if (context.attempt <= node.fails) throw new Error(by);
@@ -219,7 +230,7 @@ function interpret(root: Tree, world: World, first: RunStep, top: string, heals:
       case "early": {
         // A step that runs beside, in a race that something else wins.
         const slow: Leaf = { ...node, kind: "step", latency: 60, fails: 0, terminal: false, flaky: false };
-        const beside = own(by, step(node.name, (context) => work(world, slow, by, context, heals), options));
+        const beside = own(by, step(node.name, (context) => work(world, slow, by, context, manner), options));
         return Promise.race([beside.then(() => "beside", () => "beside failed"), run(node.body, step, at)]);
       }
       case "coin": {
@@ -243,7 +254,7 @@ export function randomShape(name: string, next: () => number, kind: Kind, heals 
   const tree = draw(next, kind);
   return {
     name,
-    handler: (step, world) => interpret(tree, world, step, "", heals),
+    handler: (step, world) => interpret(tree, world, step, "", { heals, chance: kind === "nd" }),
     ends: [/./],
     varies: true,
     foreign: kind === "foreign",
