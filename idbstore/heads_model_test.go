@@ -312,10 +312,10 @@ func TestRememberedAtRandom(t *testing.T) {
 				}
 			}
 			m.crash()
+			if t.Failed() {
+				t.Fatalf("it was history %d", seed) // here, for a bubble that fails ends the test
+			}
 		})
-		if t.Failed() {
-			t.Fatalf("-memory.seeds: seed %d", seed)
-		}
 	}
 	t.Logf("result: memory: %d histories, %v", *memorySeeds, done)
 }
