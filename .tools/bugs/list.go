@@ -356,7 +356,7 @@ var bugs = []bug{
 		file: "wasm/runner_js.go",
 		old:  "\tif !begun {\n\t\twait()",
 		new:  "\tif !begun && end.err != nil {\n\t\twait()",
-		in:   "process", test: "steps that run at the same time",
+		in:   "replay.spec", test: "killed after every event, and once more: parallel",
 	},
 	{
 		name: "an end that the browser has lost is not reported",
