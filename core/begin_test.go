@@ -97,8 +97,8 @@ func TestBeginRecordDoesNotWait(t *testing.T) {
 		}) {
 			t.Fatal("it has not begun")
 		}
-		behind := make(chan core.Recorded, 1)
-		go func() { behind <- c.RecordAll(t.Context(), []core.Event{completed("m", 0, "")})[0] }()
+		after := make(chan core.Recorded, 1)
+		go func() { after <- c.RecordAll(t.Context(), []core.Event{completed("m", 0, "")})[0] }()
 		synctest.Wait()
 		for name, begun := range map[string]bool{
 			"after another":              c.BeginRecord(started("m"), never),
@@ -114,7 +114,7 @@ func TestBeginRecordDoesNotWait(t *testing.T) {
 		if r := <-settled; r.Sequence != 0 || r.Err != nil {
 			t.Errorf("the one that has begun: %+v", r)
 		}
-		if r := <-behind; r.Sequence != 1 || r.Err != nil {
+		if r := <-after; r.Sequence != 1 || r.Err != nil {
 			t.Errorf("the one after it: %+v", r)
 		}
 	})

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// connection is that of one store with its database. It is opened anew after it
-// was lost, and never again once another database was found.
+// connection connects one store with its database. It opens another one if it
+// has lost the first, until it finds that the database was replaced.
 type connection struct {
 	engine engine
 	heads  *heads

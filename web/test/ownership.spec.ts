@@ -1,5 +1,6 @@
 // One runner for each conversation, whatever happens to the tabs that have one.
-import type { Page } from "@playwright/test";
+import type { CDPSession, Page } from "@playwright/test";
+import type { LaunchOptions, RunningBrowser } from "./harness/browser.js";
 import { attach, log, type Tab } from "./harness/tab.js";
 import type { Server } from "./harness/server.js";
 import { expect, test } from "./harness/test.js";
@@ -84,12 +85,18 @@ for (const locks of ["Web Locks", "a lease in the store"] as const) {
   });
 }
 
-test("a frozen owner loses the conversation; thawed, it cannot append, and says lost_ownership", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
+/** Freezes the tab a, in which `before` has run, in the middle of a step, and waits until the tab b has its message. */
+async function frozen(
+  launch: (options: Partial<LaunchOptions>) => Promise<RunningBrowser>,
+  server: Server,
+  before: () => void = () => undefined,
+): Promise<{ running: RunningBrowser; told: string[]; a: Tab; b: Tab; session: CDPSession }> {
   const running = await launch({ lifelike: true });
   const told: string[] = [];
   const freezing = await running.newPage();
   const a = await join(freezing, server, told);
   const b = await join(await freezing.context().newPage(), server, told);
+  await freezing.evaluate(before);
   await send(a, "m");
   await work(a, "a");
   await expect.poll(() => told).toEqual(["a: m"]);
@@ -98,6 +105,11 @@ test("a frozen owner loses the conversation; thawed, it cannot append, and says 
   const session = await freezing.context().newCDPSession(freezing);
   await session.send("Page.setWebLifecycleState", { state: "frozen" });
   await expect.poll(() => told.at(-1)).toBe("b: m");
+  return { running, told, a, b, session };
+}
+
+test("a frozen owner loses the conversation; thawed, it cannot append, and says lost_ownership", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
+  const { running, told, a, b, session } = await frozen(launch, server);
   await session.send("Page.setWebLifecycleState", { state: "active" });
   await release(a); // its step has a result now
   await expect.poll(() => told.slice(2).sort()).toEqual(["a: lost_ownership", "a: signal lost_ownership", "a: step lost_ownership"]);
@@ -109,24 +121,11 @@ test("a frozen owner loses the conversation; thawed, it cannot append, and says 
 });
 
 test("an owner whose document was opened anew loses the conversation all the same when it is frozen", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
-  const running = await launch({ lifelike: true });
-  const told: string[] = [];
-  const freezing = await running.newPage();
-  const a = await join(freezing, server, told);
-  const b = await join(await freezing.context().newPage(), server, told);
-  await freezing.evaluate(() => {
+  const { running } = await frozen(launch, server, () => {
     document.open(); // which removes all listeners of the window
     document.write("<p>new");
     document.close();
   });
-  await send(a, "m");
-  await work(a, "a");
-  await expect.poll(() => told).toEqual(["a: m"]);
-  await work(b, "b");
-
-  const session = await freezing.context().newCDPSession(freezing);
-  await session.send("Page.setWebLifecycleState", { state: "frozen" });
-  await expect.poll(() => told.at(-1)).toBe("b: m");
   await running.close();
 });
 

@@ -331,9 +331,9 @@ test("a damaged conversation is shown as such, and the others work", async ({ pa
 
 test("on a narrow screen all is said and in sight, and the log follows after its panel was open", async ({ page, server }) => {
   await visit(page, server);
-  await expect(page.getByText("(behind ☰)")).toBeHidden();
+  await expect(page.getByText("(under ☰)")).toBeHidden();
   await page.setViewportSize({ width: 360, height: 740 });
-  await expect(page.getByText("(behind ☰)")).toBeVisible();
+  await expect(page.getByText("(under ☰)")).toBeVisible();
   await page.getByRole("button", { name: "Conversations and files" }).click();
   await addSamples(page);
   await page.keyboard.press("Escape");
