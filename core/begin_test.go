@@ -15,31 +15,24 @@ import (
 // once.
 type beginner struct {
 	*scripted
-	busy  bool          // it would have to wait
 	until chan struct{} // closed when they may end; nil for at once
 }
 
-func (b *beginner) BeginAppend(stream string, expectedSeq uint64, payloads [][]byte, ended func(error)) bool {
-	if b.busy {
-		return false
-	}
+func (b *beginner) Begin(ctx context.Context, ended func(error), writes ...core.Write) {
 	go func() {
 		if b.until != nil {
 			<-b.until
 		}
-		_, err := b.Append(context.Background(), stream, expectedSeq, payloads...)
+		_, err := b.Append(ctx, writes[0].Stream, writes[0].Expected, writes[0].Payloads...)
 		ended(err)
 	}()
-	return true
 }
 
 // beginOne records an event with BeginRecord.
 func beginOne(t testing.TB, c *core.Conversation, e core.Event) (uint64, error) {
 	t.Helper()
 	settled := make(chan core.Recorded, 1)
-	if !c.BeginRecord(e, func(r core.Recorded) { settled <- r }) {
-		t.Fatal("it has not begun")
-	}
+	c.BeginRecord(e, func(r core.Recorded) { settled <- r })
 	r := <-settled
 	return r.Sequence, r.Err
 }
@@ -81,41 +74,34 @@ func TestBeginRecord(t *testing.T) {
 	}
 }
 
-// TestBeginRecordDoesNotWait: where it would have to it does nothing.
+// TestBeginRecordDoesNotWait: it takes its place in the order of the calls.
 func TestBeginRecordDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		never := func(core.Recorded) { t.Error("settled, though it has not begun") }
-		memory := &scripted{DurableStore: memstore.New()}
-		store := &beginner{scripted: memory, until: make(chan struct{})}
+		store := &beginner{scripted: &scripted{DurableStore: memstore.New()}, until: make(chan struct{})}
 		c := newConversation(t, "c", store)
-		settled := make(chan core.Recorded, 1)
-		if !c.BeginRecord(started("m"), func(r core.Recorded) {
-			if c.BeginRecord(finished("m"), never) {
-				t.Error("it has overtaken a call that waits")
-			}
-			settled <- r
-		}) {
-			t.Fatal("it has not begun")
+		settled := map[string]core.Recorded{}
+		begin := func(name string, e core.Event) {
+			c.BeginRecord(e, func(r core.Recorded) { settled[name] = r })
 		}
-		after := make(chan core.Recorded, 1)
-		go func() { after <- c.RecordAll(t.Context(), []core.Event{completed("m", 0, "")})[0] }()
+		begin("first", started("m"))
+		waits := make(chan core.Recorded, 1)
+		go func() { waits <- c.RecordAll(t.Context(), []core.Event{completed("m", 0, "")})[0] }()
 		synctest.Wait()
-		for name, begun := range map[string]bool{
-			"after another":              c.BeginRecord(started("m"), never),
-			"over another kind of store": newConversation(t, "c", memory).BeginRecord(started("m"), never),
-			"over a busy store":          newConversation(t, "c", &beginner{scripted: memory, busy: true}).BeginRecord(started("m"), never),
-			"of an event that cannot be": newConversation(t, "c", &beginner{scripted: memory}).BeginRecord(started(""), never),
-		} {
-			if begun {
-				t.Errorf("%s: it has begun", name)
-			}
+		begin("third", finished("m"))
+		begin("of an event that cannot be", started(""))
+		if c.BeginUpdate(func(*core.State) ([]core.Event, error) { return []core.Event{started("n")}, nil }, nil) {
+			t.Error("an update has overtaken the calls that wait")
+		}
+		if r := settled["of an event that cannot be"]; len(settled) != 1 || core.CodeOf(r.Err) != core.ErrInvalidArgument {
+			t.Errorf("settled before the append: %+v", settled)
 		}
 		close(store.until)
-		if r := <-settled; r.Sequence != 0 || r.Err != nil {
-			t.Errorf("the one that has begun: %+v", r)
+		if r := <-waits; r.Sequence != 1 || r.Err != nil {
+			t.Errorf("the one that waits: %+v", r)
 		}
-		if r := <-after; r.Sequence != 1 || r.Err != nil {
-			t.Errorf("the one after it: %+v", r)
+		synctest.Wait()
+		if settled["first"] != (core.Recorded{}) || settled["third"] != (core.Recorded{Sequence: 2}) || len(settled) != 3 {
+			t.Errorf("settled: %+v", settled)
 		}
 	})
 }
@@ -134,7 +120,6 @@ func TestBeginUpdate(t *testing.T) {
 		{"none", nil, func(*core.State) ([]core.Event, error) { return nil, nil }, false, 0, ""},
 		{"an error", nil, func(*core.State) ([]core.Event, error) { return nil, core.ErrLostOwnership }, false, 0, ""},
 		{"an event that cannot be", nil, func(*core.State) ([]core.Event, error) { return []core.Event{received("m", 1, "x"), started("")}, nil }, false, 0, ""},
-		{"a busy store", func(_ *testing.T, _ *core.Conversation, store *beginner) { store.busy = true }, two, false, 0, ""},
 		{"after others have appended", func(t *testing.T, _ *core.Conversation, store *beginner) {
 			record(t, recovered(t, "c", store), finished("m"))
 		},
@@ -159,7 +144,6 @@ func TestBeginUpdate(t *testing.T) {
 					t.Errorf("settled with %+v, then %d is expected", r, c.ExpectedSeq())
 				}
 			}
-			store.busy = false
 			if err := c.Refresh(t.Context()); err != nil || c.ExpectedSeq() != tt.head { // the turn was given back
 				t.Errorf("refresh: %v, %d", err, c.ExpectedSeq())
 			}

@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 
 	"github.com/holdfast-dev/holdfast/internal/later"
@@ -36,31 +35,9 @@ import (
 // append, the conversation settles it by reading back. [ErrOutcomeUnknown]
 // remains only where that fails.
 type Conversation struct {
-	id    string
-	store DurableStore
-	state *State
-
-	turn  chan struct{} // holds a token during an append or a refresh
-	queue queue
-
-	// mu guards these, and makes them change together with state.
-	mu       sync.RWMutex
-	expected uint64
-	last     seen
-	// unreported: a follower has read the log to its end, and no caller could
-	// be told yet whether more was there.
-	unreported bool
-
-	subscribers subscribers
-	companion   atomic.Pointer[companion]
-	snapshots   snapshots
-}
-
-// seen is the entry that the conversation saw at the sequence before the
-// expected one; zero if it has seen none.
-type seen struct {
-	tombstone bool
-	id        EventID
+	log       *log
+	writer    *writer
+	companion atomic.Pointer[companion]
 }
 
 // New returns a conversation with an empty state that expects an empty log. It
@@ -74,55 +51,35 @@ func New(id string, store DurableStore) (*Conversation, error) {
 }
 
 func conversation(id string, store DurableStore, state *State) *Conversation {
-	c := &Conversation{id: id, store: store, state: state, turn: make(chan struct{}, 1)}
-	c.snapshots.timer = later.New(func() { _ = c.SaveSnapshot(context.Background()) })
-	return c
+	l := &log{id: id, store: store, state: state}
+	l.snapshots.timer = later.New(func() { _ = l.saveSnapshot(context.Background()) })
+	return &Conversation{log: l, writer: &writer{log: l}}
 }
 
 // ID returns the conversation's id, which is the name of its stream.
-func (c *Conversation) ID() string { return c.id }
+func (c *Conversation) ID() string { return c.log.id }
 
 // Store returns the store of the conversation.
-func (c *Conversation) Store() DurableStore { return c.store }
+func (c *Conversation) Store() DurableStore { return c.log.store }
 
 // State returns the live state: its queries always answer as of the last commit
 // or refresh. It stays the same object for the life of the conversation. Only
 // the conversation may apply events to it, others to a [State.Clone].
-func (c *Conversation) State() *State { return c.state }
+func (c *Conversation) State() *State { return c.log.state }
 
 // ExpectedSeq returns the sequence that the next event gets, if no other
 // conversation appends first. It is a number of events, at most [MaxSequence].
-func (c *Conversation) ExpectedSeq() uint64 {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.expected
-}
+func (c *Conversation) ExpectedSeq() uint64 { return c.log.expectedSeq() }
 
 // Clone returns a conversation with a copy of the state and the same expected
 // sequence. The two share only the store, so of both only the first to append
 // can succeed. Subscribers and followers stay with c, and an append that is
 // under way is not waited for.
 func (c *Conversation) Clone() *Conversation {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	clone := conversation(c.id, c.store, c.state.Clone())
-	clone.expected, clone.last, clone.unreported = c.expected, c.last, c.unreported
+	l := c.log
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	clone := conversation(l.id, l.store, l.state.Clone())
+	clone.log.expected, clone.log.last, clone.log.unreported = l.expected, l.last, l.unreported
 	return clone
-}
-
-// fail makes err an error of the exported operation op, which replaces the
-// operation of an [Error]. What errors.Is and errors.As find stays the same.
-func (c *Conversation) fail(op string, err error) error {
-	switch e := err.(type) {
-	case *SequenceConflictError:
-		return e
-	case *Error:
-		renamed := *e
-		renamed.Op, renamed.Stream = op, c.id
-		return &renamed
-	case Code:
-		return &Error{Code: e, Op: op, Stream: c.id}
-	default:
-		return &Error{Code: CodeOf(err), Op: op, Stream: c.id, Err: err}
-	}
 }

@@ -591,6 +591,32 @@ func TestWaitingForATurnEndsWithTheContext(t *testing.T) {
 	})
 }
 
+// TestTurnGivenToACallThatHasGivenUp: it passes the turn on.
+func TestTurnGivenToACallThatHasGivenUp(t *testing.T) {
+	for range 200 { // which of both comes first is not said
+		synctest.Test(t, func(t *testing.T) {
+			store := &scripted{DurableStore: memstore.New()}
+			c := newConversation(t, "c", store)
+			ctx, cancel := context.WithCancel(t.Context())
+			free := make(chan struct{})
+			store.appends = []step{func(append func() (uint64, error)) (uint64, error) {
+				<-free
+				cancel()
+				return append()
+			}}
+			go func() { _, _ = c.RecordProcessingStarted(t.Context(), "m") }()
+			synctest.Wait()
+			go func() { _ = c.Refresh(ctx) }()
+			synctest.Wait()
+			close(free)
+			synctest.Wait()
+			if err := c.Refresh(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestCancelledBeforeTheCall: nothing is sent, even if the turn is free.
 func TestCancelledBeforeTheCall(t *testing.T) {
 	store := &scripted{DurableStore: memstore.New()}

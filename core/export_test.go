@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/holdfast-dev/holdfast/internal/wire"
@@ -13,7 +14,14 @@ const ReadBatch = readBatch
 
 // Write appends several payloads at the expected sequence, and settles.
 func (c *Conversation) Write(ctx context.Context, payloads ...[]byte) error {
-	return c.write(ctx, c.ExpectedSeq(), payloads...)
+	write := Write{c.ID(), c.ExpectedSeq(), payloads}
+	ended := make(chan error, 1)
+	c.log.begin(ctx, write, func(err error) { ended <- err })
+	err := <-ended
+	if errors.Is(err, ErrOutcomeUnknown) {
+		err = c.log.settle(ctx, write, err)
+	}
+	return err
 }
 
 // GroupBytes bounds the events that are appended together.

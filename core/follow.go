@@ -16,13 +16,13 @@ import (
 // conversation hears of nothing. Errors are those of [Conversation.Refresh], but
 // for the report of a lost end: the next call gets that.
 func (c *Conversation) Follow(ctx context.Context) error {
-	watcher, ok := c.store.(Watcher)
+	watcher, ok := c.log.store.(Watcher)
 	if !ok {
 		return nil
 	}
 	f := &follower{wake: make(chan struct{}, 1)}
 	defer watcher.Watch(func(moved StreamInfo) {
-		if moved.Name == c.id || moved.Name == "" {
+		if moved.Name == c.log.id || moved.Name == "" {
 			f.notice(moved)
 		}
 	})()
@@ -38,7 +38,7 @@ func (c *Conversation) Follow(ctx context.Context) error {
 		switch {
 		case err == nil, ctx.Err() != nil:
 		case CodeOf(err).Outcome() == Permanent:
-			return c.fail("follow", err)
+			return c.log.fail("follow", err)
 		case pause(ctx, followAgain) == nil:
 			f.notice(StreamInfo{})
 		}
@@ -72,10 +72,10 @@ func (f *follower) notice(moved StreamInfo) {
 // catchUp refreshes c if the log has more than c. It first waits for the turn,
 // because the notice of an append by c may come before c knows of the commit.
 func (f *follower) catchUp(ctx context.Context, c *Conversation) error {
-	if err := c.acquire(ctx); err != nil {
+	if err := c.writer.acquire(ctx); err != nil {
 		return err
 	}
-	defer c.release()
+	defer c.writer.release()
 	f.mu.Lock()
 	more := f.missed || f.head > c.ExpectedSeq()
 	f.missed = false
@@ -83,11 +83,11 @@ func (f *follower) catchUp(ctx context.Context, c *Conversation) error {
 	if !more || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := c.read(ctx); err != nil {
+	if err := c.log.read(ctx); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.unreported = true
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	c.log.unreported = true
 	return nil
 }

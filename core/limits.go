@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -47,31 +48,49 @@ func CheckPrefix(op, prefix string) error {
 	return &Error{Code: ErrInvalidArgument, Op: op, Detail: detail}
 }
 
-// CheckAppend validates the arguments of [DurableStore.Append]: the name, at
-// least one payload, the sizes, and a new head within [MaxSequence].
-func CheckAppend(stream string, expectedSeq uint64, payloads [][]byte) error {
+// CheckWrites validates what [DurableStore].Append or [Beginner].Begin is given:
+// at least one write, each to another stream, the names, at least one payload
+// each, their sizes, and that no sequence passes [MaxSequence].
+func CheckWrites(writes []Write) error {
 	const op = "append"
-	if err := CheckName(op, stream); err != nil {
-		return err
-	}
-	if len(payloads) == 0 {
-		return &Error{Code: ErrInvalidArgument, Op: op, Stream: stream, Detail: "there is nothing to append"}
+	if len(writes) == 0 {
+		return &Error{Code: ErrInvalidArgument, Op: op, Detail: "there is nothing to append"}
 	}
 	total := 0
-	for i, payload := range payloads {
-		if len(payload) > MaxPayloadBytes {
-			return &Error{Code: ErrTooLarge, Op: op, Stream: stream,
-				Detail: fmt.Sprintf("payload %d has %d bytes, the limit is %d; store large data elsewhere and append a reference", i, len(payload), MaxPayloadBytes)}
+	for i, w := range writes {
+		if err := w.check(op); err != nil {
+			return err
 		}
-		total += len(payload)
+		if slices.ContainsFunc(writes[:i], func(other Write) bool { return other.Stream == w.Stream }) {
+			return &Error{Code: ErrInvalidArgument, Op: op, Stream: w.Stream, Detail: "there are two writes to one stream; make one of them"}
+		}
+		for _, payload := range w.Payloads {
+			total += len(payload)
+		}
 	}
 	if total > MaxBatchBytes {
-		return &Error{Code: ErrTooLarge, Op: op, Stream: stream,
+		return &Error{Code: ErrTooLarge, Op: op, Stream: writes[0].Stream,
 			Detail: fmt.Sprintf("the batch has %d bytes, the limit is %d; append it in parts", total, MaxBatchBytes)}
 	}
-	if expectedSeq > MaxSequence || uint64(len(payloads)) > MaxSequence-expectedSeq {
-		return &Error{Code: ErrOutOfRange, Op: op, Stream: stream,
-			Detail: fmt.Sprintf("sequence %d + %d passes 2^53-1; go on in a new stream", expectedSeq, len(payloads))}
+	return nil
+}
+
+func (w *Write) check(op string) error {
+	if err := CheckName(op, w.Stream); err != nil {
+		return err
+	}
+	if len(w.Payloads) == 0 {
+		return &Error{Code: ErrInvalidArgument, Op: op, Stream: w.Stream, Detail: "there is nothing to append"}
+	}
+	for i, payload := range w.Payloads {
+		if len(payload) > MaxPayloadBytes {
+			return &Error{Code: ErrTooLarge, Op: op, Stream: w.Stream,
+				Detail: fmt.Sprintf("payload %d has %d bytes, the limit is %d; store large data elsewhere and append a reference", i, len(payload), MaxPayloadBytes)}
+		}
+	}
+	if w.Expected > MaxSequence || uint64(len(w.Payloads)) > MaxSequence-w.Expected {
+		return &Error{Code: ErrOutOfRange, Op: op, Stream: w.Stream,
+			Detail: fmt.Sprintf("sequence %d + %d passes 2^53-1; go on in a new stream", w.Expected, len(w.Payloads))}
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"math"
-	"slices"
 	"strings"
 )
 
@@ -47,41 +46,61 @@ func (c *Conversation) RecordError(ctx context.Context, messageID string, text s
 }
 
 // RecordAll appends events in order and returns the outcome of each, as if each
-// were recorded by a call of its own that waits for no other. Events queue
-// while an append is under way; the caller that gets the turn next appends all
-// of them as one group. They get their ids here; bodies and outputs are copied.
+// were recorded by a call of its own that waits for no other. Events wait while
+// an append is under way, and are then appended as one group. They get their ids
+// here; bodies and outputs are copied.
 func (c *Conversation) RecordAll(ctx context.Context, events []Event) []Recorded {
-	recorded := make([]Recorded, len(events))
-	entries := make([]*entry, len(events))
-	room := make([]entry, len(events))
-	within, letGo := withDeadline(context.Background(), c.store)
+	within, letGo := withDeadline(context.Background(), c.log.store)
 	defer letGo()
-	ctx, cancel := withDeadline(ctx, c.store)
+	ctx, cancel := withDeadline(ctx, c.log.store)
 	defer cancel()
+	entries := make([]*entry, 0, len(events))
+	room := make([]entry, len(events))
 	for i, event := range events {
-		room[i].within = within
-		err := ctx.Err()
-		if err == nil {
-			err = room[i].begin(event)
+		e := &room[i]
+		if e.err = ctx.Err(); e.err == nil {
+			e.err = e.begin(event)
 		}
-		if err != nil {
-			recorded[i].Err = c.fail(recordOp(event.Kind), err)
-		} else {
-			entries[i] = &room[i]
+		if e.err == nil {
+			entries = append(entries, e)
 		}
 	}
-	c.queue.add(entries)
-	for i, e := range slices.Backward(entries) { // once the last has ended, all have
-		if e == nil {
-			continue
-		}
-		if err := c.await(ctx, e); err != nil {
-			recorded[i].Err = c.fail(recordOp(events[i].Kind), err)
-		} else {
-			recorded[i].Sequence = e.sequence
-		}
+	if len(entries) > 0 {
+		done := make(chan struct{})
+		c.writer.submit(ctx, within, entries, func() { close(done) })
+		<-done
+	}
+	recorded := make([]Recorded, len(events))
+	for i := range room {
+		recorded[i] = c.recorded(recordOp(events[i].Kind), &room[i])
 	}
 	return recorded
+}
+
+// BeginRecord appends an event like the Record methods, but does not wait. It
+// calls settled once, when the Record method would have returned; settled is
+// subject to what [Conversation.Subscribe] says of a subscriber. It may be called
+// before BeginRecord returns.
+func (c *Conversation) BeginRecord(event Event, settled func(Recorded)) {
+	e := new(entry)
+	over := func() { settled(c.recorded(recordOp(event.Kind), e)) }
+	if e.err = e.begin(event); e.err != nil {
+		over()
+		return
+	}
+	ctx, cancel := withDeadline(context.Background(), c.log.store)
+	c.writer.submit(ctx, ctx, []*entry{e}, func() {
+		cancel()
+		over()
+	})
+}
+
+// recorded is the outcome of an entry of the operation op.
+func (c *Conversation) recorded(op string, e *entry) Recorded {
+	if e.err != nil {
+		return Recorded{Err: c.log.fail(op, e.err)}
+	}
+	return Recorded{Sequence: e.sequence}
 }
 
 // record appends one event.
@@ -142,33 +161,33 @@ func (k DecisionKind) String() string {
 // 2^32-1.
 func (c *Conversation) ReceiveMessage(ctx context.Context, messageID string, receivedAt uint64, body []byte) (Decision, error) {
 	const op = "receive message"
-	ctx, cancel := withDeadline(ctx, c.store)
+	ctx, cancel := withDeadline(ctx, c.log.store)
 	defer cancel()
-	if err := c.acquire(ctx); err != nil {
-		return Decision{}, c.fail(op, err)
+	if err := c.writer.acquire(ctx); err != nil {
+		return Decision{}, c.log.fail(op, err)
 	}
-	defer c.release()
-	m, _ := c.state.withoutSteps(messageID)
+	defer c.writer.release()
+	m, _ := c.log.state.withoutSteps(messageID)
 	if m.Finished || m.Cancelled {
 		return Decision{Kind: Skip}, nil
 	}
 	if m.Received {
-		last, some := c.state.LastCompletedStep(messageID)
+		last, some := c.log.state.LastCompletedStep(messageID)
 		switch {
 		case !some:
 			return Decision{Kind: ResumeFrom}, nil
 		case last == math.MaxUint32:
-			return Decision{}, &Error{Code: ErrOutOfRange, Op: op, Stream: c.id, Detail: "there is no step after 2^32-1"}
+			return Decision{}, &Error{Code: ErrOutOfRange, Op: op, Stream: c.log.id, Detail: "there is no step after 2^32-1"}
 		default:
 			return Decision{Kind: ResumeFrom, Step: last + 1}, nil
 		}
 	}
-	e, err := newEntry(Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body})
-	if err != nil {
-		return Decision{}, c.fail(op, err)
+	group, err := newEntries([]Event{{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body}})
+	if err == nil {
+		err = c.log.appendNow(ctx, group)
 	}
-	if c.append(ctx, []*entry{e}); e.err != nil {
-		return Decision{}, c.fail(op, e.err)
+	if err != nil {
+		return Decision{}, c.log.fail(op, err)
 	}
 	return Decision{Kind: Start}, nil
 }

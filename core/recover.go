@@ -26,17 +26,17 @@ func Recover(ctx context.Context, id string, store DurableStore) (*Conversation,
 	ctx, cancel := withDeadline(ctx, store)
 	defer cancel()
 	c := conversation(id, store, NewState())
-	restored := c.restore(ctx)
-	err := c.load(ctx)
+	restored := c.log.restore(ctx)
+	err := c.log.load(ctx)
 	if restored && errors.Is(err, ErrStoreReset) {
 		// The snapshot is not of this log, or goes further.
 		c = conversation(id, store, NewState())
-		err = c.load(ctx)
+		err = c.log.load(ctx)
 	}
 	if err != nil {
-		return nil, c.fail(op, err)
+		return nil, c.log.fail(op, err)
 	}
-	c.snapshotWhenQuiet()
+	c.log.snapshotWhenQuiet()
 	return c, nil
 }
 
@@ -49,14 +49,14 @@ func Recover(ctx context.Context, id string, store DurableStore) (*Conversation,
 // use; [Recover] a new one. Other errors are those of [Recover].
 func (c *Conversation) Refresh(ctx context.Context) error {
 	const op = "refresh"
-	ctx, cancel := withDeadline(ctx, c.store)
+	ctx, cancel := withDeadline(ctx, c.log.store)
 	defer cancel()
-	if err := c.acquire(ctx); err != nil {
-		return c.fail(op, err)
+	if err := c.writer.acquire(ctx); err != nil {
+		return c.log.fail(op, err)
 	}
-	defer c.release()
-	if err := c.load(ctx); err != nil {
-		return c.fail(op, err)
+	defer c.writer.release()
+	if err := c.log.load(ctx); err != nil {
+		return c.log.fail(op, err)
 	}
 	return nil
 }
@@ -67,13 +67,13 @@ func (c *Conversation) Refresh(ctx context.Context) error {
 // and changes nothing. Errors are those of [Recover].
 func (c *Conversation) Events(ctx context.Context, offset uint64, limit int) ([]LoggedEvent, error) {
 	const op = "events"
-	entries, err := c.store.ReadFrom(ctx, c.id, offset, limit)
+	entries, err := c.log.store.ReadFrom(ctx, c.log.id, offset, limit)
 	if err != nil {
-		return nil, c.fail(op, err)
+		return nil, c.log.fail(op, err)
 	}
 	events, err := decodeEntries(nil, entries, offset)
 	if err != nil {
-		return nil, c.fail(op, err)
+		return nil, c.log.fail(op, err)
 	}
 	return events, nil
 }
@@ -90,26 +90,26 @@ const decodedAtOnce = 256
 
 // load brings the state up to the head of the log. The caller has the turn, and
 // returns the error to its own caller: a lost end is reported once.
-func (c *Conversation) load(ctx context.Context) error {
-	if err := c.read(ctx); err != nil {
+func (l *log) load(ctx context.Context) error {
+	if err := l.read(ctx); err != nil {
 		return err
 	}
-	return c.complete()
+	return l.complete()
 }
 
 // read reads the log from the last event seen to the head, and applies what is
 // new. The caller has the turn.
-func (c *Conversation) read(ctx context.Context) error {
-	c.mu.RLock()
-	offset, last := c.expected, c.last
-	c.mu.RUnlock()
+func (l *log) read(ctx context.Context) error {
+	l.mu.RLock()
+	offset, last := l.expected, l.last
+	l.mu.RUnlock()
 	// Read the last event seen again, to check that it is the same log.
 	verify := offset > 0
 	if verify {
 		offset--
 	}
 	for {
-		entries, err := c.store.ReadFrom(ctx, c.id, offset, readBatch)
+		entries, err := l.store.ReadFrom(ctx, l.id, offset, readBatch)
 		if err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (c *Conversation) read(ctx context.Context) error {
 			entries, verify = follows, false
 		}
 		if len(entries) > 0 {
-			if offset, err = c.replay(entries, offset); err != nil {
+			if offset, err = l.replay(entries, offset); err != nil {
 				return err
 			}
 		}
@@ -136,57 +136,57 @@ func (c *Conversation) read(ctx context.Context) error {
 // replay applies entries, which were read from sequence next on, to the state
 // in one go, notifies the subscribers, and returns the sequence after them. If
 // some cannot be decoded, those before them may remain.
-func (c *Conversation) replay(entries []Entry, next uint64) (uint64, error) {
+func (l *log) replay(entries []Entry, next uint64) (uint64, error) {
 	var part, all []LoggedEvent
 	var err error
-	heard := len(c.subscribers.all()) > 0
+	heard := len(l.subscribers.all()) > 0
 	reset, count := false, 0
-	c.mu.Lock()
-	c.state.mu.Lock()
+	l.mu.Lock()
+	l.state.mu.Lock()
 	for some := range slices.Chunk(entries, decodedAtOnce) {
 		if part, err = decodeEntries(part[:0], some, next); err != nil {
 			break
 		}
 		for i := range part {
 			if part[i].Tombstone {
-				c.state.reset()
+				l.state.reset()
 				reset, count = true, 0
 				continue
 			}
-			part[i].ended = c.state.apply(&part[i].Event)
+			part[i].ended = l.state.apply(&part[i].Event)
 			count++
 		}
 		last := &part[len(part)-1]
 		next = last.Sequence + 1
-		c.expected, c.last = next, last.seen()
+		l.expected, l.last = next, last.seen()
 		if heard {
 			all = append(all, part...)
 		}
 	}
-	c.state.mu.Unlock()
-	c.mu.Unlock()
+	l.state.mu.Unlock()
+	l.mu.Unlock()
 	if reset || count > 0 {
-		c.subscribers.notify(reset, all[max(0, len(all)-count):])
+		l.subscribers.notify(reset, all[max(0, len(all)-count):])
 	}
 	if reset {
-		c.snapshots.saved(0) // the last one was of the deleted log
+		l.snapshots.saved(0) // the last one was of the deleted log
 	}
-	c.snapshots.count(count, sizeOf(entries))
+	l.snapshots.count(count, sizeOf(entries))
 	return next, err
 }
 
 // complete returns an error if the log, which was read to its end, is known to
 // have gone further.
-func (c *Conversation) complete() error {
-	c.mu.Lock()
-	head := c.expected
-	c.unreported = false
-	c.mu.Unlock()
-	witness, ok := c.store.(Witness)
+func (l *log) complete() error {
+	l.mu.Lock()
+	head := l.expected
+	l.unreported = false
+	l.mu.Unlock()
+	witness, ok := l.store.(Witness)
 	if !ok {
 		return nil
 	}
-	reached := witness.LostEnd(c.id, head)
+	reached := witness.LostEnd(l.id, head)
 	if reached <= head {
 		return nil
 	}
@@ -194,10 +194,10 @@ func (c *Conversation) complete() error {
 		"the log has lost its end, sequences %d to %d; recover it once more to go on with what is left, or delete it", head, reached-1)}
 }
 
-func (c *Conversation) isUnreported() bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.unreported
+func (l *log) isUnreported() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.unreported
 }
 
 func sizeOf(entries []Entry) int {

@@ -31,7 +31,7 @@ func (c *Conversation) RetryFrom(ctx context.Context, messageID string, index ui
 	return c.retry(ctx, messageID, func(m *Message) (forgotten, error) {
 		f, found := m.forgetFrom(index)
 		if !found {
-			return f, &Error{Code: ErrInvalidArgument, Op: "retry", Stream: c.id,
+			return f, &Error{Code: ErrInvalidArgument, Op: "retry", Stream: c.log.id,
 				Detail: fmt.Sprintf("step %d of message %q has no outcome; look at its steps", index, messageID)}
 		}
 		return f, nil

@@ -97,7 +97,7 @@ func (c *Conversation) updateMessage(ctx context.Context, op, messageID string, 
 	return c.update(ctx, op, func(s *State) ([]Event, error) {
 		m, _ := s.Message(messageID)
 		if !m.Received {
-			return nil, &Error{Code: ErrInvalidArgument, Op: op, Stream: c.id,
+			return nil, &Error{Code: ErrInvalidArgument, Op: op, Stream: c.log.id,
 				Detail: fmt.Sprintf("no message %q was received; refresh, or send it", messageID)}
 		}
 		return decide(&m)

@@ -58,10 +58,10 @@ func (s *snapshots) due() bool {
 // snapshotWhenQuiet saves a snapshot later, if one is due. Only a conversation
 // that appends or recovers calls it: one that just follows leaves the snapshots
 // to the others. If one cannot be saved, another is due after as many events.
-func (c *Conversation) snapshotWhenQuiet() {
-	c.snapshots.timer.Busy()
-	if _, ok := c.store.(Snapshotter); ok && c.snapshots.due() {
-		c.snapshots.timer.In(snapshotQuiet)
+func (l *log) snapshotWhenQuiet() {
+	l.snapshots.timer.Busy()
+	if _, ok := l.store.(Snapshotter); ok && l.snapshots.due() {
+		l.snapshots.timer.In(snapshotQuiet)
 	}
 }
 
@@ -72,44 +72,46 @@ func (c *Conversation) snapshotWhenQuiet() {
 // Appends do not wait for it. If there is nothing to be saved, or if the state
 // is larger than [MaxPayloadBytes], it does nothing. Errors are those of the
 // store.
-func (c *Conversation) SaveSnapshot(ctx context.Context) error {
-	store, ok := c.store.(Snapshotter)
+func (c *Conversation) SaveSnapshot(ctx context.Context) error { return c.log.saveSnapshot(ctx) }
+
+func (l *log) saveSnapshot(ctx context.Context) error {
+	store, ok := l.store.(Snapshotter)
 	if !ok {
 		return nil
 	}
 	var b []byte
-	c.mu.RLock()
-	sequence, last := c.expected, c.last
+	l.mu.RLock()
+	sequence, last := l.expected, l.last
 	if sequence > 0 && !last.tombstone {
-		b = encodeSnapshot(c.id, sequence, last.id, c.state)
+		b = encodeSnapshot(l.id, sequence, last.id, l.state)
 	}
-	c.mu.RUnlock()
-	c.snapshots.saved(len(b))
+	l.mu.RUnlock()
+	l.snapshots.saved(len(b))
 	if b == nil {
 		return nil
 	}
-	if err := store.SaveSnapshot(ctx, c.id, sequence, b); err != nil {
-		return c.fail("save snapshot", err)
+	if err := store.SaveSnapshot(ctx, l.id, sequence, b); err != nil {
+		return l.fail("save snapshot", err)
 	}
 	return nil
 }
 
-// restore sets c to the snapshot in the store, and reports whether there is one
+// restore sets l to the snapshot in the store, and reports whether there is one
 // that can be read. Only load finds out whether it is one of this log.
-func (c *Conversation) restore(ctx context.Context) bool {
-	store, ok := c.store.(Snapshotter)
+func (l *log) restore(ctx context.Context) bool {
+	store, ok := l.store.(Snapshotter)
 	if !ok {
 		return false
 	}
-	b, err := store.ReadSnapshot(ctx, c.id)
+	b, err := store.ReadSnapshot(ctx, l.id)
 	if err != nil || b == nil {
 		return false
 	}
-	s, err := decodeSnapshot(c.id, b)
+	s, err := decodeSnapshot(l.id, b)
 	if err != nil {
 		return false
 	}
-	c.state, c.expected, c.last = s.state, s.sequence, seen{id: s.last}
-	c.snapshots.saved(len(b))
+	l.state, l.expected, l.last = s.state, s.sequence, seen{id: s.last}
+	l.snapshots.saved(len(b))
 	return true
 }

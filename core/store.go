@@ -32,7 +32,7 @@ type DurableStore interface {
 	// degree that the store is configured for.
 	//
 	// Another head gives a [*SequenceConflictError]. Other errors are those of
-	// [CheckAppend], [ErrQuotaExceeded], [ErrOutcomeUnknown], and those of an
+	// [CheckWrites], [ErrQuotaExceeded], [ErrOutcomeUnknown], and those of an
 	// unusable store.
 	Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error)
 
@@ -101,16 +101,25 @@ type StreamInfo struct {
 	Head uint64 // the sequence that the next entry gets
 }
 
-// Beginner is implemented by stores that can append without a goroutine that
-// waits.
+// Write is what a store adds to a stream: Payloads, at the head, if that is
+// Expected.
+type Write struct {
+	Stream   string
+	Expected uint64
+	Payloads [][]byte // at least one
+}
+
+// Beginner is implemented by stores that can append without a caller that waits,
+// and to several streams at once.
 type Beginner interface {
-	// BeginAppend begins what [DurableStore].Append does. If it would have to
-	// wait first, it returns false and has done nothing.
+	// Begin begins what [DurableStore].Append does, for one write or for several
+	// to as many streams: all of them are committed, or none. It does not wait.
 	//
-	// ended is called once, with the error that Append would have returned. An
-	// error comes on a goroutine of its own; nil comes from what reports the
-	// commit to the store, so ended must be quick then.
-	BeginAppend(stream string, expectedSeq uint64, payloads [][]byte, ended func(error)) bool
+	// ended is called once, after Begin has returned, with the error that Append
+	// would have returned; if heads differ, that of one of the streams. An error
+	// comes on a goroutine of its own; nil comes from what reports the commit to
+	// the store, so ended must be quick then.
+	Begin(ctx context.Context, ended func(error), writes ...Write)
 }
 
 // Timed is implemented by stores whose calls end at a deadline. A store that

@@ -27,7 +27,7 @@ type Change struct {
 // modify the change, which other subscribers get too. A call of fn that is
 // under way may outlast unsubscribe; unsubscribing twice does no harm.
 func (c *Conversation) Subscribe(fn func(Change)) (unsubscribe func()) {
-	return c.subscribers.add(&subscriber{fn})
+	return c.log.subscribers.add(&subscriber{fn})
 }
 
 // subscriber has an identity, which a function has not.

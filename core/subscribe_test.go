@@ -154,21 +154,6 @@ func TestChangesComeInTheOrderOfTheLog(t *testing.T) {
 	}
 }
 
-// TestAPanickingSubscriberDoesNotKeepTheTurn: the event is committed and known.
-func TestAPanickingSubscriberDoesNotKeepTheTurn(t *testing.T) {
-	c := newConversation(t, "c", memstore.New())
-	unsubscribe := c.Subscribe(func(core.Change) { panic("subscriber") })
-	func() {
-		defer func() { _ = recover() }()
-		record(t, c, started("m"))
-	}()
-	unsubscribe()
-	if c.ExpectedSeq() != 1 {
-		t.Errorf("at %d", c.ExpectedSeq())
-	}
-	record(t, c, finished("m"))
-}
-
 // watched is a scripted store that can be watched.
 type watched struct {
 	*scripted

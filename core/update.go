@@ -21,39 +21,64 @@ func (c *Conversation) Update(ctx context.Context, decide func(*State) ([]Event,
 }
 
 func (c *Conversation) update(ctx context.Context, op string, decide func(*State) ([]Event, error)) error {
-	ctx, cancel := withDeadline(ctx, c.store)
+	ctx, cancel := withDeadline(ctx, c.log.store)
 	defer cancel()
-	if err := c.acquire(ctx); err != nil {
-		return c.fail(op, err)
+	if err := c.writer.acquire(ctx); err != nil {
+		return c.log.fail(op, err)
 	}
-	defer c.release()
+	defer c.writer.release()
 	for fresh := false; ; {
-		events, err := decide(c.state)
+		events, err := decide(c.log.state)
 		if err == nil && len(events) > 0 {
-			err = c.appendEvents(ctx, op, events)
-			if !errors.Is(err, ErrSequenceConflict) {
-				return err
+			group, err := newEntries(events)
+			if err == nil {
+				err = c.log.appendNow(ctx, group)
+			}
+			switch {
+			case err == nil:
+				return nil
+			case !errors.Is(err, ErrSequenceConflict):
+				return c.log.fail(op, err)
 			}
 		} else if fresh {
 			return err
 		}
 		// Others have appended, or may have.
-		if err := c.load(ctx); err != nil {
-			return c.fail(op, err)
+		if err := c.log.load(ctx); err != nil {
+			return c.log.fail(op, err)
 		}
 		fresh = true
 	}
 }
 
-// appendEvents appends events at the expected sequence. The caller has the
-// turn.
-func (c *Conversation) appendEvents(ctx context.Context, op string, events []Event) error {
+// BeginUpdate appends the events that decide returns for the state, all or none,
+// like [Conversation.Update], but never waits and never decides again. If other
+// calls are under way, or decide returns no events or an error, it returns false
+// and has done nothing. Otherwise it calls settled once, with the sequence of the
+// first event or the error, a [*SequenceConflictError] if others have appended;
+// settled is subject to what [Conversation.Subscribe] says of a subscriber.
+func (c *Conversation) BeginUpdate(decide func(*State) ([]Event, error), settled func(Recorded)) (begun bool) {
+	if !c.writer.tryAcquire() {
+		return false
+	}
+	defer func() {
+		if !begun {
+			c.writer.release()
+		}
+	}()
+	events, err := decide(c.log.state)
+	if err != nil || len(events) == 0 {
+		return false
+	}
 	group, err := newEntries(events)
 	if err != nil {
-		return c.fail(op, err)
+		return false // the call that waits says what is wrong
 	}
-	if c.append(ctx, group); group[0].err != nil {
-		return c.fail(op, group[0].err)
-	}
-	return nil
+	ctx, cancel := withDeadline(context.Background(), c.log.store)
+	c.log.append(ctx, group, func() {
+		cancel()
+		c.writer.release()
+		settled(c.recorded("update", group[0]))
+	})
+	return true
 }

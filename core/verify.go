@@ -55,7 +55,7 @@ func Verify(ctx context.Context, id string, store DurableStore) (Verification, e
 		err = v.readLog(ctx, store)
 	}
 	if err != nil {
-		return Verification{}, conversation(id, store, nil).fail(op, err)
+		return Verification{}, (&log{id: id}).fail(op, err)
 	}
 	v.compare()
 	return v.found, nil

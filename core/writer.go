@@ -6,202 +6,174 @@ import (
 	"sync"
 )
 
-// entry is an event to be appended, and then the outcome.
-type entry struct {
-	event   Event
-	payload []byte
-	within  context.Context // ends with the deadline of its call, and for nothing else
-
-	done     chan struct{} // closed when the outcome is known
-	sequence uint64
-	err      error
-}
-
-func newEntry(event Event) (*entry, error) {
-	e := new(entry)
-	return e, e.begin(event)
-}
-
-func newEntries(events []Event) ([]*entry, error) {
-	entries := make([]*entry, len(events))
-	for i, event := range events {
-		var err error
-		if entries[i], err = newEntry(event); err != nil {
-			return nil, err
-		}
-	}
-	return entries, nil
-}
-
-// begin gives event an id and encodes it. The entry's event is what a replay
-// would read. It shares no memory with the caller's body and output.
-func (e *entry) begin(event Event) (err error) {
-	event.ID = newEventID()
-	e.payload, e.event, err = encodeEvent(event)
-	e.done = make(chan struct{})
-	return err
-}
-
-func (e *entry) isDone() bool {
-	select {
-	case <-e.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // groupBytes bounds the payloads that are appended together: a store may keep
 // them as one record, which is read as a whole.
 const groupBytes = 256 << 10
 
-// queue holds entries that wait to be appended, in the order of the calls.
-type queue struct {
-	mu      sync.Mutex
-	entries []*entry
+// call is a call that has entries appended as the log takes them.
+type call struct {
+	ctx    context.Context
+	within context.Context // ends with the deadline of the call, and for nothing else
+	ended  func()          // called once all entries have an outcome
+	left   int             // how many have none yet; guarded by the writer
+	stop   func() bool     // no longer watches ctx
 }
 
-// add puts entries in the queue, without those that are nil.
-func (q *queue) add(entries []*entry) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.entries = slices.Grow(q.entries, len(entries))
-	for _, e := range entries {
-		if e != nil {
-			q.entries = append(q.entries, e)
+// writer appends to a log: one group at a time, in the order of the calls. What
+// is neither a group nor an append, such as a refresh, takes a turn in that
+// order.
+type writer struct {
+	log *log
+
+	mu    sync.Mutex
+	busy  bool      // a group is being appended, or somebody has the turn
+	queue []waiting // for the turn, oldest first
+}
+
+// waiting is an entry of a call, or somebody who is given the turn.
+type waiting struct {
+	entry *entry
+	call  *call
+	turn  chan struct{}
+}
+
+// acquire waits for the turn.
+func (w *writer) acquire(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	if w.tryAcquire() {
+		return nil
+	}
+	turn := make(chan struct{})
+	w.wait(waiting{turn: turn})
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		if left := w.withdraw(func(p waiting) bool { return p.turn == turn }); len(left) == 0 {
+			w.release() // it has been given the turn
 		}
+		return ended(ctx)
 	}
 }
 
-// remove takes e out, unless it is in a group already, and reports whether it
-// did.
-func (q *queue) remove(e *entry) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i, other := range q.entries {
-		if other == e {
-			q.entries = append(q.entries[:i:i], q.entries[i+1:]...)
-			return true
-		}
+// tryAcquire takes the turn if nobody has it.
+func (w *writer) tryAcquire() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	got := !w.busy
+	w.busy = true
+	return got
+}
+
+// submit has entries appended, and calls ended once each has an outcome, on any
+// goroutine. The end of ctx takes those back that are not in a group. It stops
+// the write of a group only if that has one entry: others end with the deadline
+// of the first call in them, which that of within is.
+func (w *writer) submit(ctx, within context.Context, entries []*entry, ended func()) {
+	one := &call{ctx: ctx, within: within, ended: ended, left: len(entries)}
+	places := make([]waiting, len(entries))
+	for i, e := range entries {
+		places[i] = waiting{entry: e, call: one}
 	}
-	return false
+	one.stop = context.AfterFunc(ctx, func() { w.abandon(one) })
+	w.wait(places...)
+}
+
+// wait puts places in the queue, and begins with it if nobody has the turn.
+func (w *writer) wait(places ...waiting) {
+	w.mu.Lock()
+	w.queue = append(w.queue, places...)
+	begin := !w.busy
+	w.busy = true
+	w.mu.Unlock()
+	if begin {
+		w.release()
+	}
+}
+
+// withdraw takes places out of the queue, and returns them.
+func (w *writer) withdraw(which func(waiting) bool) (taken []waiting) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = slices.DeleteFunc(w.queue, func(p waiting) bool {
+		if !which(p) {
+			return false
+		}
+		taken = append(taken, p)
+		return true
+	})
+	return taken
+}
+
+// abandon ends the entries of a call whose ctx has ended and that wait.
+func (w *writer) abandon(one *call) {
+	places := w.withdraw(func(p waiting) bool { return p.call == one })
+	for _, p := range places {
+		p.entry.err = ended(one.ctx)
+	}
+	w.settled(places)
+}
+
+// release passes the turn on, which the caller has: to the first that waits for
+// it, or to a group of the entries that do.
+func (w *writer) release() {
+	w.mu.Lock()
+	if len(w.queue) == 0 {
+		w.busy, w.queue = false, nil // else it would keep what was written
+		w.mu.Unlock()
+		return
+	}
+	if turn := w.queue[0].turn; turn != nil {
+		w.queue = w.queue[1:]
+		w.mu.Unlock()
+		close(turn)
+		return
+	}
+	places := w.group(MaxSequence - w.log.expectedSeq())
+	w.mu.Unlock()
+	group := make([]*entry, len(places))
+	for i, p := range places {
+		group[i] = p.entry
+	}
+	ctx := places[0].call.within
+	if len(group) == 1 {
+		ctx = places[0].call.ctx
+	}
+	w.log.append(ctx, group, func() {
+		w.release()
+		w.settled(places)
+	})
 }
 
 // group takes out what is to be appended together: one entry at least, and no
 // more than fits into groupBytes, or into the log, which has room for so many.
-func (q *queue) group(room uint64) []*entry {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// The caller holds the lock.
+func (w *writer) group(room uint64) []waiting {
 	n, size := 0, 0
-	for n < len(q.entries) {
-		size += len(q.entries[n].payload)
+	for n < len(w.queue) && w.queue[n].entry != nil {
+		size += len(w.queue[n].entry.payload)
 		if n > 0 && (size > groupBytes || uint64(n) == room) {
 			break
 		}
 		n++
 	}
-	group := q.entries[:n:n]
-	if q.entries = q.entries[n:]; len(q.entries) == 0 {
-		q.entries = nil // else it would keep what was written
-	}
+	group := slices.Clone(w.queue[:n])
+	w.queue = w.queue[n:]
 	return group
 }
 
-// acquire waits for the turn to append or to refresh.
-func (c *Conversation) acquire(ctx context.Context) error {
-	// First, because select takes either of two ready cases.
-	if ctx.Err() != nil {
-		return ended(ctx)
-	}
-	select {
-	case c.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ended(ctx)
-	}
-}
-
-func (c *Conversation) release() { <-c.turn }
-
-// await waits for the outcome of e, which is in the queue. If it gets the turn
-// first, it appends e itself.
-func (c *Conversation) await(ctx context.Context, e *entry) error {
-	for !e.isDone() {
-		select {
-		case c.turn <- struct{}{}:
-			c.appendGroups(ctx, e)
-		case <-e.done:
-		case <-ctx.Done():
-			if c.queue.remove(e) {
-				return ended(ctx)
-			}
-			<-e.done // the outcome of its group counts, not the end of ctx
+// settled ends the calls of which these were the last entries.
+func (w *writer) settled(places []waiting) {
+	for _, p := range places {
+		w.mu.Lock()
+		p.call.left--
+		over := p.call.left == 0
+		w.mu.Unlock()
+		if over {
+			p.call.stop()
+			p.call.ended()
 		}
 	}
-	return e.err
-}
-
-// appendGroups appends group by group, up to that of e, and then releases the
-// turn, which the caller has. It keeps the turn between groups, so that an
-// append called after e comes after it. The end of ctx stops a write only if e
-// is alone in it; others end with the deadline of the first call in them.
-func (c *Conversation) appendGroups(ctx context.Context, e *entry) {
-	defer c.release()
-	for !e.isDone() {
-		group := c.queue.group(MaxSequence - c.ExpectedSeq())
-		write := ctx
-		if len(group) != 1 || group[0] != e {
-			write = group[0].within
-		}
-		c.append(write, group)
-	}
-}
-
-// append writes a group at the expected sequence, and applies it to the state
-// once it is committed. The caller has the turn.
-func (c *Conversation) append(ctx context.Context, group []*entry) {
-	defer func() { // also if a subscriber panics
-		for _, e := range group {
-			close(e.done)
-		}
-	}()
-	expected := c.ExpectedSeq()
-	c.appended(expected, group, c.write(ctx, expected, payloadsOf(group)...))
-}
-
-func payloadsOf(group []*entry) [][]byte {
-	payloads := make([][]byte, len(group))
-	for i, e := range group {
-		payloads[i] = e.payload
-	}
-	return payloads
-}
-
-// appended ends a group that was appended at the sequence expected: it applies
-// it to the state, or gives it the error. The caller has the turn.
-func (c *Conversation) appended(expected uint64, group []*entry, err error) {
-	events := make([]LoggedEvent, len(group))
-	size := 0
-	for i, e := range group {
-		e.sequence, e.err = expected+uint64(i), err
-		events[i] = LoggedEvent{Sequence: e.sequence, Event: e.event}
-		size += len(e.payload)
-	}
-	if err != nil {
-		return
-	}
-	c.advance(events)
-	c.snapshots.count(len(group), size)
-	c.snapshotWhenQuiet()
-}
-
-// advance applies events that the store has just appended to the state, and
-// then notifies the subscribers. The caller has the turn.
-func (c *Conversation) advance(events []LoggedEvent) {
-	last := &events[len(events)-1]
-	c.mu.Lock()
-	c.state.advance(events)
-	c.expected, c.last = last.Sequence+1, last.seen()
-	c.mu.Unlock()
-	c.subscribers.notify(false, events)
 }

@@ -12,7 +12,7 @@ import (
 // errHeadMoved aborts an append whose stream has another head than expected.
 var errHeadMoved = &core.Error{Code: core.ErrSequenceConflict, Detail: "the head has moved"}
 
-// addition is what an append adds, and where.
+// addition is what a write adds, and where.
 type addition struct {
 	stream     string
 	from, end  uint64
@@ -20,99 +20,58 @@ type addition struct {
 	key, value []byte
 }
 
-func newAddition(stream string, expectedSeq uint64, payloads [][]byte) (addition, error) {
-	if err := core.CheckAppend(stream, expectedSeq, payloads); err != nil {
-		return addition{}, err
-	}
-	end := expectedSeq + uint64(len(payloads))
-	value := encodeRecord(stream, expectedSeq, time.Now().UnixMilli(), payloads)
-	return addition{stream, expectedSeq, end, recordsEndingFrom(stream, expectedSeq), sizedKey(stream, end, len(value)), value}, nil
+func newAddition(w core.Write) addition {
+	end := w.Expected + uint64(len(w.Payloads))
+	value := encodeRecord(w.Stream, w.Expected, time.Now().UnixMilli(), w.Payloads)
+	return addition{w.Stream, w.Expected, end, recordsEndingFrom(w.Stream, w.Expected), sizedKey(w.Stream, end, len(value)), value}
 }
 
-// Append implements [core.DurableStore]. It costs one round trip to the
-// browser's storage: the write of the record is asked for right after the head,
-// and the head that comes back decides between commit and abort.
+// Append implements [core.DurableStore].
 func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error) {
-	a, err := newAddition(stream, expectedSeq, payloads)
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := s.WithDeadline(ctx)
-	defer cancel()
-	if err := s.added(ctx, a, s.add(ctx, a)); err != nil {
+	ended := make(chan error, 1)
+	s.Begin(ctx, func(err error) { ended <- err }, core.Write{Stream: stream, Expected: expectedSeq, Payloads: payloads})
+	if err := <-ended; err != nil {
 		return 0, err
 	}
 	return expectedSeq, nil
 }
 
-func (s *Store) add(ctx context.Context, a addition) error {
-	stepwise := func(ctx context.Context, tx transaction) error {
-		found := tx.keys(a.heads, 2)
-		if err := tx.add(a.key, a.value); err != nil {
-			return err
-		}
-		keys, err := found.wait(ctx)
-		if err != nil {
-			return err
-		}
-		if !headIs(keys, a.heads.lower, a.from) {
-			return errHeadMoved
-		}
-		return nil
+// Begin implements [core.Beginner]. It costs one round trip to the browser's
+// storage: the write of the records is asked for right after the heads, and the
+// heads that come back decide between commit and abort.
+func (s *Store) Begin(ctx context.Context, ended func(error), writes ...core.Write) {
+	if err := core.CheckWrites(writes); err != nil {
+		go ended(err)
+		return
 	}
-	return s.calls.connected(ctx, "append", a.stream, func(ctx context.Context, db database) error {
-		appender, ok := db.(appender)
-		if !ok || !appender.canAppend() {
-			return attempt(ctx, db, readWrite, recordsStore, stepwise)
-		}
-		tx, err := appender.appendRecord(a.heads, a.from == 0, a.key, a.value)
-		if err != nil {
-			return err
-		}
-		return outcome(ctx, tx)
-	})
+	additions := make([]addition, len(writes))
+	for i, w := range writes {
+		additions[i] = newAddition(w)
+	}
+	ctx, cancel := s.WithDeadline(ctx)
+	finish := func(err error) {
+		err = s.added(ctx, additions, err)
+		cancel()
+		ended(err)
+	}
+	if len(additions) > 1 || !s.addAtOnce(ctx, additions[0], finish) {
+		go func() { finish(s.add(ctx, additions)) }()
+	}
 }
 
-// added finishes an addition that has ended with err, and returns the error for
-// the caller.
-func (s *Store) added(ctx context.Context, a addition, err error) error {
-	if errors.Is(err, core.ErrSequenceConflict) {
-		return conflict(ctx, s.calls, a.stream, a.from)
-	}
-	if err == nil {
-		s.moved(a.stream, a.end, a.key)
-		s.compactor.appended(a.stream, a.from, a.end, len(a.value))
-	}
-	return err
-}
-
-// moved notes and announces that stream has reached head, with the record at key.
-func (s *Store) moved(stream string, head uint64, key []byte) {
-	s.heads.moved(stream, head)
-	s.news.announce(stream, head, key)
-}
-
-// BeginAppend implements [core.Beginner], for a database that carries out an
-// append in one step.
-func (s *Store) BeginAppend(stream string, expectedSeq uint64, payloads [][]byte, ended func(error)) bool {
+// addAtOnce begins an addition, if nothing has to be waited for before that, and
+// reports whether it has. No goroutine waits for the commit.
+func (s *Store) addAtOnce(ctx context.Context, a addition, ended func(error)) bool {
 	db, ok := s.calls.connection.current().(appender)
-	if !ok || !db.canAppend() {
+	if !ok || !db.canAppend() || ctx.Err() != nil || s.calls.enter() != nil {
 		return false
 	}
-	a, err := newAddition(stream, expectedSeq, payloads)
-	if err != nil || s.calls.enter() != nil {
-		return false
-	}
-	ctx, cancel := s.WithDeadline(context.Background())
 	tx, err := db.appendRecord(a.heads, a.from == 0, a.key, a.value)
 	if err != nil {
-		cancel()
 		s.calls.running.Done()
-		return false // Append meets the same error, and tries again if that can help
+		return false // add meets the same error, and tries again if that can help
 	}
 	finish := func(err error) {
-		err = s.added(ctx, a, err)
-		cancel()
 		s.calls.running.Done()
 		ended(err)
 	}
@@ -124,9 +83,9 @@ func (s *Store) BeginAppend(stream string, expectedSeq uint64, payloads [][]byte
 		}
 		switch {
 		case failed && !errors.Is(err, core.ErrOutcomeUnknown):
-			err = s.add(ctx, a)
+			err = s.add(ctx, []addition{a})
 		case err != nil:
-			err = s.calls.fail("append", stream, err)
+			err = s.calls.fail("append", a.stream, err)
 		}
 		finish(err)
 	}
@@ -141,6 +100,62 @@ func (s *Store) BeginAppend(stream string, expectedSeq uint64, payloads [][]byte
 		}
 	})
 	return true
+}
+
+// add makes additions, and waits for the commit.
+func (s *Store) add(ctx context.Context, additions []addition) error {
+	stepwise := func(ctx context.Context, tx transaction) error {
+		found := make([]answer[[][]byte], len(additions))
+		for i, a := range additions {
+			found[i] = tx.keys(a.heads, 2)
+			if err := tx.add(a.key, a.value); err != nil {
+				return err
+			}
+		}
+		for i, a := range additions {
+			keys, err := found[i].wait(ctx)
+			if err != nil {
+				return err
+			}
+			if !headIs(keys, a.heads.lower, a.from) {
+				return errHeadMoved
+			}
+		}
+		return nil
+	}
+	first := additions[0]
+	return s.calls.connected(ctx, "append", first.stream, func(ctx context.Context, db database) error {
+		appender, ok := db.(appender)
+		if len(additions) > 1 || !ok || !appender.canAppend() {
+			return attempt(ctx, db, readWrite, recordsStore, stepwise)
+		}
+		tx, err := appender.appendRecord(first.heads, first.from == 0, first.key, first.value)
+		if err != nil {
+			return err
+		}
+		return outcome(ctx, tx)
+	})
+}
+
+// added finishes additions that have ended with err, and returns the error for
+// the caller.
+func (s *Store) added(ctx context.Context, additions []addition, err error) error {
+	if errors.Is(err, core.ErrSequenceConflict) {
+		return s.conflict(ctx, additions)
+	}
+	if err == nil {
+		for _, a := range additions {
+			s.moved(a.stream, a.end, a.key)
+			s.compactor.appended(a.stream, a.from, a.end, len(a.value))
+		}
+	}
+	return err
+}
+
+// moved notes and announces that stream has reached head, with the record at key.
+func (s *Store) moved(stream string, head uint64, key []byte) {
+	s.heads.moved(stream, head)
+	s.news.announce(stream, head, key)
 }
 
 // outcome waits for the end of an append, and returns nil only if it was
@@ -180,24 +195,30 @@ func headIs(keys [][]byte, plain []byte, expected uint64) bool {
 	return found && (len(rest) == 0 || len(rest) == 1 && isMark(rest[0]))
 }
 
-// conflict returns the error of an append that has found another head, with
-// that head. It reads the record too: reads do not see a damaged key, so
+// conflict returns the error of additions of which one has found another head,
+// with that head. It reads the record too: reads do not see a damaged key, so
 // without this check a caller that refreshes and appends again would do so for
 // ever.
-func conflict(ctx context.Context, c *calls, stream string, expected uint64) error {
-	actual, err := view(ctx, c, "append", stream, recordsStore, func(ctx context.Context, tx transaction) (uint64, error) {
-		key, head, deleted, err := lastRecord(ctx, tx, stream)
-		if err != nil || head == 0 {
-			return 0, err
+func (s *Store) conflict(ctx context.Context, additions []addition) error {
+	var found *core.SequenceConflictError
+	for _, a := range additions {
+		actual, err := view(ctx, s.calls, "append", a.stream, recordsStore, func(ctx context.Context, tx transaction) (uint64, error) {
+			key, head, deleted, err := lastRecord(ctx, tx, a.stream)
+			if err != nil || head == 0 {
+				return 0, err
+			}
+			last, err := tx.values(keyRange{key, key}, 1).wait(ctx)
+			if err == nil && len(last) > 0 {
+				_, err = decodeRecordAt(a.stream, last[0], head, deleted)
+			}
+			return head, err
+		})
+		if err != nil {
+			return err
 		}
-		last, err := tx.values(keyRange{key, key}, 1).wait(ctx)
-		if err == nil && len(last) > 0 {
-			_, err = decodeRecordAt(stream, last[0], head, deleted)
+		if found == nil || actual != a.from {
+			found = &core.SequenceConflictError{Stream: a.stream, Expected: a.from, Actual: actual}
 		}
-		return head, err
-	})
-	if err != nil {
-		return err
 	}
-	return &core.SequenceConflictError{Stream: stream, Expected: expected, Actual: actual}
+	return found
 }

@@ -97,10 +97,8 @@ func callsOf(c *core.Conversation, s *Store) map[string]func(ctx context.Context
 		},
 		"begin to record": func(ctx context.Context, id string) error {
 			settled := make(chan core.Recorded, 1)
-			if c.BeginRecord(started, func(r core.Recorded) { settled <- r }) {
-				return (<-settled).Err
-			}
-			return nil
+			c.BeginRecord(started, func(r core.Recorded) { settled <- r })
+			return (<-settled).Err
 		},
 		"refresh": func(ctx context.Context, id string) error { return c.Refresh(ctx) },
 		"events":  func(ctx context.Context, id string) error { _, err := c.Events(ctx, 0, 9); return err },

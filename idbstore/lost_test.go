@@ -43,11 +43,9 @@ func TestLostEndFoundByAFollower(t *testing.T) {
 			return err
 		},
 		"begin to record": func(c *core.Conversation) error {
-			if c.BeginRecord(core.Event{Kind: core.KindProcessingStarted, MessageID: "m"}, func(core.Recorded) {}) {
-				return errors.New("it has begun")
-			}
-			_, err := c.RecordProcessingStarted(context.Background(), "m")
-			return err
+			settled := make(chan core.Recorded, 1)
+			c.BeginRecord(core.Event{Kind: core.KindProcessingStarted, MessageID: "m"}, func(r core.Recorded) { settled <- r })
+			return (<-settled).Err
 		},
 		"send": func(c *core.Conversation) error {
 			_, err := c.Send(context.Background(), "new", 1, nil)

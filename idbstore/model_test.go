@@ -74,6 +74,7 @@ func set[T any](t *testing.T, name string, value T) {
 type keeper interface {
 	core.DurableStore
 	core.Snapshotter
+	core.Beginner
 }
 
 // history is a sequence of calls.
@@ -86,20 +87,9 @@ type history struct {
 	ops   int
 }
 
-// beginningStore appends with BeginAppend where that can be.
-type beginningStore struct{ *Store }
-
-func (s beginningStore) Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error) {
-	ended := make(chan error, 1)
-	if ctx.Err() != nil || !s.BeginAppend(stream, expectedSeq, payloads, func(err error) { ended <- err }) {
-		return s.Store.Append(ctx, stream, expectedSeq, payloads...)
-	}
-	return expectedSeq, <-ended
-}
-
 // modelTab is a connection, and what it was told of heads.
 type modelTab struct {
-	beginningStore
+	*Store
 	heard sync.Mutex
 	heads map[string]uint64
 }
@@ -115,7 +105,7 @@ func newHistory(t *testing.T, r *rapid.T) *history {
 
 // tab opens a connection which merges whatever it can, but only when it is told.
 func (m *history) tab() *modelTab {
-	tab := &modelTab{beginningStore: beginningStore{m.open()}, heads: map[string]uint64{}}
+	tab := &modelTab{Store: m.open(), heads: map[string]uint64{}}
 	tab.compactor.due = 2
 	tab.compactor.timer.Stop()
 	tab.Watch(func(moved core.StreamInfo) {

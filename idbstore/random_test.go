@@ -149,9 +149,8 @@ func (l *life) act(n uint32) {
 		l.fine("update", c.Update(ctx, func(*core.State) ([]core.Event, error) { return []core.Event{event, event}, nil }))
 	case 6:
 		done := make(chan core.Recorded, 1)
-		if c.BeginRecord(event, func(r core.Recorded) { done <- r }) {
-			l.fine("begin to record", (<-done).Err)
-		}
+		c.BeginRecord(event, func(r core.Recorded) { done <- r })
+		l.fine("begin to record", (<-done).Err)
 	case 7:
 		l.fine("refresh", c.Refresh(ctx))
 	case 8:

@@ -22,7 +22,7 @@ func TestContractOverFake(t *testing.T) {
 			storetest.Run(t, func(testing.TB) storetest.Storage {
 				d := newDisk()
 				d.atOnce = atOnce
-				return func(t testing.TB) core.DurableStore { return beginningStore{startFake(t, d, 0)} }
+				return func(t testing.TB) core.DurableStore { return startFake(t, d, 0) }
 			})
 		})
 	}

@@ -36,13 +36,11 @@ func recording(e core.Event) func(context.Context, keeper, *core.Conversation) (
 	}
 }
 
-// beginning records without a goroutine that waits, where that can be.
+// beginning records without a goroutine that waits.
 func beginning(e core.Event) func(context.Context, keeper, *core.Conversation) (any, error) {
-	return func(ctx context.Context, k keeper, c *core.Conversation) (any, error) {
+	return func(_ context.Context, _ keeper, c *core.Conversation) (any, error) {
 		settled := make(chan core.Recorded, 1)
-		if !c.BeginRecord(e, func(r core.Recorded) { settled <- r }) {
-			return recording(e)(ctx, k, c)
-		}
+		c.BeginRecord(e, func(r core.Recorded) { settled <- r })
 		r := <-settled
 		return r.Sequence, r.Err
 	}

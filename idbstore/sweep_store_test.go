@@ -34,6 +34,14 @@ func appends(stream string, expected uint64, payloads ...string) func(context.Co
 	}
 }
 
+func writes(writes ...core.Write) func(context.Context, keeper) (any, error) {
+	return doing(func(ctx context.Context, k keeper) error {
+		ended := make(chan error, 1)
+		k.Begin(ctx, func(err error) { ended <- err }, writes...)
+		return <-ended
+	})
+}
+
 func doing(what func(context.Context, keeper) error) func(context.Context, keeper) (any, error) {
 	return func(ctx context.Context, k keeper) (any, error) { return nil, what(ctx, k) }
 }
@@ -47,6 +55,8 @@ var deeds = []deed{
 	{name: "append too late", do: appends("s", 6, "a")},
 	{name: "append at 0 to something", do: appends("s", 0, "a")},
 	{name: "append to nothing at 3", do: appends("new", 3, "a")},
+	{name: "append to several", do: writes(core.Write{Stream: "new", Expected: 0, Payloads: [][]byte{{1}}}, core.Write{Stream: "s", Expected: 5, Payloads: [][]byte{{2}, {3}}})},
+	{name: "append to several, to one too late", do: writes(core.Write{Stream: "new", Expected: 0, Payloads: [][]byte{{1}}}, core.Write{Stream: "s", Expected: 6, Payloads: [][]byte{{2}}})},
 	{name: "read and append, then it compacts", do: func(ctx context.Context, k keeper) (any, error) {
 		if s, ok := k.(*Store); ok {
 			s.compactor.due = 2

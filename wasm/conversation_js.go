@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"runtime"
 	"sync"
@@ -113,45 +112,32 @@ func (b *bridge) receive(ctx context.Context, h *handle, args arguments) (any, e
 	}
 }
 
-// beginRecord appends the event in the inbox and returns 1, without a switch to
-// another goroutine. If it would have to wait it returns 0, and the host calls
-// record.
+// beginRecord appends the event in the inbox, without a switch to another
+// goroutine where it can be appended at once.
 //
 //lint:ignore U1000 the host calls it
 //go:wasmexport holdfastRecord
-func beginRecord() int32 {
-	b := &program
+func beginRecord() { program.beginRecord() }
+
+func (b *bridge) beginRecord() {
 	posted := b.read()
 	h, ok := b.conversations[posted.handle]
 	if !ok {
-		return 0
+		b.answer(posted.call, nil, errClosed)
+		return
 	}
-	begun := h.BeginRecord(posted.event, func(recorded core.Recorded) {
-		if b.outbox.state() == outboxShut {
+	h.BeginRecord(posted.event, func(recorded core.Recorded) {
+		if recorded.Err != nil || b.outbox.state() == outboxShut {
 			b.answer(posted.call, recorded.Sequence, recorded.Err)
 		} else {
 			b.outbox.recorded(recorded.Sequence) // for the host, which has reported the commit
 		}
 	})
-	if !begun {
-		return 0
-	}
-	return 1
 }
 
-// record appends the event in the inbox.
+// record is beginRecord for a host that the program has called.
 func (b *bridge) record(safejs.Value, []safejs.Value) any {
-	posted := b.read()
-	// By the time the goroutine runs, the host may have written to the inbox.
-	posted.event.Body, posted.event.Output = bytes.Clone(posted.event.Body), bytes.Clone(posted.event.Output)
-	b.start(posted.call, func() (any, error) {
-		h, ok := b.conversations[posted.handle]
-		if !ok {
-			return nil, errClosed
-		}
-		recorded := h.RecordAll(context.Background(), []core.Event{posted.event})[0]
-		return recorded.Sequence, recorded.Err
-	})
+	b.beginRecord()
 	return nil
 }
 

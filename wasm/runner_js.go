@@ -245,20 +245,20 @@ func (b *bridge) function(p postedStep, first *answer) func(context.Context, run
 	}
 }
 
-// replied ends the call of a step's function, and reports whether it has begun to
-// append the output. If it has not, the host has to enter the program.
-func (b *bridge) replied(id int, end answer) (begun bool) {
+// replied ends the call of a step's function. Where that does not begin to append
+// the output, a goroutine does, for which the host has to enter the program.
+func (b *bridge) replied(id int, end answer) {
 	c, ok := b.calls.waiting[id]
 	switch {
 	case !ok:
-		return false
+		return
 	case c.trial == nil:
 		c.answer <- end
-		return false
+		return
 	}
 	delete(b.calls.waiting, id)
 	if !c.trial.End() {
-		return false
+		return
 	}
 	p := c.posted
 	wait := func() {
@@ -267,7 +267,7 @@ func (b *bridge) replied(id int, end answer) (begun bool) {
 			return c.trial.Outcome(func(ctx context.Context, told runner.Call) ([]byte, error) { return work(ctx, told, nil) })
 		})
 	}
-	begun = end.err == nil && c.trial.Complete(end.data, func(step core.Step, ok bool) {
+	begun := end.err == nil && c.trial.Complete(end.data, func(step core.Step, ok bool) {
 		switch {
 		case !ok:
 			wait()
@@ -280,7 +280,6 @@ func (b *bridge) replied(id int, end answer) (begun bool) {
 	if !begun {
 		wait()
 	}
-	return begun
 }
 
 // beginReply ends the call of a step's function with the first bytes of the inbox
@@ -288,31 +287,21 @@ func (b *bridge) replied(id int, end answer) (begun bool) {
 //
 //lint:ignore U1000 the host calls it
 //go:wasmexport holdfastReply
-func beginReply(id, length int32) int32 {
-	return flag(program.replied(int(id), answer{data: program.inboxData(length)}))
+func beginReply(id, length int32) {
+	program.replied(int(id), answer{data: program.inboxData(length)})
 }
 
 // beginHandled ends an attempt with such a result.
 //
 //lint:ignore U1000 the host calls it
 //go:wasmexport holdfastHandled
-func beginHandled(id, length int32) int32 {
+func beginHandled(id, length int32) {
 	b := &program
-	at, ok := b.attempts.waiting[int(id)]
-	if !ok {
-		return 0
+	if at, ok := b.attempts.waiting[int(id)]; ok {
+		result := b.inboxData(length)
+		at.BeginEnd(result)
+		at.answer <- answer{data: result}
 	}
-	result := b.inboxData(length)
-	begun := at.BeginEnd(result)
-	at.answer <- answer{data: result}
-	return flag(begun)
-}
-
-func flag(on bool) int32 {
-	if on {
-		return 1
-	}
-	return 0
 }
 
 // inboxData copies the first bytes of the inbox; nil if length is negative.

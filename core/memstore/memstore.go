@@ -22,6 +22,7 @@ var (
 	_ core.DurableStore = (*Store)(nil)
 	_ core.Watcher      = (*Store)(nil)
 	_ core.Snapshotter  = (*Store)(nil)
+	_ core.Beginner     = (*Store)(nil)
 )
 
 // Store is one handle on a memory. [New] and [Store.Share] make one; the zero
@@ -59,32 +60,47 @@ func (s *Store) Share() *Store { return &Store{memory: s.memory} }
 
 // Append implements [core.DurableStore].
 func (s *Store) Append(ctx context.Context, stream string, expectedSeq uint64, payloads ...[]byte) (uint64, error) {
-	const op = "append"
-	if err := core.CheckAppend(stream, expectedSeq, payloads); err != nil {
+	if err := s.write(ctx, core.Write{Stream: stream, Expected: expectedSeq, Payloads: payloads}); err != nil {
 		return 0, err
 	}
-	var moved core.StreamInfo
-	err := s.do(ctx, op, stream, func(m *memory) error {
-		if head := m.head(stream); head != expectedSeq {
-			return &core.SequenceConflictError{Stream: stream, Expected: expectedSeq, Actual: head}
+	return expectedSeq, nil
+}
+
+// Begin implements [core.Beginner].
+func (s *Store) Begin(ctx context.Context, ended func(error), writes ...core.Write) {
+	go func() { ended(s.write(ctx, writes...)) }()
+}
+
+func (s *Store) write(ctx context.Context, writes ...core.Write) error {
+	if err := core.CheckWrites(writes); err != nil {
+		return err
+	}
+	err := s.do(ctx, "append", writes[0].Stream, func(m *memory) error {
+		for _, w := range writes {
+			if head := m.head(w.Stream); head != w.Expected {
+				return &core.SequenceConflictError{Stream: w.Stream, Expected: w.Expected, Actual: head}
+			}
 		}
 		now := time.Now().UnixMilli()
-		for i, payload := range payloads {
-			m.streams[stream] = append(m.streams[stream], core.Entry{
-				Stream:    stream,
-				Sequence:  expectedSeq + uint64(i),
-				Timestamp: now,
-				Payload:   bytes.Clone(payload),
-			})
+		for _, w := range writes {
+			for i, payload := range w.Payloads {
+				m.streams[w.Stream] = append(m.streams[w.Stream], core.Entry{
+					Stream:    w.Stream,
+					Sequence:  w.Expected + uint64(i),
+					Timestamp: now,
+					Payload:   bytes.Clone(payload),
+				})
+			}
 		}
-		moved = core.StreamInfo{Name: stream, Head: m.head(stream)}
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	s.memory.announce(moved)
-	return expectedSeq, nil
+	for _, w := range writes {
+		s.memory.announce(core.StreamInfo{Name: w.Stream, Head: w.Expected + uint64(len(w.Payloads))})
+	}
+	return nil
 }
 
 // ReadFrom implements [core.DurableStore].

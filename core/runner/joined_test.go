@@ -113,7 +113,6 @@ func TestSentToARunnerThatStops(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			story(t, func(t *testing.T, memory *memstore.Store) {
 				b := open(t, memory)
-				b.store.begins = false
 				handler := func(context.Context, *runner.Attempt) ([]byte, error) { return nil, nil }
 				once := runner.Options{MaxStarts: 1}
 				stop := b.Subscribe(func(core.Change) { // before the runner hears of it

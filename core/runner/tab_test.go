@@ -32,7 +32,7 @@ type flaky struct {
 	*memstore.Store
 
 	deaf   bool // it hears of no commit, not of others and not of its own
-	begins bool // it is a [core.Beginner], and what works on it waits in no goroutine
+	begins bool // what works on it begins appends, as a bridge does
 
 	mu   sync.Mutex
 	next []func(append func() (uint64, error)) (uint64, error)
@@ -59,15 +59,12 @@ func (f *flaky) Append(ctx context.Context, stream string, expected uint64, payl
 	return call()
 }
 
-// BeginAppend implements [core.Beginner].
-func (f *flaky) BeginAppend(stream string, expected uint64, payloads [][]byte, ended func(error)) bool {
-	if f.begins {
-		go func() {
-			_, err := f.Append(context.Background(), stream, expected, payloads...)
-			ended(err)
-		}()
-	}
-	return f.begins
+// Begin implements [core.Beginner].
+func (f *flaky) Begin(ctx context.Context, ended func(error), writes ...core.Write) {
+	go func() {
+		_, err := f.Append(ctx, writes[0].Stream, writes[0].Expected, writes[0].Payloads...)
+		ended(err)
+	}()
 }
 
 func refuse(err error) func(func() (uint64, error)) (uint64, error) {

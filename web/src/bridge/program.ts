@@ -8,21 +8,18 @@ import type { pack } from "./pack.js";
 /** What wasm/conversation_js.go and idbstore/appender_js.go export. A call costs almost nothing. */
 export interface Exports {
   readonly mem: WebAssembly.Memory;
-  /** Begins to record the event in the inbox. Returns 0 if `record` of the bridge has to do it. */
-  holdfastRecord(): number;
+  /** Records the event in the inbox. */
+  holdfastRecord(): void;
   /**
    * Calls the step in the inbox. Returns the number of the call of its function, which is to be
    * called, -1 if its outcome is stored, or 0 if a goroutine does what there is to do. The outbox
    * has its path.
    */
   holdfastStep(): number;
-  /**
-   * Ends that call, with so many bytes of the inbox as the output, or -1 for none. Returns whether
-   * the append of it has begun; if not, a goroutine does it.
-   */
-  holdfastReply(id: number, length: number): number;
-  /** Ends an attempt with such a result. Returns the same. */
-  holdfastHandled(attempt: number, length: number): number;
+  /** Ends that call, with so many bytes of the inbox as the output, or -1 for none. */
+  holdfastReply(id: number, length: number): void;
+  /** Ends an attempt with such a result. */
+  holdfastHandled(attempt: number, length: number): void;
   /** Reports that an append has committed. Returns 0 if the `ended` of that append has to. */
   holdfastCommitted(id: number): number;
 }

@@ -61,11 +61,20 @@ export class Recorder {
     return this.#inbox?.takesStep(step) === true;
   }
 
-  /** Records an event through the inbox. If a goroutine has to wait for that, `otherwise` has the program start one. */
-  record(call: number, handle: number, event: Posted, otherwise: () => void): void {
+  /** Records an event through the inbox. `nested` does it while the program is running. */
+  record(call: number, handle: number, event: Posted, nested: () => void): void {
     this.#inbox?.write(call, handle, event);
-    if (this.#exports === undefined || this.#owner.running() || this.#exports.holdfastRecord() !== 1) return otherwise();
-    this.#begun.set(this.appender.last, ({ sequence }) => this.#owner.settle(call, undefined, sequence));
+    const exports = this.#exports;
+    if (exports === undefined || this.#owner.running()) return nested();
+    this.#begin(() => exports.holdfastRecord(), ({ sequence }) => this.#owner.settle(call, undefined, sequence));
+  }
+
+  /** Calls an exported function. `reported` hears of the commit of an append that was begun in it. */
+  #begin(enter: () => void, reported: (report: Report) => void): void {
+    const { last } = this.appender;
+    enter();
+    if (this.appender.last === last) return this.#owner.resume(); // a goroutine does it
+    this.#begun.set(this.appender.last, reported);
     this.#enterSoon();
   }
 
@@ -97,15 +106,11 @@ export class Recorder {
     return this.#end(result, (exports, length) => exports.holdfastHandled(attempt, length), () => undefined);
   }
 
-  #end(data: Uint8Array | undefined, enter: (exports: Exports, length: number) => number, reported: (report: Report) => void): boolean {
+  #end(data: Uint8Array | undefined, enter: (exports: Exports, length: number) => void, reported: (report: Report) => void): boolean {
     const length = this.#inbox?.writeData(data);
-    if (this.#exports === undefined || length === undefined || this.#owner.running()) return false;
-    if (enter(this.#exports, length) !== 1) {
-      this.#owner.resume(); // a goroutine does it
-      return true;
-    }
-    this.#begun.set(this.appender.last, reported);
-    this.#enterSoon();
+    const exports = this.#exports;
+    if (exports === undefined || length === undefined || this.#owner.running()) return false;
+    this.#begin(() => enter(exports, length), reported);
     return true;
   }
 

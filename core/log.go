@@ -1,0 +1,157 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// log is a stream in a store, and what was read of it and appended to it.
+type log struct {
+	id    string
+	store DurableStore
+	state *State
+
+	// mu guards these, and makes them change together with state.
+	mu       sync.RWMutex
+	expected uint64
+	last     seen
+	// unreported: a follower has read the log to its end, and no caller could
+	// be told yet whether more was there.
+	unreported bool
+
+	subscribers subscribers
+	snapshots   snapshots
+}
+
+// seen is the entry that was seen at the sequence before the expected one; zero
+// if none was seen.
+type seen struct {
+	tombstone bool
+	id        EventID
+}
+
+// entry is an event to be appended, and then the outcome.
+type entry struct {
+	event   Event
+	payload []byte
+
+	sequence uint64
+	err      error
+}
+
+func newEntries(events []Event) ([]*entry, error) {
+	entries := make([]*entry, len(events))
+	for i, event := range events {
+		entries[i] = new(entry)
+		if err := entries[i].begin(event); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+// begin gives event an id and encodes it. The entry's event is what a replay
+// would read. It shares no memory with the caller's body and output.
+func (e *entry) begin(event Event) (err error) {
+	event.ID = newEventID()
+	e.payload, e.event, err = encodeEvent(event)
+	return err
+}
+
+func (l *log) expectedSeq() uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.expected
+}
+
+// append appends a group at the expected sequence, settles the outcome if the
+// store does not know it, applies the group to the state once it is committed,
+// and then calls ended, on any goroutine. The caller has the turn until then.
+func (l *log) append(ctx context.Context, group []*entry, ended func()) {
+	write := Write{Stream: l.id, Expected: l.expectedSeq(), Payloads: make([][]byte, len(group))}
+	for i, e := range group {
+		write.Payloads[i] = e.payload
+	}
+	over := func(err error) {
+		if errors.Is(err, ErrOutcomeUnknown) {
+			err = l.settle(ctx, write, err)
+		}
+		l.appended(write.Expected, group, err)
+		ended()
+	}
+	if l.isUnreported() { // what is appended would hide a lost end
+		if err := l.complete(); err != nil {
+			over(err)
+			return
+		}
+	}
+	l.begin(ctx, write, over)
+}
+
+// begin begins a write, and calls ended with what becomes of it, on any
+// goroutine, but not before it returns.
+func (l *log) begin(ctx context.Context, write Write, ended func(error)) {
+	if store, ok := l.store.(Beginner); ok {
+		store.Begin(ctx, ended, write)
+		return
+	}
+	go func() {
+		_, err := l.store.Append(ctx, write.Stream, write.Expected, write.Payloads...)
+		ended(err)
+	}()
+}
+
+// appendNow is append, and waits for the end of it.
+func (l *log) appendNow(ctx context.Context, group []*entry) error {
+	done := make(chan struct{})
+	l.append(ctx, group, func() { close(done) })
+	<-done
+	return group[0].err
+}
+
+// appended ends a group that was appended at the sequence expected: it applies
+// it to the state, or gives it the error. The caller has the turn.
+func (l *log) appended(expected uint64, group []*entry, err error) {
+	events := make([]LoggedEvent, len(group))
+	size := 0
+	for i, e := range group {
+		e.sequence, e.err = expected+uint64(i), err
+		events[i] = LoggedEvent{Sequence: e.sequence, Event: e.event}
+		size += len(e.payload)
+	}
+	if err != nil {
+		return
+	}
+	l.advance(events)
+	l.snapshots.count(len(group), size)
+	l.snapshotWhenQuiet()
+}
+
+// advance applies events that the store has just appended to the state, and
+// then notifies the subscribers. The caller has the turn.
+func (l *log) advance(events []LoggedEvent) {
+	last := &events[len(events)-1]
+	l.mu.Lock()
+	l.state.advance(events)
+	l.expected, l.last = last.Sequence+1, last.seen()
+	l.mu.Unlock()
+	l.subscribers.notify(false, events)
+}
+
+// fail makes err an error of the exported operation op, which replaces the
+// operation of an [Error]. What errors.Is and errors.As find stays the same.
+func (l *log) fail(op string, err error) error {
+	switch e := err.(type) {
+	case *SequenceConflictError:
+		return e
+	case *Error:
+		renamed := *e
+		renamed.Op, renamed.Stream = op, l.id
+		return &renamed
+	case Code:
+		return &Error{Code: e, Op: op, Stream: l.id}
+	default:
+		return &Error{Code: CodeOf(err), Op: op, Stream: l.id, Err: err}
+	}
+}
