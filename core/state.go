@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ type State struct {
 	messages map[string]*kept // all that any event has named
 	order    []*kept          // those received, in order of arrival; only ever appended to
 	early    []*kept          // those that another event has named first, and of which some were received since
+	pending  []*kept          // those of order that are [Message.Pending]
 }
 
 // NewState returns the state of an empty log.
@@ -42,9 +44,13 @@ func (s *State) apply(e *Event) (ended Step) {
 	if !known {
 		m = &kept{Message: Message{ID: e.MessageID, Position: -1}}
 	}
+	was := m.Pending()
 	ended = m.apply(e)
-	if !known || m.Received && m.Position < 0 {
+	switch {
+	case !known || m.Received && m.Position < 0:
 		s.add(m)
+	case m.Pending() != was:
+		s.queue(m)
 	}
 	return ended
 }
@@ -57,6 +63,20 @@ func (s *State) add(m *kept) {
 		s.order = append(s.order, m)
 	} else {
 		s.early = append(s.early, m)
+	}
+	if m.Pending() {
+		s.queue(m)
+	}
+}
+
+// queue adds a message to those that are pending, or takes it out if it no longer
+// is.
+func (s *State) queue(m *kept) {
+	at, _ := slices.BinarySearchFunc(s.pending, m.Position, func(m *kept, position int) int { return cmp.Compare(m.Position, position) })
+	if m.Pending() {
+		s.pending = slices.Insert(s.pending, at, m)
+	} else {
+		s.pending = slices.Delete(s.pending, at, at+1)
 	}
 }
 
@@ -72,6 +92,7 @@ func (s *State) advance(events []LoggedEvent) {
 // reset forgets everything. The caller holds the lock.
 func (s *State) reset() {
 	s.messages = make(map[string]*kept)
+	s.pending = nil
 	s.order, s.early = nil, nil // not truncated: iterations may be reading it
 }
 
@@ -229,8 +250,8 @@ func (s *State) Messages() iter.Seq[Message] {
 // eligible iterates over the pending messages up to the first that is parked and
 // holds up those after it. The caller holds the lock.
 func (s *State) eligible(yield func(*kept) bool) {
-	for _, m := range s.order {
-		if m.Pending() && (!yield(m) || m.Parked && !m.Pass) {
+	for _, m := range s.pending {
+		if !yield(m) || m.Parked && !m.Pass {
 			return
 		}
 	}
@@ -257,7 +278,7 @@ func (s *State) NextPending(now uint64) (id string, due uint64) {
 func (s *State) IsIdle() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return !slices.ContainsFunc(s.order, (*kept).Pending)
+	return len(s.pending) == 0
 }
 
 // Due returns when the next message that waits goes on by itself, in

@@ -391,3 +391,33 @@ func TestStateIsSafeForConcurrentUse(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// TestPendingAtRandom: which messages are pending, and which is next, is what a
+// look at all of them says.
+func TestPendingAtRandom(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		s := core.NewState()
+		for number := range 200 {
+			s.Apply(randomEvent(r, s, number))
+			if number%50 == 49 {
+				s = s.Clone()
+			}
+			next, due, idle, held := "", uint64(0), true, false
+			for m := range s.Messages() {
+				switch {
+				case !m.Pending():
+					continue
+				case !held && next == "" && (!m.Parked || m.Due > 0 && m.Due <= 100):
+					next = m.ID
+				case !held && next == "":
+					due = core.Sooner(due, m.Due)
+				}
+				idle, held = false, held || m.Parked && !m.Pass
+			}
+			if id, at := s.NextPending(100); id != next || at != due || s.IsIdle() != idle {
+				t.Fatalf("seed %d, event %d: next is %q, due %d, idle %v; want %q, %d, %v", seed, number, id, at, s.IsIdle(), next, due, idle)
+			}
+		}
+	}
+}
