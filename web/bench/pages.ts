@@ -3,6 +3,7 @@ import type { BrowserContext, Page } from "@playwright/test";
 import { Server } from "../test/harness/server.js";
 import { bundles, type Module } from "./bundle.js";
 import type { Bench } from "./page/page.js";
+import type { Visit } from "./page/start.js";
 import type { Durability } from "./peers/peer.js";
 
 declare global {
@@ -44,18 +45,27 @@ export async function openBench(page: Page, server: Server): Promise<void> {
   await page.waitForFunction(() => "bench" in globalThis, undefined, { timeout: 20_000 });
 }
 
-/** When the page of a peer had acknowledged its first append, in milliseconds after the navigation began, and the paths that it fetched. */
-export interface Start {
-  readonly ms: number;
+/** What came of two visits to the page of a peer. */
+export interface Starts {
+  /** When the first append was acknowledged, and then when the log was recovered, in milliseconds after the navigations began. */
+  readonly ms: readonly number[];
+  /** The paths that the first visit has fetched. */
   readonly fetched: readonly string[];
 }
 
-export async function startCold(page: Page, server: Server, module: Module, durability: Durability): Promise<Start> {
+export async function visit(page: Page, server: Server, module: Module, durability: Durability): Promise<Starts> {
   server.answer(`/${module}`, { body: `${head}<script type="module" src="/bench/${module}/entry.js"></script>` });
-  await page.goto(`${server.origin}/${module}?durability=${durability}`);
-  const ms = await page.evaluate(async () => {
-    if (globalThis.started === undefined) throw new Error("did not start");
-    return await globalThis.started;
-  });
-  return { ms, fetched: server.requests };
+  const ms: number[] = [];
+  let fetched: readonly string[] = [];
+  for (const visit of ["first", "again"] satisfies Visit[]) {
+    await page.goto(`${server.origin}/${module}?durability=${durability}&visit=${visit}`);
+    ms.push(
+      await page.evaluate(async () => {
+        if (globalThis.started === undefined) throw new Error("did not start");
+        return await globalThis.started;
+      }),
+    );
+    if (visit === "first") fetched = [...server.requests];
+  }
+  return { ms, fetched };
 }
