@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -79,9 +80,14 @@ func TestBeginRecordDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &beginner{scripted: &scripted{DurableStore: memstore.New()}, until: make(chan struct{})}
 		c := newConversation(t, "c", store)
+		var mu sync.Mutex
 		settled := map[string]core.Recorded{}
 		begin := func(name string, e core.Event) {
-			c.BeginRecord(e, func(r core.Recorded) { settled[name] = r })
+			c.BeginRecord(e, func(r core.Recorded) {
+				mu.Lock()
+				defer mu.Unlock()
+				settled[name] = r
+			})
 		}
 		begin("first", started("m"))
 		waits := make(chan core.Recorded, 1)

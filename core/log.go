@@ -31,34 +31,6 @@ type seen struct {
 	id        EventID
 }
 
-// entry is an event to be appended, and then the outcome.
-type entry struct {
-	event   Event
-	payload []byte
-
-	sequence uint64
-	err      error
-}
-
-func newEntries(events []Event) ([]*entry, error) {
-	entries := make([]*entry, len(events))
-	for i, event := range events {
-		entries[i] = new(entry)
-		if err := entries[i].begin(event); err != nil {
-			return nil, err
-		}
-	}
-	return entries, nil
-}
-
-// begin gives event an id and encodes it. The entry's event is what a replay
-// would read. It shares no memory with the caller's body and output.
-func (e *entry) begin(event Event) (err error) {
-	event.ID = newEventID()
-	e.payload, e.event, err = encodeEvent(event)
-	return err
-}
-
 func (l *log) expectedSeq() uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

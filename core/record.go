@@ -50,14 +50,27 @@ func (c *Conversation) RecordError(ctx context.Context, messageID string, text s
 // an append is under way, and are then appended as one group. They get their ids
 // here; bodies and outputs are copied.
 func (c *Conversation) RecordAll(ctx context.Context, events []Event) []Recorded {
+	settled := make(chan []Recorded, 1)
+	c.begin(ctx, events, func(all []Recorded) { settled <- all })
+	return <-settled
+}
+
+// BeginRecord appends an event like the Record methods, but does not wait. It
+// calls settled once, when the Record method would have returned, perhaps before
+// BeginRecord returns. Settled is subject to what [Conversation.Subscribe] says of
+// a subscriber; those of two events may be called at the same time, and in any
+// order.
+func (c *Conversation) BeginRecord(event Event, settled func(Recorded)) {
+	c.begin(context.Background(), []Event{event}, func(all []Recorded) { settled(all[0]) })
+}
+
+func (c *Conversation) begin(ctx context.Context, events []Event, settled func([]Recorded)) {
 	within, letGo := withDeadline(context.Background(), c.log.store)
-	defer letGo()
 	ctx, cancel := withDeadline(ctx, c.log.store)
-	defer cancel()
+	all := make([]entry, len(events))
 	entries := make([]*entry, 0, len(events))
-	room := make([]entry, len(events))
 	for i, event := range events {
-		e := &room[i]
+		e := &all[i]
 		if e.err = ctx.Err(); e.err == nil {
 			e.err = e.begin(event)
 		}
@@ -65,34 +78,20 @@ func (c *Conversation) RecordAll(ctx context.Context, events []Event) []Recorded
 			entries = append(entries, e)
 		}
 	}
-	if len(entries) > 0 {
-		done := make(chan struct{})
-		c.writer.submit(ctx, within, entries, func() { close(done) })
-		<-done
+	over := func() {
+		cancel()
+		letGo()
+		recorded := make([]Recorded, len(all))
+		for i := range all {
+			recorded[i] = c.recorded(recordOp(events[i].Kind), &all[i])
+		}
+		settled(recorded)
 	}
-	recorded := make([]Recorded, len(events))
-	for i := range room {
-		recorded[i] = c.recorded(recordOp(events[i].Kind), &room[i])
-	}
-	return recorded
-}
-
-// BeginRecord appends an event like the Record methods, but does not wait. It
-// calls settled once, when the Record method would have returned; settled is
-// subject to what [Conversation.Subscribe] says of a subscriber. It may be called
-// before BeginRecord returns.
-func (c *Conversation) BeginRecord(event Event, settled func(Recorded)) {
-	e := new(entry)
-	over := func() { settled(c.recorded(recordOp(event.Kind), e)) }
-	if e.err = e.begin(event); e.err != nil {
+	if len(entries) == 0 {
 		over()
 		return
 	}
-	ctx, cancel := withDeadline(context.Background(), c.log.store)
-	c.writer.submit(ctx, ctx, []*entry{e}, func() {
-		cancel()
-		over()
-	})
+	c.writer.submit(ctx, within, entries, over)
 }
 
 // recorded is the outcome of an entry of the operation op.

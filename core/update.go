@@ -53,8 +53,8 @@ func (c *Conversation) update(ctx context.Context, op string, decide func(*State
 
 // BeginUpdate appends the events that decide returns for the state, all or none,
 // like [Conversation.Update], but never waits and never decides again. If other
-// calls are under way, or decide returns no events or an error, it returns false
-// and has done nothing. Otherwise it calls settled once, with the sequence of the
+// calls are under way, a lost end has to be reported to one that waits, or decide
+// returns no events or an error, it returns false and has done nothing. Otherwise it calls settled once, with the sequence of the
 // first event or the error, a [*SequenceConflictError] if others have appended;
 // settled is subject to what [Conversation.Subscribe] says of a subscriber.
 func (c *Conversation) BeginUpdate(decide func(*State) ([]Event, error), settled func(Recorded)) (begun bool) {
@@ -66,6 +66,9 @@ func (c *Conversation) BeginUpdate(decide func(*State) ([]Event, error), settled
 			c.writer.release()
 		}
 	}()
+	if c.log.isUnreported() {
+		return false
+	}
 	events, err := decide(c.log.state)
 	if err != nil || len(events) == 0 {
 		return false

@@ -10,15 +10,6 @@ import (
 // them as one record, which is read as a whole.
 const groupBytes = 256 << 10
 
-// call is a call that has entries appended as the log takes them.
-type call struct {
-	ctx    context.Context
-	within context.Context // ends with the deadline of the call, and for nothing else
-	ended  func()          // called once all entries have an outcome
-	left   int             // how many have none yet; guarded by the writer
-	stop   func() bool     // no longer watches ctx
-}
-
 // writer appends to a log: one group at a time, in the order of the calls. What
 // is neither a group nor an append, such as a refresh, takes a turn in that
 // order.
@@ -30,10 +21,9 @@ type writer struct {
 	queue []waiting // for the turn, oldest first
 }
 
-// waiting is an entry of a call, or somebody who is given the turn.
+// waiting is an entry, or somebody who is given the turn.
 type waiting struct {
 	entry *entry
-	call  *call
 	turn  chan struct{}
 }
 
@@ -75,10 +65,13 @@ func (w *writer) submit(ctx, within context.Context, entries []*entry, ended fun
 	one := &call{ctx: ctx, within: within, ended: ended, left: len(entries)}
 	places := make([]waiting, len(entries))
 	for i, e := range entries {
-		places[i] = waiting{entry: e, call: one}
+		e.call, places[i].entry = one, e
 	}
 	one.stop = context.AfterFunc(ctx, func() { w.abandon(one) })
 	w.wait(places...)
+	if ctx.Err() != nil { // it may have ended before they were in the queue
+		w.abandon(one)
+	}
 }
 
 // wait puts places in the queue, and begins with it if nobody has the turn.
@@ -109,11 +102,10 @@ func (w *writer) withdraw(which func(waiting) bool) (taken []waiting) {
 
 // abandon ends the entries of a call whose ctx has ended and that wait.
 func (w *writer) abandon(one *call) {
-	places := w.withdraw(func(p waiting) bool { return p.call == one })
-	for _, p := range places {
+	for _, p := range w.withdraw(func(p waiting) bool { return p.entry != nil && p.entry.call == one }) {
 		p.entry.err = ended(one.ctx)
+		w.settled(p.entry)
 	}
-	w.settled(places)
 }
 
 // release passes the turn on, which the caller has: to the first that waits for
@@ -131,49 +123,47 @@ func (w *writer) release() {
 		close(turn)
 		return
 	}
-	places := w.group(MaxSequence - w.log.expectedSeq())
+	group := w.group(MaxSequence - w.log.expectedSeq())
 	w.mu.Unlock()
-	group := make([]*entry, len(places))
-	for i, p := range places {
-		group[i] = p.entry
-	}
-	ctx := places[0].call.within
+	ctx := group[0].call.within
 	if len(group) == 1 {
-		ctx = places[0].call.ctx
+		ctx = group[0].call.ctx
 	}
 	w.log.append(ctx, group, func() {
 		w.release()
-		w.settled(places)
+		for _, e := range group {
+			w.settled(e)
+		}
 	})
 }
 
 // group takes out what is to be appended together: one entry at least, and no
 // more than fits into groupBytes, or into the log, which has room for so many.
 // The caller holds the lock.
-func (w *writer) group(room uint64) []waiting {
-	n, size := 0, 0
-	for n < len(w.queue) && w.queue[n].entry != nil {
-		size += len(w.queue[n].entry.payload)
-		if n > 0 && (size > groupBytes || uint64(n) == room) {
+func (w *writer) group(room uint64) (group []*entry) {
+	size := 0
+	for _, p := range w.queue {
+		if p.entry == nil {
 			break
 		}
-		n++
+		size += len(p.entry.payload)
+		if len(group) > 0 && (size > groupBytes || uint64(len(group)) == room) {
+			break
+		}
+		group = append(group, p.entry)
 	}
-	group := slices.Clone(w.queue[:n])
-	w.queue = w.queue[n:]
+	w.queue = w.queue[len(group):]
 	return group
 }
 
-// settled ends the calls of which these were the last entries.
-func (w *writer) settled(places []waiting) {
-	for _, p := range places {
-		w.mu.Lock()
-		p.call.left--
-		over := p.call.left == 0
-		w.mu.Unlock()
-		if over {
-			p.call.stop()
-			p.call.ended()
-		}
+// settled ends the call of an entry that has its outcome, if it was the last.
+func (w *writer) settled(e *entry) {
+	w.mu.Lock()
+	e.call.left--
+	over := e.call.left == 0
+	w.mu.Unlock()
+	if over {
+		e.call.stop()
+		e.call.ended()
 	}
 }

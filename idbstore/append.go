@@ -48,10 +48,15 @@ func (s *Store) Begin(ctx context.Context, ended func(error), writes ...core.Wri
 	for i, w := range writes {
 		additions[i] = newAddition(w)
 	}
+	if err := s.calls.enter(); err != nil {
+		go ended(s.calls.fail("append", writes[0].Stream, err))
+		return
+	}
 	ctx, cancel := s.WithDeadline(ctx)
 	finish := func(err error) {
 		err = s.added(ctx, additions, err)
 		cancel()
+		s.calls.running.Done()
 		ended(err)
 	}
 	if len(additions) > 1 || !s.addAtOnce(ctx, additions[0], finish) {
@@ -61,19 +66,14 @@ func (s *Store) Begin(ctx context.Context, ended func(error), writes ...core.Wri
 
 // addAtOnce begins an addition, if nothing has to be waited for before that, and
 // reports whether it has. No goroutine waits for the commit.
-func (s *Store) addAtOnce(ctx context.Context, a addition, ended func(error)) bool {
+func (s *Store) addAtOnce(ctx context.Context, a addition, finish func(error)) bool {
 	db, ok := s.calls.connection.current().(appender)
-	if !ok || !db.canAppend() || ctx.Err() != nil || s.calls.enter() != nil {
+	if !ok || !db.canAppend() || ctx.Err() != nil {
 		return false
 	}
 	tx, err := db.appendRecord(a.heads, a.from == 0, a.key, a.value)
 	if err != nil {
-		s.calls.running.Done()
 		return false // add meets the same error, and tries again if that can help
-	}
-	finish := func(err error) {
-		s.calls.running.Done()
-		ended(err)
 	}
 	wait := func() {
 		err := outcome(ctx, tx)
@@ -102,7 +102,7 @@ func (s *Store) addAtOnce(ctx context.Context, a addition, ended func(error)) bo
 	return true
 }
 
-// add makes additions, and waits for the commit.
+// add makes additions step by step, and waits for the commit.
 func (s *Store) add(ctx context.Context, additions []addition) error {
 	stepwise := func(ctx context.Context, tx transaction) error {
 		found := make([]answer[[][]byte], len(additions))
@@ -123,18 +123,7 @@ func (s *Store) add(ctx context.Context, additions []addition) error {
 		}
 		return nil
 	}
-	first := additions[0]
-	return s.calls.connected(ctx, "append", first.stream, func(ctx context.Context, db database) error {
-		appender, ok := db.(appender)
-		if len(additions) > 1 || !ok || !appender.canAppend() {
-			return attempt(ctx, db, readWrite, recordsStore, stepwise)
-		}
-		tx, err := appender.appendRecord(first.heads, first.from == 0, first.key, first.value)
-		if err != nil {
-			return err
-		}
-		return outcome(ctx, tx)
-	})
+	return s.calls.update(ctx, "append", additions[0].stream, recordsStore, stepwise)
 }
 
 // added finishes additions that have ended with err, and returns the error for

@@ -75,20 +75,17 @@ func (a *jsAppender) end(args []safejs.Value) {
 // begun are the appends that no goroutine waits for, by id; see then.
 var begun = map[int]*jsAppending{}
 
-// committed is called by the appender of the page when an append has committed,
-// in place of the function that it was given for that. If it returns 0, the
-// appender must call that function all the same. No goroutine runs within the
-// call: those that it wakes go on when the program is entered the next time.
+// committed is called by the appender of the page when an append has committed that
+// no goroutine waits for, in place of the function that it was given for that. No
+// goroutine runs within the call: those that it wakes go on when the program is
+// entered the next time.
 //
 //lint:ignore U1000 the page calls it
 //go:wasmexport holdfastCommitted
-func committed(id int32) int32 {
-	one := begun[int(id)]
-	if one == nil {
-		return 0
+func committed(id int32) {
+	if one := begun[int(id)]; one != nil {
+		one.finish()
 	}
-	one.finish()
-	return 1
 }
 
 // close releases the function that JavaScript calls, once nothing is under way.

@@ -47,6 +47,15 @@ func TestLostEndFoundByAFollower(t *testing.T) {
 			c.BeginRecord(core.Event{Kind: core.KindProcessingStarted, MessageID: "m"}, func(r core.Recorded) { settled <- r })
 			return (<-settled).Err
 		},
+		"begin to update": func(c *core.Conversation) error {
+			started := func(*core.State) ([]core.Event, error) {
+				return []core.Event{{Kind: core.KindProcessingStarted, MessageID: "m"}}, nil
+			}
+			if c.BeginUpdate(started, func(core.Recorded) {}) {
+				return errors.New("it has begun")
+			}
+			return c.Update(context.Background(), started)
+		},
 		"send": func(c *core.Conversation) error {
 			_, err := c.Send(context.Background(), "new", 1, nil)
 			return err

@@ -28,8 +28,7 @@ type Options struct {
 
 // Store is a [core.DurableStore] in IndexedDB, and a [core.Snapshotter],
 // [core.Inspector] and [core.Witness]. It is a [core.Watcher] and a
-// [core.Locker] across tabs, and a [core.Beginner] where the page offers an
-// appender.
+// [core.Locker] across tabs, and a [core.Beginner].
 //
 // It opens its connection again when the browser has closed it, and never falls
 // back to memory. If it then finds an emptied database in place of its own,

@@ -112,14 +112,13 @@ func (b *bridge) receive(ctx context.Context, h *handle, args arguments) (any, e
 	}
 }
 
-// beginRecord appends the event in the inbox, without a switch to another
-// goroutine where it can be appended at once.
+// record appends the event in the inbox, without a switch to another goroutine
+// where it can be appended at once.
 //
 //lint:ignore U1000 the host calls it
 //go:wasmexport holdfastRecord
-func beginRecord() { program.beginRecord() }
-
-func (b *bridge) beginRecord() {
+func record() {
+	b := &program
 	posted := b.read()
 	h, ok := b.conversations[posted.handle]
 	if !ok {
@@ -133,12 +132,6 @@ func (b *bridge) beginRecord() {
 			b.outbox.recorded(recorded.Sequence) // for the host, which has reported the commit
 		}
 	})
-}
-
-// record is beginRecord for a host that the program has called.
-func (b *bridge) record(safejs.Value, []safejs.Value) any {
-	b.beginRecord()
-	return nil
 }
 
 // recordAll appends so many events, posted one after the other. It returns the

@@ -34,7 +34,6 @@ func main() {
 		{"close", b.background(b.close)},
 		{"recover", b.background(b.recover)},
 		{"receive", b.of(b.receive)},
-		{"record", b.record},
 		{"rows", b.immediate(b.rows)},
 		{"recordAll", b.of(b.recordAll)},
 		{"refresh", b.of(b.refresh)},

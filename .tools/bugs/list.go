@@ -326,8 +326,8 @@ var bugs = []bug{
 	{
 		name: "what waits is appended though its caller has given up",
 		file: "core/writer.go",
-		old:  "return p.call == one })",
-		new:  "return false })",
+		old:  "p.entry != nil && p.entry.call == one })",
+		new:  "false })",
 		in:   "./core", test: "TestCancelledWhileQueued",
 	},
 	{

@@ -57,15 +57,15 @@ export async function visit(page: Page, server: Server, module: Module, durabili
   server.answer(`/${module}`, { body: `${head}<script type="module" src="/bench/${module}/entry.js"></script>` });
   const ms: number[] = [];
   let fetched: readonly string[] = [];
-  for (const visit of ["first", "again"] satisfies Visit[]) {
-    await page.goto(`${server.origin}/${module}?durability=${durability}&visit=${visit}`);
+  for (const turn of ["first", "again"] satisfies Visit[]) {
+    await page.goto(`${server.origin}/${module}?durability=${durability}&visit=${turn}`);
     ms.push(
       await page.evaluate(async () => {
         if (globalThis.started === undefined) throw new Error("did not start");
         return await globalThis.started;
       }),
     );
-    if (visit === "first") fetched = [...server.requests];
+    if (turn === "first") fetched = [...server.requests];
   }
   return { ms, fetched };
 }

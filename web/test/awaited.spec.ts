@@ -23,9 +23,8 @@ async function watched(home: Page): Promise<JSHandle<Watched>> {
         if (!name.startsWith("holdfast")) return [name, value];
         const call = value as (...args: unknown[]) => unknown;
         const counting = (...args: unknown[]): unknown => {
-          const taken = call(...args);
-          if (taken === 1) count(name);
-          return taken;
+          count(name);
+          return call(...args);
         };
         return [name, counting];
       });
@@ -71,7 +70,7 @@ test("each is one transaction, and what it was about shows after the await", asy
     const unseen = counts();
     return { seen, alone, inTurn, unseen, end: [c.clone().expectedSeq, d.clone().state.lastCompletedStep("n"), (await holdfast.recover("d")).expectedSeq] };
   });
-  const all = { begun: 10, holdfastCommitted: 10 };
+  const all = { begun: 10, holdfastRecord: 10, holdfastCommitted: 10 };
   expect([facts.alone, facts.inTurn, facts.unseen]).toEqual([all, all, all]);
   expect(facts.seen).toEqual([
     ...Array.from({ length: 10 }, (_, i) => [i, i + 1, `output ${i}`, i]),
@@ -158,8 +157,8 @@ test("where the head has moved, one writer wins", async ({ home }) => {
   });
   expect(facts).toEqual({
     failure: ["sequence_conflict", 1, 2],
-    lost: [{ begun: 1, aborted: 1 }, 1, 0],
-    won: [2, { begun: 1, holdfastCommitted: 1 }],
+    lost: [{ begun: 1, aborted: 1, holdfastRecord: 1 }, 1, 0],
+    won: [2, { begun: 1, holdfastRecord: 1, holdfastCommitted: 1 }],
     gone: ["sequence_conflict", 3, 4],
     anew: [4, 5, 5],
   });

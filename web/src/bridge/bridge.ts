@@ -77,8 +77,6 @@ export interface Bridge {
   recover(id: string, call: Call<Opened>): void;
   /** Resolves with -2 for skip, -1 for start, or the step to resume from. */
   receive(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, call: Call<number>): void;
-  /** Records the event in the inbox, which also has the number of the call, see inbox.ts. */
-  record(): void;
   /**
    * Records `count` events, which `writePosted` has written one after the other. Resolves with
    * runs: in turn the number of events, and the sequence of the first of them or their failure.

@@ -1,11 +1,14 @@
 import { HoldfastError } from "../errors.js";
+import { Appender } from "./appender.js";
 import type { Bridge, Call, Host, Outcome, Result, StepFunction } from "./bridge.js";
 import { errorOf, type Failure, lost } from "./failure.js";
 import type { Go } from "./go.js";
+import { Inbox } from "./inbox.js";
+import { Outbox } from "./outbox.js";
 import { pack } from "./pack.js";
 import type { Posted, PostedStep } from "./posted.js";
 import { type Enter, type Exports, type Globals, instantiate, newGo, releaseDatabase } from "./program.js";
-import { Recorder } from "./recorder.js";
+import { type Owner, Recorder } from "./recorder.js";
 
 /** A call into the Go program that is not settled yet. */
 interface Pending {
@@ -23,7 +26,8 @@ export class Instance {
   readonly #go: Go;
   /** What lets go of the Web Locks that the program holds. */
   readonly #held: ReadonlySet<() => void>;
-  readonly #recorder: Recorder;
+  readonly #appender = new Appender((id, committed) => this.#recorder?.ended(id, committed) === true);
+  #recorder: Recorder | undefined;
   /** By the number of the call. */
   readonly #pending = new Map<number, Pending>();
   /** Those of the calls that run a step. */
@@ -53,15 +57,6 @@ export class Instance {
   private constructor(go: Go, held: ReadonlySet<() => void>) {
     this.#go = go;
     this.#held = held;
-    this.#recorder = new Recorder({
-      running: () => this.#running,
-      isOver: () => this.#over !== undefined || this.#death !== undefined,
-      waiting: () => this.#pending.size,
-      guard: (enter) => this.#guard(enter),
-      resume: () => go._resume(),
-      settle: (...answer) => this.#settle(...answer),
-      changed: ({ handle, sequence, rows }) => this.onChange?.(handle, sequence + 1, false, rows),
-    });
     // All events and timers enter the program through here.
     const resume = go._resume.bind(go);
     go._resume = () => {
@@ -88,7 +83,7 @@ export class Instance {
     const host: Globals = { holdfastPack: pack, holdfastHeld: held };
     const go = newGo(host);
     const instance = new Instance(go, held);
-    host.holdfastAppender = instance.#recorder.appender;
+    host.holdfastAppender = instance.#appender;
     const program = await instantiate(module, go.importObject);
     host.holdfast = (...offered) => instance.#connect(program.exports as unknown as Exports, ...offered);
     const running = go.run(program);
@@ -104,7 +99,17 @@ export class Instance {
   #connect(exports: Exports, enter: Enter, names: string, inbox: number, size: number, outbox: number): Host {
     const memory = exports.mem;
     this.#bridge = Object.fromEntries(names.split(" ").map((name, place) => [name, (...args: unknown[]) => enter(place, ...args)])) as unknown as Bridge;
-    this.#recorder.connect(exports, inbox, size, outbox);
+    this.#appender.memory = memory;
+    const owner: Owner = {
+      running: () => this.#running,
+      isOver: () => this.#over !== undefined || this.#death !== undefined,
+      waiting: () => this.#pending.size,
+      guard: (work) => this.#guard(work),
+      resume: () => this.#go._resume(),
+      settle: (...answer) => this.#settle(...answer),
+      changed: ({ handle, sequence, rows }) => this.onChange?.(handle, sequence + 1, false, rows),
+    };
+    this.#recorder = new Recorder(owner, this.#appender, exports, new Inbox(memory, inbox, size), new Outbox(memory, outbox));
     return {
       settle: (call, error, value, ...more) => {
         try {
@@ -129,10 +134,11 @@ export class Instance {
     return this.#send(start);
   }
 
-  /** Records one event. Returns false if it is too large for the inbox. */
+  /** Records one event. Returns false if that has to go with others, in a batch. */
   record(handle: number, event: Posted): boolean {
-    if (!this.#recorder.takes(event)) return false;
-    this.#post<number>(event, (bridge, call) => this.#recorder.record(call, handle, event, () => bridge.record()));
+    const recorder = this.#recorder;
+    if (recorder?.takes(event) !== true) return false;
+    this.#post<number>(event, (_, call) => recorder.record(call, handle, event));
     return true;
   }
 
@@ -140,25 +146,26 @@ export class Instance {
   step(step: PostedStep, run: StepFunction): [path: string, outcome: Promise<Outcome>] {
     this.#catchUp();
     let path = "";
-    if (!this.#recorder.takesStep(step)) {
+    const recorder = this.#recorder;
+    if (recorder?.takesStep(step) !== true) {
       const text = `holdfast: step: invalid_argument: the scopes of ${step.name} are too long; nest fewer of them, or give them shorter names`;
       return [path, Promise.reject(new HoldfastError("invalid_argument", text, { operation: "step" }))];
     }
     const outcome = this.#send<Outcome>((bridge, call) => {
       this.#functions.set(call, run);
-      path = this.#recorder.step(call, step, () => bridge.step(), (id, key) => run.begin(id, 1, key, false, undefined));
+      path = recorder.step(call, step, () => bridge.step(), (id, key) => run.begin(id, 1, key, false, undefined));
     });
     return [path, outcome];
   }
 
   /** Ends a call of the function of a step with an output. */
   reply(id: number, output: Uint8Array | undefined): void {
-    this.callNow((bridge) => (this.#recorder.reply(id, output) ? nothing : bridge.reply(id, output)));
+    this.callNow((bridge) => (this.#recorder?.reply(id, output) === true ? nothing : bridge.reply(id, output)));
   }
 
   /** Ends an attempt with a result. */
   handled(attempt: number, result: Uint8Array | undefined): void {
-    this.callNow((bridge) => (this.#recorder.handled(attempt, result) ? nothing : bridge.handled(attempt, result)));
+    this.callNow((bridge) => (this.#recorder?.handled(attempt, result) === true ? nothing : bridge.handled(attempt, result)));
   }
 
   /** Defers what `make` calls, so that more events can join. Later calls come after that. */
@@ -288,7 +295,7 @@ export class Instance {
 
   /** Stops the timers of a program that is over: each would try for ever to enter it. */
   #stopTimers(): void {
-    this.#recorder.stop();
+    this.#recorder?.stop();
     for (const timer of this.#go._scheduledTimeouts.values()) clearTimeout(timer);
     this.#go._scheduledTimeouts.clear();
   }

@@ -5,10 +5,10 @@ import { lost } from "./failure.js";
 import { defineGo, type Go } from "./go.js";
 import type { pack } from "./pack.js";
 
-/** What wasm/conversation_js.go and idbstore/appender_js.go export. A call costs almost nothing. */
+/** What wasm/conversation_js.go, wasm/runner_js.go and idbstore/appender_js.go export. A call costs almost nothing. */
 export interface Exports {
   readonly mem: WebAssembly.Memory;
-  /** Records the event in the inbox. */
+  /** Records the event in the inbox, which also has the number of the call, see inbox.ts. */
   holdfastRecord(): void;
   /**
    * Calls the step in the inbox. Returns the number of the call of its function, which is to be
@@ -20,8 +20,8 @@ export interface Exports {
   holdfastReply(id: number, length: number): void;
   /** Ends an attempt with such a result. */
   holdfastHandled(attempt: number, length: number): void;
-  /** Reports that an append has committed. Returns 0 if the `ended` of that append has to. */
-  holdfastCommitted(id: number): number;
+  /** Reports that an append has committed. */
+  holdfastCommitted(id: number): void;
 }
 
 /** Calls the function of the program that has this place among the names that it offers. */

@@ -1,6 +1,6 @@
-import { Appender } from "./appender.js";
-import { Inbox } from "./inbox.js";
-import { type Change, Outbox, type Report } from "./outbox.js";
+import type { Appender } from "./appender.js";
+import type { Inbox } from "./inbox.js";
+import type { Change, Outbox, Report } from "./outbox.js";
 import type { Outcome as Ran } from "./bridge.js";
 import type { Posted, PostedStep } from "./posted.js";
 import type { Exports } from "./program.js";
@@ -24,57 +24,51 @@ export interface Owner {
 }
 
 /**
- * The short way of an append, for one that need not wait in the program. Exported functions begin
- * it and report its commit to the program.
+ * The short way of an append: exported functions begin it and report its commit to the program, and
+ * no goroutine waits for it.
  */
 export class Recorder {
-  /** For the globals of the program. */
-  readonly appender: Appender = new Appender((id, committed) => this.#ended(id, committed));
   readonly #owner: Owner;
-  #exports: Exports | undefined;
-  #inbox: Inbox | undefined;
-  #outbox: Outbox | undefined;
+  readonly #appender: Appender;
+  readonly #exports: Exports;
+  readonly #inbox: Inbox;
+  readonly #outbox: Outbox;
   /** Who waits for the appends under way, by their numbers. */
   readonly #begun = new Map<number, (report: Report) => void>();
   /** The timer that enters the program for its goroutines. */
   #entering: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(owner: Owner) {
+  /** Of a program that has started. */
+  constructor(owner: Owner, appender: Appender, exports: Exports, inbox: Inbox, outbox: Outbox) {
     this.#owner = owner;
-  }
-
-  /** Connects the recorder with the program, which has started. */
-  connect(exports: Exports, inbox: number, inboxSize: number, outbox: number): void {
+    this.#appender = appender;
     this.#exports = exports;
-    this.appender.memory = exports.mem;
-    this.#inbox = new Inbox(exports.mem, inbox, inboxSize);
-    this.#outbox = new Outbox(exports.mem, outbox);
+    this.#inbox = inbox;
+    this.#outbox = outbox;
   }
 
-  /** Whether an event fits into the inbox. */
+  /** Whether it takes an event: one that fits into the inbox, while the program is not running. */
   takes(event: Posted): boolean {
-    return this.#inbox?.takes(event) === true;
+    return !this.#owner.running() && this.#inbox.takes(event);
   }
 
   /** Whether a step does: one within too many scopes does not. */
   takesStep(step: PostedStep): boolean {
-    return this.#inbox?.takesStep(step) === true;
+    return this.#inbox.takesStep(step);
   }
 
-  /** Records an event through the inbox. `nested` does it while the program is running. */
-  record(call: number, handle: number, event: Posted, nested: () => void): void {
-    this.#inbox?.write(call, handle, event);
-    const exports = this.#exports;
-    if (exports === undefined || this.#owner.running()) return nested();
-    this.#begin(() => exports.holdfastRecord(), ({ sequence }) => this.#owner.settle(call, undefined, sequence));
+  /** Records an event. */
+  record(call: number, handle: number, event: Posted): void {
+    this.#inbox.write(call, handle, event);
+    this.#begin(() => this.#exports.holdfastRecord(), ({ sequence }) => this.#owner.settle(call, undefined, sequence));
   }
 
   /** Calls an exported function. `reported` hears of the commit of an append that was begun in it. */
   #begin(enter: () => void, reported: (report: Report) => void): void {
-    const { last } = this.appender;
+    const { last } = this.#appender;
     enter();
-    if (this.appender.last === last) return this.#owner.resume(); // a goroutine does it
-    this.#begun.set(this.appender.last, reported);
+    if (this.#appender.last === last) return this.#owner.resume(); // it waits in the queue, or a goroutine does it
+    this.#begun.set(this.#appender.last, reported);
     this.#enterSoon();
   }
 
@@ -83,13 +77,11 @@ export class Recorder {
    * its function, if no goroutine does.
    */
   step(call: number, step: PostedStep, otherwise: () => number, begin: (id: number, idempotencyKey: string) => void): string {
-    const [exports, inbox, outbox] = [this.#exports, this.#inbox, this.#outbox];
-    if (exports === undefined || inbox === undefined || outbox === undefined) return "";
-    inbox.writeStep(call, step);
+    this.#inbox.writeStep(call, step);
     const running = this.#owner.running();
-    const id = running ? otherwise() : exports.holdfastStep();
-    const { path } = outbox;
-    if (id > 0) begin(id, outbox.key);
+    const id = running ? otherwise() : this.#exports.holdfastStep();
+    const { path } = this.#outbox;
+    if (id > 0) begin(id, this.#outbox.key);
     else if (id === 0 && !running) this.#owner.resume();
     return path;
   }
@@ -107,10 +99,9 @@ export class Recorder {
   }
 
   #end(data: Uint8Array | undefined, enter: (exports: Exports, length: number) => void, reported: (report: Report) => void): boolean {
-    const length = this.#inbox?.writeData(data);
-    const exports = this.#exports;
-    if (exports === undefined || length === undefined || this.#owner.running()) return false;
-    this.#begin(() => enter(exports, length), reported);
+    const length = this.#inbox.writeData(data);
+    if (length === undefined || this.#owner.running()) return false;
+    this.#begin(() => enter(this.#exports, length), reported);
     return true;
   }
 
@@ -118,12 +109,12 @@ export class Recorder {
    * Handles the end of an append. Returns whether it has committed and no goroutine waits for it:
    * then the program hears of it here, and after that its caller.
    */
-  #ended(id: number, committed: boolean): boolean {
-    const [begun, exports, outbox] = [this.#begun.get(id), this.#exports, this.#outbox];
+  ended(id: number, committed: boolean): boolean {
+    const begun = this.#begun.get(id);
     this.#begun.delete(id);
-    if (begun === undefined || !committed || exports === undefined || outbox === undefined) return false;
+    if (begun === undefined || !committed) return false;
     if (this.#owner.isOver()) return true;
-    const report = this.#owner.guard(() => outbox.read(() => exports.holdfastCommitted(id)));
+    const report = this.#owner.guard(() => this.#outbox.read(() => this.#exports.holdfastCommitted(id)));
     if (report === undefined) return true;
     if (report.change !== undefined) this.#owner.changed(report.change);
     if (report.settled) begun(report);
