@@ -133,7 +133,8 @@ bench: build $(PEERS) .build/bench/empty.wasm .build/bench/unstripped.wasm ## me
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=bench $(BENCH_BACKEND:%=--project=%)
 
 .PHONY: size
-size: build ## print the bytes that a visitor downloads, and fail over the budget
+size: build .build/named.wasm ## print the bytes that a visitor downloads, and what each part adds to the program; fail over the budget
+	cd .tools && go run ./ledger $(CURDIR)/.build/named.wasm
 	cd web && node scripts/size.mjs
 
 .PHONY: clean
@@ -163,6 +164,10 @@ $(DIST)/holdfast.wasm: $(GO_SOURCES) $(OVERLAY) $(wildcard .tools/strip/*.go .to
 	$(WASM) $(SMALL) go build -trimpath -overlay=$(OVERLAY) -ldflags="-s -w" -o .build/holdfast.wasm ./wasm
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/.build/holdfast.wasm)
 	@mkdir -p $(DIST) && mv .build/holdfast.wasm $@
+
+# The same with the names of its functions.
+.build/named.wasm: $(GO_SOURCES) $(OVERLAY) $(TOOLCHAIN)
+	$(WASM) $(SMALL) go build -trimpath -overlay=$(OVERLAY) -o $@ ./wasm
 
 # To compare the start of an instance with: as the compiler makes it, and then like holdfast.wasm.
 .build/bench/unstripped.wasm: $(wildcard .tools/empty/*.go) $(TOOLCHAIN)
