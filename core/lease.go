@@ -31,6 +31,14 @@ func Lease(ctx context.Context, store DurableStore, name string, slow func() boo
 	return l, nil
 }
 
+// Leased reports whether anybody holds such a lease at this moment. Of a holder
+// that has ended without a release it does so until the time of the lease is
+// over.
+func Leased(ctx context.Context, store DurableStore, name string) (bool, error) {
+	value, _, err := store.ReadValue(ctx, leaseKey(name))
+	return err == nil && time.Now().Before(leaseEnd(value)), err
+}
+
 // The times of a lease. A page that was just hidden runs its timers once a second,
 // and after five minutes once a minute, so the holder has several chances to
 // renew.
@@ -81,7 +89,7 @@ func (l *lease) acquire(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		left := time.Until(time.UnixMilli(int64(value >> leaseMark)))
+		left := time.Until(leaseEnd(value))
 		if value != seen || since.IsZero() {
 			seen, since, lasts = value, time.Now(), min(max(left, leaseTime), leaseSlow)
 		}
@@ -101,6 +109,8 @@ func (l *lease) acquire(ctx context.Context) error {
 // leaseMark is how many bits of a value, after the time, are random: they tell
 // two that move a lease within the same millisecond.
 const leaseMark = 10
+
+func leaseEnd(value uint64) time.Time { return time.UnixMilli(int64(value >> leaseMark)) }
 
 // move sets a new end of the lease, if the end is still old. An unknown outcome
 // is settled by reading back, as that of an append is.

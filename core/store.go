@@ -215,6 +215,9 @@ type Locker interface {
 	// everything that shares the store, also in other tabs, one holds it at a
 	// time. It is free again when the holder releases it, or ends in any way.
 	Lock(ctx context.Context, name string) (Lock, error)
+	// Locked reports whether anybody holds that lock at this moment, here or
+	// in another tab.
+	Locked(ctx context.Context, name string) (bool, error)
 }
 
 // Lock is a lock that is held.

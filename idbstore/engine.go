@@ -39,6 +39,9 @@ type engine interface {
 	// lock waits for a lock that it shares with the other tabs. Where there are
 	// none it returns nil.
 	lock(ctx context.Context, name string) (core.Lock, error)
+	// locked reports whether anybody holds that lock; known is false where
+	// there are none.
+	locked(ctx context.Context, name string) (held, known bool, err error)
 	// frozen reports whether the page is frozen: then the database does not
 	// answer, and a transaction keeps all other tabs from writing.
 	frozen() bool

@@ -91,6 +91,10 @@ func (e *fakeEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 	}
 }
 
+func (e *fakeEngine) locked(context.Context, string) (held, known bool, err error) {
+	return false, false, e.disk.meet("lock").err
+}
+
 type fakeLock struct{ turn chan struct{} }
 
 func (l fakeLock) Lost() <-chan struct{} { return nil }

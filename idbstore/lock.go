@@ -25,3 +25,20 @@ func (s *Store) Lock(ctx context.Context, name string) (core.Lock, error) {
 	}
 	return lock, nil
 }
+
+// Locked implements [core.Locker]. A tab that is frozen holds no lock.
+func (s *Store) Locked(ctx context.Context, name string) (bool, error) {
+	if err := core.CheckName("locked", name); err != nil {
+		return false, err
+	}
+	ctx, cancel := s.calls.within(ctx)
+	defer cancel()
+	held, known, err := s.engine.locked(ctx, name)
+	if err == nil && !known {
+		held, err = core.Leased(ctx, s, name)
+	}
+	if err != nil {
+		return false, s.calls.fail("locked", name, err)
+	}
+	return held, nil
+}

@@ -41,6 +41,34 @@ func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
 	}
 }
 
+// locked implements engine. The browser lists the locks of the whole origin.
+func (e *jsEngine) locked(ctx context.Context, name string) (held, known bool, err error) {
+	manager, err := e.lockManager()
+	if err != nil || manager.Type() != safejs.TypeObject {
+		return false, false, nil
+	}
+	snapshot, err := await(ctx, manager, "query")
+	if err != nil {
+		return false, true, err
+	}
+	locks := at(snapshot, "held")
+	count, err := locks.Length()
+	if err != nil {
+		return false, true, failureOf(err)
+	}
+	name = lockName(e.name, name)
+	for i := range count {
+		lock, err := locks.Index(i)
+		if err != nil {
+			return false, true, failureOf(err)
+		}
+		if other, err := at(lock, "name").String(); err == nil && other == name {
+			return true, true, nil
+		}
+	}
+	return false, true, nil
+}
+
 // lockName is the name of a Web Lock of a database. All databases of an origin
 // share the names. A NUL is in no name of a database, so no two locks have one.
 func lockName(database, name string) string { return "holdfast:" + database + "\x00" + name }

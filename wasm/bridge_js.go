@@ -26,6 +26,7 @@ type bridge struct {
 	conversations map[int]*handle
 	lastHandle    int
 	runners       map[int]context.CancelCauseFunc // by the host's number
+	owned         map[string]int                  // how many of these process a conversation, by its id
 	workers       workers
 	attempts      answers[*attempt]
 	calls         answers[*call]
@@ -36,6 +37,7 @@ var program = bridge{
 	inbox:         make([]byte, inboxBytes),
 	conversations: map[int]*handle{},
 	runners:       map[int]context.CancelCauseFunc{},
+	owned:         map[string]int{},
 }
 
 // function is what JavaScript calls.

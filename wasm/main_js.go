@@ -44,6 +44,7 @@ func main() {
 		{"resolve", b.of(b.resolve)},
 		{"answer", b.of(b.giveAnswer)},
 		{"process", b.of(b.process)},
+		{"runner", b.of(b.runner)},
 		{"step", func(safejs.Value, []safejs.Value) any { return b.step() }},
 		{"wait", b.wait},
 		{"emit", b.background(b.emit)},

@@ -9,6 +9,7 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"github.com/holdfast-dev/holdfast/core"
+	"github.com/holdfast-dev/holdfast/core/memstore"
 	"github.com/holdfast-dev/holdfast/core/runner"
 )
 
@@ -79,7 +80,30 @@ func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, e
 		Retry:     args.retry(2),
 		MaxStarts: args.number(6),
 		OnError:   func(err error) { _, _ = onError.Invoke(failure(err)) },
+		OnOwnership: func(owns bool) {
+			if owns {
+				b.owned[h.ID()]++
+			} else {
+				b.owned[h.ID()]--
+			}
+		},
 	})
+}
+
+// runner returns who processes a conversation.
+func (b *bridge) runner(ctx context.Context, h *handle, _ arguments) (any, error) {
+	owned, err := runner.Owned(ctx, h.Conversation)
+	_, alone := b.store.(*memstore.Store)
+	switch {
+	case err != nil:
+		return nil, err
+	case b.owned[h.ID()] > 0:
+		return "here", nil
+	case owned && !alone: // alone, it was owned here a moment ago
+		return "elsewhere", nil
+	default:
+		return "nobody", nil
+	}
 }
 
 func (b *bridge) stop(args arguments) (any, error) {

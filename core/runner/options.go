@@ -22,6 +22,9 @@ type Options struct {
 	// [core.ErrLostOwnership], [core.ErrStepMismatch], and those of the store that
 	// may pass. Steps that run at the same time may call it at the same time.
 	OnError func(error)
+	// OnOwnership is called when this runner has become the one that processes the
+	// conversation, and when it no longer is.
+	OnOwnership func(owns bool)
 }
 
 // check returns what is out of range.

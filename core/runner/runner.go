@@ -38,6 +38,9 @@ func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) 
 	if o.OnError == nil {
 		o.OnError = func(error) {}
 	}
+	if o.OnOwnership == nil {
+		o.OnOwnership = func(bool) {}
+	}
 	o.Retry = o.Retry.over(standard)
 	run, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -99,6 +102,8 @@ func (r *runner) own() (worked bool, err error) {
 		return false, err
 	}
 	defer lock.Release()
+	r.options.OnOwnership(true)
+	defer r.options.OnOwnership(false)
 	defer r.letGo()
 	ctx, lose := context.WithCancelCause(r.run)
 	defer lose(nil)
@@ -200,6 +205,15 @@ func (r *runner) lock() (core.Lock, error) {
 		return l.Lock(r.run, r.ID())
 	}
 	return core.Lease(r.run, r.Store(), r.ID(), nil)
+}
+
+// Owned reports whether any runner, here or in another tab, processes c at this
+// moment, or waits for something to process.
+func Owned(ctx context.Context, c *core.Conversation) (bool, error) {
+	if l, ok := c.Store().(core.Locker); ok {
+		return l.Locked(ctx, c.ID())
+	}
+	return core.Leased(ctx, c.Store(), c.ID())
 }
 
 // until waits until the state is as wanted.

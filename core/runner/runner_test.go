@@ -534,6 +534,51 @@ func TestNewsThatAreLost(t *testing.T) {
 	})
 }
 
+func TestWhoOwnsTheConversation(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		a, b := open(t, memory), open(t, memory)
+		var told []string
+		run := func(name string, one *tab) {
+			one.run(func(context.Context, *runner.Attempt) ([]byte, error) { return nil, nil },
+				runner.Options{OnOwnership: func(owns bool) { told = append(told, fmt.Sprint(name, owns)) }})
+			rest(time.Minute)
+		}
+		owned := func(want bool) {
+			t.Helper()
+			for _, one := range []*tab{a, b} {
+				got, err := runner.Owned(t.Context(), one.Conversation)
+				if err != nil {
+					t.Fatal(err)
+				}
+				expect(t, "owned", got, want)
+			}
+		}
+		owned(false)
+		run("a", a)
+		owned(true)
+		run("b", b)
+		a.stop()
+		rest(time.Minute)
+		owned(true)
+		b.stop()
+		rest(0)
+		owned(false)
+		expect(t, "told", told, []string{"atrue", "afalse", "btrue", "bfalse"})
+
+		run("a", a)
+		a.crash()
+		if _, err := runner.Owned(t.Context(), a.Conversation); !errors.Is(err, core.ErrClosed) {
+			t.Errorf("of a closed store: %v", err)
+		}
+		rest(time.Minute)
+		if got, err := runner.Owned(t.Context(), b.Conversation); got || err != nil {
+			t.Errorf("a minute after the crash: %v, %v", got, err)
+		}
+		a.cancel()
+		<-a.ended
+	})
+}
+
 // outOfReach is a store whose lock is given up for a time, as that of a frozen
 // tab.
 type outOfReach struct {
@@ -542,6 +587,7 @@ type outOfReach struct {
 }
 
 func (o *outOfReach) Lock(context.Context, string) (core.Lock, error) { return o, nil }
+func (o *outOfReach) Locked(context.Context, string) (bool, error)    { return true, nil }
 func (o *outOfReach) Lost() <-chan struct{}                           { return nil }
 func (o *outOfReach) Release()                                        {}
 

@@ -6,7 +6,7 @@ import * as check from "./check.js";
 import { Runner } from "./runner.js";
 import { decodeEvents } from "./state/events.js";
 import { State } from "./state/state.js";
-import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, ProcessOptions, Storable } from "./types.js";
+import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, ProcessOptions, RunnerPlace, Storable } from "./types.js";
 import { encodeValue } from "./values.js";
 
 const maxStep = 2 ** 32 - 1;
@@ -163,6 +163,10 @@ class LiveConversation implements Conversation {
     const runner = new Runner(owner, handler, options);
     this.#registry.run(runner);
     return () => runner.stop();
+  }
+
+  async runner(): Promise<RunnerPlace> {
+    return this.#call((bridge, call) => bridge.runner(this.#handle, call));
   }
 
   async cancel(messageId: string): Promise<boolean> {

@@ -378,6 +378,9 @@ export interface ProcessOptions extends RetryOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Where the runner of a conversation is, see {@link Conversation.runner}. */
+export type RunnerPlace = "here" | "elsewhere" | "nobody";
+
 /**
  * A durable conversation. All methods may be called concurrently; appends take
  * effect in the order of the calls. Every rejection is a {@link HoldfastError}.
@@ -426,6 +429,17 @@ export interface Conversation {
    * runner goes on with it. Closing the tab needs no stop, and cancels nothing.
    */
   process(handler: Handler, options?: ProcessOptions): () => Promise<void>;
+  /**
+   * Asks the browser who processes this conversation at this moment, or stands ready to: `"here"`, a `process` of this `open`;
+   * `"elsewhere"`, one of another tab, worker or `open`; `"nobody"`: then what is unfinished waits, whatever its `status`, until
+   * somebody calls `process`.
+   *
+   * No browser reports that this has changed, and no listener hears of it. So ask after each change of the state, and every few
+   * seconds while a message is unfinished. A tab that is frozen processes nothing. Without Web Locks, as in insecure contexts, a
+   * tab that has crashed still counts for 6 seconds, and for 3 minutes if it was hidden. With `storage: "memory"` it is never
+   * `"elsewhere"`.
+   */
+  runner(): Promise<RunnerPlace>;
   /**
    * Stores that a message is not to be processed any further, in whichever tab that is. Resolves with whether it is cancelled now:
    * `false` if it had finished or failed before. An unknown id is an `invalid_argument`.

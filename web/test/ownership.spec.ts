@@ -1,7 +1,8 @@
 // One runner for each conversation, whatever happens to the tabs that have one.
 import type { CDPSession, Page } from "@playwright/test";
+import type { RunnerPlace } from "@holdfast-dev/holdfast";
 import type { LaunchOptions, RunningBrowser } from "./harness/browser.js";
-import { attach, log, type Tab } from "./harness/tab.js";
+import { attach, log, recover, refresh, type Tab } from "./harness/tab.js";
 import type { Server } from "./harness/server.js";
 import { expect, test } from "./harness/test.js";
 import { become, join, send, words } from "./harness/work.js";
@@ -82,8 +83,60 @@ for (const locks of ["Web Locks", "a lease in the store"] as const) {
       await become(b, "m", "finished");
       expect(await words(b)).toEqual([received, started, started, "wait completed", finished]);
     });
+
+    test("each tab can tell who processes: here, elsewhere, or nobody, also of an unfinished message", { tag: "@chromium" }, async ({ page, context, server }) => {
+      const told: string[] = [];
+      const [a, b] = [await enter(page, server, told), await enter(await context.newPage(), server, told)];
+      const runners = (): Promise<RunnerPlace[]> => Promise.all([a, b].map((tab) => tab.evaluate(({ conversation }) => conversation.runner())));
+      await send(a, "m");
+      expect(await runners()).toEqual(["nobody", "nobody"]);
+      await work(a, "a");
+      await expect.poll(() => told).toEqual(["a: m"]);
+      expect(await runners()).toEqual(["here", "elsewhere"]);
+      expect(await recover(a, "another").then((other) => other.evaluate(({ conversation }) => conversation.runner()))).toBe("nobody");
+      expect(await a.evaluate(({ conversation }) => conversation.clone().runner())).toBe("here");
+      await work(b, "b"); // which waits for its turn
+      expect(await runners()).toEqual(["here", "elsewhere"]);
+      await stop(a);
+      await expect.poll(() => told).toContain("b: m");
+      expect(await runners()).toEqual(["elsewhere", "here"]);
+      const session = await context.newCDPSession(context.pages().at(-1) ?? page);
+      session.send("Page.crash").catch(() => undefined); // nobody is left to answer
+      const runner = (): Promise<RunnerPlace> => a.evaluate(({ conversation }) => conversation.runner());
+      await expect.poll(runner).toBe("nobody");
+      await refresh(a);
+      expect(await a.evaluate(({ conversation }) => conversation.state.message("m")?.status)).toBe("processing");
+    });
   });
 }
+
+test("with Web Locks nobody processes as soon as the one that did has stopped", async ({ page, server }) => {
+  const a = await join(page, server, []);
+  const seen = await a.evaluate(async ({ conversation }) => {
+    const seen = new Set<string>();
+    for (let i = 0; i < 100; i++) {
+      const stop = conversation.process(() => undefined);
+      while ((await conversation.runner()) !== "here") await new Promise((resolve) => setTimeout(resolve));
+      await stop();
+      seen.add(await conversation.runner());
+    }
+    return [...seen];
+  });
+  expect(seen).toEqual(["nobody"]);
+});
+
+test("in memory nobody is elsewhere", async ({ page, server }) => {
+  await page.goto(server.origin);
+  const a = await attach(page, "chat", { storage: "memory" });
+  const seen = await a.evaluate(async ({ conversation }) => {
+    const seen = [await conversation.runner()];
+    const stop = conversation.process(() => undefined);
+    while ((await conversation.runner()) !== "here") await new Promise((resolve) => setTimeout(resolve));
+    await stop();
+    return [...seen, await conversation.runner()];
+  });
+  expect(seen).toEqual(["nobody", "nobody"]);
+});
 
 /** Freezes the tab a, in which `before` has run, in the middle of a step, and waits until the tab b has its message. */
 async function frozen(

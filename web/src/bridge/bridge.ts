@@ -1,4 +1,4 @@
-import type { Verification } from "../types.js";
+import type { RunnerPlace, Verification } from "../types.js";
 import type { Failure } from "./failure.js";
 
 // The functions that the Go program offers, see wasm/main_js.go. It does not check their arguments.
@@ -103,6 +103,8 @@ export interface Bridge {
     ]
   ): void;
   stop(runner: number): Result<null>;
+  /** Resolves with who processes the conversation. */
+  runner(handle: number, call: Call<RunnerPlace>): void;
   /** Ends an attempt: with the result, or with what it failed with and the indexes of the steps that this is made of. */
   handled(attempt: number, result: Uint8Array | undefined, failure?: readonly (string | number)[]): Result<null>;
   /** Calls the step in the inbox, see `holdfastStep`. */

@@ -91,6 +91,7 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ),
       ...appending("recordProcessingFinished", (id) => c.recordProcessingFinished(id)),
       ...appending("recordError", (id) => c.recordError(id, "text"), (text) => c.recordError("m", text)),
+      ...of("runner", (extra) => (c.runner as (extra: unknown) => unknown).call(c, extra)),
       ...of("refresh", (extra) => (c.refresh as (extra: unknown) => unknown).call(c, extra)),
       ...of("clone", (extra) => (c.clone as (extra: unknown) => unknown).call(c, extra)),
       ...of("events", (range) => c.events(range), (from) => c.events({ from, limit: 3 }), (limit) => c.events({ from: 2 ** 53 - 1, limit })),
