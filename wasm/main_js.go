@@ -45,6 +45,7 @@ func main() {
 		{"answer", b.of(b.giveAnswer)},
 		{"process", b.of(b.process)},
 		{"runner", b.of(b.runner)},
+		{"pending", b.immediate(b.pending)},
 		{"step", func(safejs.Value, []safejs.Value) any { return b.step() }},
 		{"wait", b.wait},
 		{"emit", b.background(b.emit)},

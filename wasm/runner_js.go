@@ -106,6 +106,20 @@ func (b *bridge) runner(ctx context.Context, h *handle, _ arguments) (any, error
 	}
 }
 
+// pending returns when a message of a conversation can be worked on: -1 for now,
+// 0 for never, or the time when the first one goes on by itself.
+func (b *bridge) pending(args arguments) (any, error) {
+	h, err := b.conversation(args)
+	if err != nil {
+		return nil, err
+	}
+	id, due := h.State().NextPending(uint64(time.Now().UnixMilli()))
+	if id != "" {
+		return -1, nil
+	}
+	return due, nil
+}
+
 func (b *bridge) stop(args arguments) (any, error) {
 	if stop, ok := b.runners[args.number(0)]; ok {
 		stop(&core.Error{Code: core.ErrClosed, Op: "process", Detail: "the runner was stopped; the next one of the conversation goes on"})

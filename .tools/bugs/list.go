@@ -527,6 +527,27 @@ var bugs = []bug{
 		in:   "./core/runner", test: "TestNoMessageBeginsWhileTheLockIsGivenUp",
 	},
 	{
+		name: "the worker of an extension is kept awake by its alarm alone",
+		file: "web/dist/extension.js",
+		old:  "const beatInterval = 20_000;",
+		new:  "const beatInterval = 40_000;",
+		in:   "extension.spec", test: "kept awake, and its long step is paid once",
+	},
+	{
+		name: "the alarm of an extension fires without regard to what is due",
+		file: "web/dist/extension.js",
+		old:  "due > 0 ? { when: due } : {}",
+		new:  "{}",
+		in:   "extension.spec", test: "the alarm fires then",
+	},
+	{
+		name: "a lock that another one holds counts as that of this conversation",
+		file: "idbstore/locks_js.go",
+		old:  "err == nil && other == name {",
+		new:  "err == nil && other != \"\" {",
+		in:   "ownership.spec", test: "each tab can tell who processes",
+	},
+	{
 		name: "in the browser, who reads a body can change it",
 		file: "web/dist/values.js",
 		old:  "    return Object.freeze(parts);\n",

@@ -1,3 +1,4 @@
+import { attend } from "./attendant.js";
 import { Batch } from "./bridge/batch.js";
 import { type Bridge, type Call, type EventKind, eventKinds as kinds, type Opened } from "./bridge/bridge.js";
 import type { Instance } from "./bridge/instance.js";
@@ -162,7 +163,17 @@ class LiveConversation implements Conversation {
     const owner = { handle: this.#handle, instance: this.#registry.instance, message: (id: string) => this.state.message(id) };
     const runner = new Runner(owner, handler, options);
     this.#registry.run(runner);
+    const end = attend(handler, { id: this.id, pending: () => this.#pending(), subscribe: this.subscribe });
+    if (end !== undefined) void runner.ended.then(end);
     return () => runner.stop();
+  }
+
+  #pending(): number | undefined {
+    try {
+      return this.#registry.instance.callNow((bridge) => bridge.pending(this.#handle));
+    } catch {
+      return undefined; // all is over
+    }
   }
 
   async runner(): Promise<RunnerPlace> {

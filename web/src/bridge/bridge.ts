@@ -105,6 +105,8 @@ export interface Bridge {
   stop(runner: number): Result<null>;
   /** Resolves with who processes the conversation. */
   runner(handle: number, call: Call<RunnerPlace>): void;
+  /** Returns when a message can be worked on: -1 for now, 0 for never, or a time in milliseconds since the Unix epoch. */
+  pending(handle: number): Result<number>;
   /** Ends an attempt: with the result, or with what it failed with and the indexes of the steps that this is made of. */
   handled(attempt: number, result: Uint8Array | undefined, failure?: readonly (string | number)[]): Result<null>;
   /** Calls the step in the inbox, see `holdfastStep`. */

@@ -75,7 +75,7 @@ export function typeErrors(application: string, files: readonly string[]): strin
   mkdirSync(types, { recursive: true });
   writeFileSync(join(types, "package.json"), JSON.stringify({ name: "@holdfast-dev/holdfast", types: join(web, "dist", "index.d.ts") }));
   const compilerOptions = { target: "ES2022", lib: ["ES2022", "DOM"], types: [], module: "ESNext", moduleResolution: "bundler", strict: true, noUnusedLocals: true, noEmit: true };
-  const paths = { "@holdfast-dev/holdfast": [join(web, "dist", "index.d.ts")] };
+  const paths = { "@holdfast-dev/holdfast": [join(web, "dist", "index.d.ts")], "@holdfast-dev/holdfast/*": [join(web, "dist", "*.d.ts")] };
   writeFileSync(join(application, "tsconfig.json"), JSON.stringify({ compilerOptions: { ...compilerOptions, paths }, files }));
   const { status, stdout } = spawnSync(join(web, "node_modules", ".bin", "tsc"), ["-p", application], { encoding: "utf8" });
   return status === 0 ? stdout : stdout || "the type checker did not run";

@@ -98,12 +98,12 @@ export class Model {
     return new Model(http, behind);
   }
 
-  /** The next request, in the order of their arrival; waits for it. */
-  async next(): Promise<Call> {
+  /** The next request, in the order of their arrival; waits for it, so many milliseconds at most. */
+  async next(within: number = deadline): Promise<Call> {
     const arrived = this.#arrived.shift();
     if (arrived !== undefined) return arrived;
     return await new Promise<Call>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`the model was asked nothing in ${deadline} ms`)), deadline);
+      const timer = setTimeout(() => reject(new Error(`the model was asked nothing in ${within} ms`)), within);
       this.#awaited.push((call) => {
         clearTimeout(timer);
         resolve(call);

@@ -85,6 +85,7 @@ for (const resolution of ["bundler", "nodenext"]) {
 test("it can be imported where there is no browser and no React, and does nothing then", () => {
   expect(existsSync(join(consumer, "node_modules", "react")), "npm installs an optional peer only when asked").toBe(false);
   expect(importInNode("@holdfast-dev/holdfast", "open")).toBe("function 0");
+  expect(importInNode("@holdfast-dev/holdfast/extension", "keepAwake")).toBe("function 0");
 });
 
 test("tools that know no conditions find it, and its hash is that of its WebAssembly", () => {
