@@ -12,8 +12,9 @@ import type { ErrorCode, StepError } from "./errors.js";
 /**
  * A value that can be stored: what msgpack can hold, given as plain data of at most 8 MiB
  * and 32 levels. It comes back equal: what could not come back as it was is refused, such as
- * `undefined` in an array, an array with properties, or an instance of a class. Left out are a property
- * that is `undefined`, that `Object.keys` does not name, and the sign of `-0`.
+ * `undefined` in an array, an array with properties, an instance of a class, or a property that is
+ * hidden or under a symbol. Left out is a property that is `undefined`. Outputs of steps and results have been paid for:
+ * of a lone surrogate in them U+FFFD is stored, and hidden properties and symbols are left out, as in the answers of some SDKs.
  */
 export type Storable =
   | null

@@ -9,8 +9,22 @@ import { decodeOwn, decodeOwnMulti } from "./state/decode.js";
 /** Nesting that is still taken; msgpack decoders commonly refuse more. */
 const maxDepth = 32;
 
+/** The class with private members. Its version is pinned, and a test fails if they are gone. */
+interface Insides extends Pick<Encoder, "encode"> {
+  encodeNumber(number: number): void;
+  encodeNumberAsFloat(number: number): void;
+}
+
+/** Keeps the sign of -0, which the library writes as the integer 0. */
+class ExactEncoder extends (Encoder as unknown as new (options: { readonly maxDepth: number; readonly ignoreUndefined: boolean }) => Insides) {
+  override encodeNumber(number: number): void {
+    if (Object.is(number, -0)) this.encodeNumberAsFloat(number);
+    else super.encodeNumber(number);
+  }
+}
+
 /** Kept because of its buffer, unless that has grown beyond `keptBytes`. */
-let encoder: Encoder | undefined;
+let encoder: ExactEncoder | undefined;
 const keptBytes = 2 ** 16;
 
 /**
@@ -21,7 +35,10 @@ export function encodeValue(operation: string, what: string, value: unknown): Ui
   return encoded(operation, what, value, false);
 }
 
-/** Encodes what has been paid for: of a lone surrogate, which UTF-8 cannot hold, it makes U+FFFD. */
+/**
+ * Encodes what has been paid for: of a lone surrogate, which UTF-8 cannot hold, it makes U+FFFD. Properties
+ * under a symbol, and hidden ones, it leaves out: libraries mark their answers with such.
+ */
 export function encodeOutput(operation: string, what: string, value: unknown): Uint8Array | undefined {
   return encoded(operation, what, value, true);
 }
@@ -32,7 +49,7 @@ function encoded(operation: string, what: string, value: unknown, repair: boolea
   if (short !== undefined) return short;
   let bytes: Uint8Array;
   try {
-    encoder ??= new Encoder({ maxDepth: maxDepth + 1, ignoreUndefined: true });
+    encoder ??= new ExactEncoder({ maxDepth: maxDepth + 1, ignoreUndefined: true });
     bytes = encoder.encode(new Reader(operation, what, repair).read(value));
   } catch (thrown) {
     encoder = undefined;
@@ -220,6 +237,7 @@ class Reader {
     for (let i = 0; i < length; i++) copy.push(this.#part(`[${i}]`, value[i]));
     const more = length <= mostNamed ? Object.keys(value)[length] : undefined; // the names of items come first
     if (more !== undefined) throw this.#refuse(`has the property ${JSON.stringify(more.slice(0, 40))}, which an array would come back without`);
+    if (!this.repair && length <= mostNamed) this.#checkNames(value, length + 1);
     return copy;
   }
 
@@ -228,14 +246,26 @@ class Reader {
       const streams = Symbol.asyncIterator in value ? "store its items by step.stream" : "make plain data of it first";
       throw this.#refuse(`is ${classOf(value)}, which would come back as a plain object; ${streams}`);
     }
+    const entries = Object.entries(value);
+    if (!this.repair) this.#checkNames(value, entries.length);
     const copy: Record<string, unknown> = {};
-    for (const [key, item] of Object.entries(value)) {
+    for (const [key, item] of entries) {
       this.#spend(key.length);
       const name = this.#text(key, "has a key with lone surrogates");
       if (key === "__proto__") throw this.#refuse("has the key __proto__, which decoders refuse");
       if (item !== undefined) copy[name] = this.#part(`.${name}`, item);
     }
     return copy;
+  }
+
+  /** Refuses properties that `Object.entries` does not name. Hidden symbols are marks of libraries, such as those of a proxy. */
+  #checkNames(value: object, named: number): void {
+    const names = Object.getOwnPropertyNames(value);
+    const isSeen = (name: string | symbol): boolean => Object.prototype.propertyIsEnumerable.call(value, name);
+    const left = names.length > named ? names.find((name) => !isSeen(name) && !(name === "length" && Array.isArray(value))) : Object.getOwnPropertySymbols(value).find(isSeen);
+    if (left === undefined) return;
+    const what = typeof left === "symbol" ? "a property under a symbol" : `the hidden property ${JSON.stringify(left.slice(0, 40))}`;
+    throw this.#refuse(`has ${what}, which it would come back without; store a copy, such as {...it}, with all that counts under names`);
   }
 
   #part(name: string, value: unknown): unknown {

@@ -117,15 +117,29 @@ onEachStore(() => {
     ]);
   });
 
-  test("what differs is what has no counterpart", async ({ holdfast }) => {
+  test("what differs is what has no counterpart, and of what was paid for what is hidden", async ({ holdfast }) => {
     const stored = await holdfast.evaluate(async (holdfast) => {
       const c = holdfast.create("c");
-      const hidden = Object.defineProperty({ [Symbol("symbol")]: 1 }, "hidden", { value: 1 });
-      await c.recordMessageReceived({ id: "m", body: { left: undefined, zero: -0, hidden, bare: Object.create(null) as Record<string, string> } });
-      const body = c.state.message("m")?.body as Record<string, unknown>;
-      return [Object.keys(body), Object.is(body["zero"], 0), body["hidden"], Object.getPrototypeOf(body["bare"]) === Object.prototype];
+      const marked = Object.defineProperty({ a: 1 }, Symbol("of a library"), { value: 1 });
+      await c.recordMessageReceived({ id: "m", body: { left: undefined, zero: [-0, 0], marked, bare: Object.create(null) as Record<string, string> } });
+      const body = c.state.message("m")?.body as { zero: number[]; bare: object };
+      c.process(async ({ step }) => {
+        const answer = await step("ask", () => Object.defineProperties({ text: "hi", [Symbol("s")]: 1 }, { _request_id: { value: "r" } }));
+        return [Object.keys(answer), Object.getOwnPropertyNames(answer), Object.getOwnPropertySymbols(answer).length];
+      });
+      while (c.state.message("m")?.status !== "finished") await new Promise(requestAnimationFrame);
+      return [Object.entries(body), body.zero.map((zero) => Object.is(zero, -0)), Object.getPrototypeOf(body.bare) === Object.prototype, c.state.message("m")?.result];
     });
-    expect(stored).toEqual([["zero", "hidden", "bare"], true, {}, true]);
+    expect(stored).toEqual([
+      [
+        ["zero", [-0, 0]],
+        ["marked", { a: 1 }],
+        ["bare", {}],
+      ],
+      [true, false],
+      true,
+      [["text"], ["text"], 0],
+    ]);
   });
 
   test("what would not come back as it was is refused, and says where it is", async ({ holdfast }) => {
@@ -160,6 +174,10 @@ onEachStore(() => {
         ["a buffer that has shrunk", shrunk],
         ["an array with a property", Object.assign([1], { total: 1 })],
         ["a match", /(?<year>\d+)/.exec("in 2026")],
+        ["a property under a symbol", { [Symbol.for("k")]: 1, a: 1 }],
+        ["an array with a property under a symbol", Object.assign([1], { [Symbol("s")]: 1 })],
+        ["an array with a hidden property", Object.defineProperty([1], "raw", { value: [1] })],
+        ["a hidden property", Object.defineProperty({ a: 1 }, "b", { value: 2 })],
         ["the key __proto__", JSON.parse('{"__proto__":1}')],
       ];
       const c = holdfast.create("c");
