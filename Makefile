@@ -160,10 +160,11 @@ $(OVERLAY): $(wildcard .tools/overlay/*.go .tools/toolchain/*.go) $(TOOLCHAIN)
 	@mkdir -p $(@D)
 	cd .tools && go run ./overlay $(CURDIR)/$(@D)
 
-$(DIST)/holdfast.wasm: $(GO_SOURCES) $(OVERLAY) $(wildcard .tools/strip/*.go .tools/toolchain/*.go) $(TOOLCHAIN)
+$(DIST)/holdfast.wasm: $(GO_SOURCES) $(OVERLAY) $(wildcard .tools/strip/*.go .tools/toolchain/*.go) web/scripts/stamp.mjs web/scripts/build-info.mjs $(TOOLCHAIN)
 	@mkdir -p .build
 	$(WASM) $(SMALL) go build -trimpath -overlay=$(OVERLAY) -ldflags="-s -w" -o .build/holdfast.wasm ./wasm
 	$(if $(STRIP),cd .tools && go run ./strip $(CURDIR)/.build/holdfast.wasm)
+	node web/scripts/stamp.mjs .build/holdfast.wasm
 	@mkdir -p $(DIST) && mv .build/holdfast.wasm $@
 
 # The same with the names of its functions.
@@ -185,7 +186,7 @@ $(DIST)/holdfast.wasm: $(GO_SOURCES) $(OVERLAY) $(wildcard .tools/strip/*.go .to
 	@mkdir -p $(@D)
 	$(WASM) go test -vet=off -c -o $@ ./idbstore
 
-$(DIST)/bridge/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-license.txt web/src/bridge/go.d.ts $(TOOLCHAIN)
+$(DIST)/bridge/go.js: web/scripts/go-js.mjs web/scripts/build-info.mjs web/scripts/go-license.txt web/src/bridge/go.d.ts $(GO_SOURCES) $(TOOLCHAIN)
 	@mkdir -p $(@D)
 	node $<
 

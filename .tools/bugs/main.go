@@ -136,8 +136,12 @@ func (b bug) plantInWasm(root, dir, overlay string) error {
 	build := exec.Command("go", "build", "-overlay="+overlay, "-o", program, "./wasm")
 	build.Dir = root
 	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w:\n%s", err, out)
+	stamp := exec.Command("node", "web/scripts/stamp.mjs", program) // else the JavaScript refuses it
+	stamp.Dir = root
+	for _, command := range []*exec.Cmd{build, stamp} {
+		if out, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("%w:\n%s", err, out)
+		}
 	}
 	built, err := os.ReadFile(program)
 	if err != nil {

@@ -37,9 +37,15 @@ function sourceHash() {
   return hash.digest("hex");
 }
 
+/** Names a build: the JavaScript and holdfast.wasm have the same, or do not fit together. */
+export function buildId() {
+  return sha256([goEnv("GOVERSION"), sourceHash(), sha256(wasmExec())].join("\n")).slice(0, 32);
+}
+
 /** What dist/build.json says when dist is fresh. */
 export function buildInfo() {
   return {
+    build: buildId(),
     goVersion: goEnv("GOVERSION"),
     sourceHash: sourceHash(),
     // In the form that `integrity` takes: `fetch(url, { integrity: wasmIntegrity })` gets these bytes or none.

@@ -116,6 +116,8 @@ const wrong: readonly (readonly [string, ServerAnswer, Partial<Failure>, RegExp]
   ["the page of the app", { headers: { "content-type": "text/html" }, body: html }, { code: "invalid_argument" }, /\/dist\/holdfast\.wasm is not the WebAssembly/],
   ["HTML that says it is WebAssembly", { body: html }, { code: "invalid_argument" }, /\/dist\/holdfast\.wasm is not the WebAssembly/],
   ["nothing", { body: "" }, { code: "invalid_argument" }, /is not the WebAssembly/],
+  ["another build of this release", { body: Buffer.concat([wasm.subarray(0, -1), Buffer.from("x")]) }, { code: "invalid_argument" }, /not the WebAssembly of this release.* reload/],
+  ["a release from before builds had names", { body: wasm.subarray(0, -43) }, { code: "invalid_argument" }, /not the WebAssembly of this release.* reload/],
   ["half of it", { body: wasm.subarray(0, wasm.length / 2) }, { code: "invalid_argument" }, /is not the WebAssembly/],
 ];
 

@@ -29,3 +29,6 @@ export interface GoFS {
  * the runtime prints, such as a panic, goes to `fs`.
  */
 export function defineGo(globalThis: object, fs: GoFS): new () => Go;
+
+/** The name of the build: `holdfast.wasm` has the same, in a custom section `holdfast`. */
+export declare const build: string;

@@ -1,8 +1,9 @@
+import { refuse } from "../check.js";
 import { foreign } from "../load.js";
 import type { Appender } from "./appender.js";
 import type { Host } from "./bridge.js";
 import { lost } from "./failure.js";
-import { defineGo, type Go } from "./go.js";
+import { build, defineGo, type Go } from "./go.js";
 import type { pack } from "./pack.js";
 
 /** What wasm/conversation_js.go, wasm/runner_js.go and idbstore/appender_js.go export. A call costs almost nothing. */
@@ -62,8 +63,14 @@ const console_ = {
   },
 };
 
-/** Refuses a module that is no Go program. One that is not ours will not call `holdfast`. */
+const otherBuild =
+  "the module is not the WebAssembly of this release of Holdfast: a cache or a service worker may have kept holdfast.wasm, or the JavaScript, " +
+  "of another build; reload the page, and deploy both together";
+
+/** Refuses a module that is not ours, or of another build, whose calls would mean something else. */
 export async function instantiate(module: WebAssembly.Module, imports: WebAssembly.Imports): Promise<WebAssembly.Instance> {
+  const [built] = WebAssembly.Module.customSections(module, "holdfast");
+  if (new TextDecoder().decode(built) !== build) throw refuse("open", otherBuild);
   let program: WebAssembly.Instance;
   try {
     program = await WebAssembly.instantiate(module, imports);
