@@ -9,7 +9,27 @@ import (
 // before is not appended again. Conflicts are retried. receivedAt is in
 // milliseconds since the Unix epoch, at most [MaxSequence]; the body is copied.
 func (c *Conversation) Send(ctx context.Context, messageID string, receivedAt uint64, body []byte) (sent bool, err error) {
+	return c.send(ctx, messageID, receivedAt, body, func(*State) error { return nil })
+}
+
+// SendIfExists is [Conversation.Send] for a conversation that is there: its log
+// has events, and was not deleted after them, by whomever. Otherwise nothing is
+// appended, and the error is [ErrCancelled].
+func (c *Conversation) SendIfExists(ctx context.Context, messageID string, receivedAt uint64, body []byte) (sent bool, err error) {
+	return c.send(ctx, messageID, receivedAt, body, func(s *State) error {
+		if s.isEmpty() {
+			return &Error{Code: ErrCancelled, Op: "send", Stream: c.log.id,
+				Detail: "the conversation was deleted, or never had a message; send without that condition to begin it"}
+		}
+		return nil
+	})
+}
+
+func (c *Conversation) send(ctx context.Context, messageID string, receivedAt uint64, body []byte, check func(*State) error) (sent bool, err error) {
 	err = c.update(ctx, "send", func(s *State) ([]Event, error) {
+		if err := check(s); err != nil {
+			return nil, err
+		}
 		sent = !s.IsReceived(messageID)
 		if !sent {
 			return nil, nil

@@ -221,6 +221,13 @@ func (s *State) at(i int) *kept {
 	return nil
 }
 
+// isEmpty reports whether no event has named a message since the log was deleted.
+func (s *State) isEmpty() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.messages) == 0
+}
+
 // Len returns the number of received messages.
 func (s *State) Len() int {
 	s.mu.RLock()

@@ -112,6 +112,35 @@ func TestUpdateThroughTrouble(t *testing.T) {
 	}
 }
 
+// TestSendIfExists: whoever has deleted the conversation, nothing begins it anew.
+func TestSendIfExists(t *testing.T) {
+	store := memstore.New()
+	c, stale := newConversation(t, "c", store), newConversation(t, "c", store)
+	send := func(c *core.Conversation, id string, want error) {
+		t.Helper()
+		sent, err := c.SendIfExists(t.Context(), id, 1, nil)
+		if !errors.Is(err, want) || sent != (want == nil) {
+			t.Errorf("%s: %t, %v, want %v", id, sent, err, want)
+		}
+	}
+	send(c, "too early", core.ErrCancelled)
+	record(t, c, received("first", 1, ""))
+	send(stale, "of one who does not know the first", nil)
+	if err := store.Delete(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	send(c, "of one who knows more than there is", core.ErrCancelled)
+	send(stale, "too late", core.ErrCancelled)
+	if n := recovered(t, "c", store).State().Len(); n != 0 {
+		t.Errorf("there are %d messages", n)
+	}
+	record(t, c, received("anew", 1, ""))
+	send(stale, "after that", nil)
+	if sent, err := c.SendIfExists(t.Context(), "anew", 1, nil); sent || err != nil {
+		t.Errorf("a known message: %t, %v", sent, err)
+	}
+}
+
 // TestSendFromEverywhere: many senders of the same messages, in several
 // conversations on one store, beside somebody who records.
 func TestSendFromEverywhere(t *testing.T) {

@@ -456,7 +456,11 @@ func (b *bridge) send(ctx context.Context, h *handle, args arguments) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	return changed(h.Send(ctx, args.text(1), uint64(args.number(2)), body))
+	send := h.Send
+	if args.flag(4) {
+		send = h.SendIfExists
+	}
+	return changed(send(ctx, args.text(1), uint64(args.number(2)), body))
 }
 
 func (b *bridge) cancel(ctx context.Context, h *handle, args arguments) (any, error) {
