@@ -201,7 +201,8 @@ $(DIST)/THIRD_PARTY_LICENSES.txt: .tools/licenses.sh go.mod $(TOOLCHAIN)
 $(DIST)/index.js: $(shell find web/src -type d -o -name '*.ts') web/tsconfig.json $(NPM)
 	@mkdir -p $(DIST)
 	@find $(DIST) -name '*.js' ! -path '*/bridge/go.js' -delete -o -name '*.d.ts' ! -path '*/bridge/go.d.ts' -delete
-	cd web && npx tsc
+	cd web && npx tsc && cp src/wasm.d.ts dist
+	@{ echo '/// <reference path="./wasm.d.ts" />'; cat $(DIST)/index.d.ts; } >$(DIST)/index && mv $(DIST)/index $(DIST)/index.d.ts
 	@touch $@
 
 $(NPM) $(PEERS) $(DRIVER): %/node_modules/.package-lock.json: %/package.json %/package-lock.json

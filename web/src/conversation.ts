@@ -7,7 +7,8 @@ import * as check from "./check.js";
 import { Runner } from "./runner.js";
 import { decodeEvents } from "./state/events.js";
 import { State } from "./state/state.js";
-import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, ProcessOptions, RunnerPlace, Storable } from "./types.js";
+import { HoldfastError } from "./errors.js";
+import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, Message, ProcessOptions, RunnerPlace } from "./types.js";
 import { encodeValue } from "./values.js";
 
 const maxStep = 2 ** 32 - 1;
@@ -15,7 +16,7 @@ const maxStep = 2 ** 32 - 1;
 /** How many changes are kept as rows until the state is read. */
 const mostUnread = 64;
 
-type Delivery = { readonly id: string; readonly body?: Storable; readonly receivedAt?: number };
+type Delivery = { readonly id: string; readonly body?: unknown; readonly receivedAt?: number };
 
 /** The conversations of an instance that JavaScript still holds. */
 export class Registry {
@@ -46,11 +47,11 @@ export class Registry {
   }
 
   /** Makes the object for a conversation that the bridge has opened. */
-  adopt(id: string, opened: Opened, state: State): Conversation {
+  adopt<Body, Result>(id: string, opened: Opened, state: State): Conversation<Body, Result> {
     const conversation = new LiveConversation(this, id, opened, state);
     this.#open.set(opened.handle, new WeakRef(conversation));
     this.#collected.register(conversation, opened.handle);
-    return conversation;
+    return conversation as Conversation as Conversation<Body, Result>; // the types are what the application says
   }
 
   /** Keeps a conversation as long as it has listeners, also without another reference. */
@@ -84,6 +85,9 @@ class LiveConversation implements Conversation {
   #unread: { readonly rows: Uint8Array; readonly reset: boolean }[] = [];
   #expectedSeq: number;
   #notifying = false;
+  /** Whether the program has said that the log can be followed no more, and then why. */
+  #left = false;
+  #failure: HoldfastError | undefined;
   /** The last batch, which takes more events until it is sent. */
   #batch: Batch | undefined;
 
@@ -105,6 +109,15 @@ class LiveConversation implements Conversation {
     return this.#expectedSeq;
   }
 
+  get closed(): HoldfastError | undefined {
+    return this.#registry.instance.over ?? this.#failure;
+  }
+
+  /** Of an object with a name, Vue makes no proxy, in which private members would be missing. */
+  get [Symbol.toStringTag](): string {
+    return "Conversation";
+  }
+
   async receiveMessage(message: Delivery): Promise<Decision> {
     const { id, body, receivedAt } = delivery("receiveMessage", message);
     const answer = await this.#call<number>((bridge, call) => bridge.receive(this.#handle, id, receivedAt, body, call));
@@ -123,7 +136,7 @@ class LiveConversation implements Conversation {
     return this.#record(kinds.processingStarted, () => [check.name("recordProcessingStarted", "messageId", messageId)]);
   }
 
-  recordStepCompleted(messageId: string, step: number, output?: Storable): Promise<number> {
+  recordStepCompleted(messageId: string, step: number, output?: unknown): Promise<number> {
     const operation = "recordStepCompleted";
     return this.#record(kinds.stepCompleted, () => [
       check.name(operation, "messageId", messageId),
@@ -152,15 +165,34 @@ class LiveConversation implements Conversation {
     });
   }
 
-  async send(message: Partial<Delivery>): Promise<string> {
-    const given = check.fields("send", "message", message, ["id", "body", "receivedAt"]);
+  async send(message: Partial<Delivery> & { readonly onlyIf?: "exists" }): Promise<string> {
+    const given = check.fields("send", "message", message, ["id", "body", "receivedAt", "onlyIf"]);
     const { id, body, receivedAt } = delivery("send", { ...given, id: given.id ?? randomId() });
-    await this.#call<boolean>((bridge, call) => bridge.send(this.#handle, id, receivedAt, body, call));
+    const exists = given.onlyIf !== undefined && check.oneOf("send", "onlyIf", given.onlyIf, ["exists"]) === "exists";
+    await this.#call<boolean>((bridge, call) => bridge.send(this.#handle, id, receivedAt, body, exists, call));
     return id;
   }
 
+  async ended(messageId: string): Promise<Message> {
+    const id = check.name("ended", "messageId", messageId);
+    if (!this.state.isReceived(id)) await this.refresh(); // it may be of another tab
+    if (!this.state.isReceived(id)) throw check.refuse("ended", `no message ${JSON.stringify(id)} was received; send it first`);
+    let unsubscribe = (): void => undefined;
+    const ended = new Promise<Message>((resolve, reject) => {
+      const look = (): void => {
+        const message = this.state.message(id);
+        if (message === undefined) reject(deleted("ended", this.id));
+        else if (hasEnded(message)) resolve(message);
+        else if (this.closed !== undefined) reject(this.closed);
+      };
+      unsubscribe = this.subscribe(look);
+      look();
+    });
+    return ended.finally(unsubscribe);
+  }
+
   process(handler: Handler, options?: ProcessOptions): () => Promise<void> {
-    const owner = { handle: this.#handle, instance: this.#registry.instance, message: (id: string) => this.state.message(id) };
+    const owner = { handle: this.#handle, instance: this.#registry.instance, message: (id: string) => this.state.stored(id) };
     const runner = new Runner(owner, handler, options);
     this.#registry.run(runner);
     const end = attend(handler, { id: this.id, pending: () => this.#pending(), subscribe: this.subscribe });
@@ -192,7 +224,7 @@ class LiveConversation implements Conversation {
     return this.#call((bridge, call) => bridge.retry(this.#handle, id, step, call));
   }
 
-  async answer(messageId: string, step: number, answer?: Storable): Promise<boolean> {
+  async answer(messageId: string, step: number, answer?: unknown): Promise<boolean> {
     const id = check.name("answer", "messageId", messageId);
     const index = check.integer("answer", "step", step, 0, maxStep);
     const value = encodeValue("answer", "the answer", answer);
@@ -237,6 +269,7 @@ class LiveConversation implements Conversation {
     return () => {
       if (!this.#listeners.delete(key) || this.#listeners.size > 0) return;
       this.#registry.pin(this, false);
+      this.#failure = undefined; // the next listener finds out anew
       this.#registry.instance.callIfOpen((bridge) => bridge.unfollow(this.#handle));
     };
   };
@@ -244,7 +277,8 @@ class LiveConversation implements Conversation {
   /** Called by the bridge after a commit, before anything reads the state. */
   changed(expectedSeq: number, reset: boolean, rows: Uint8Array): void {
     this.#expectedSeq = expectedSeq;
-    if (reset || rows.byteLength > 0) this.#unread.push({ rows, reset }); // else it can follow no more, and nothing has changed
+    if (reset || rows.byteLength > 0) this.#unread.push({ rows, reset });
+    else this.#left = true; // it can follow no more, and nothing has changed
     if (this.#unread.length > mostUnread) this.#read();
     this.notify();
   }
@@ -258,6 +292,7 @@ class LiveConversation implements Conversation {
     this.#notifying = true;
     queueMicrotask(() => {
       this.#notifying = false;
+      if (this.#left) this.#askWhy();
       for (const key of [...this.#listeners.keys()]) {
         try {
           this.#listeners.get(key)?.(); // unless a listener before it has unsubscribed it
@@ -268,9 +303,26 @@ class LiveConversation implements Conversation {
     });
   }
 
+  #askWhy(): void {
+    this.#left = false;
+    try {
+      this.#registry.instance.callNow((bridge) => bridge.follow(this.#handle));
+    } catch (error) {
+      this.#failure = error as HoldfastError;
+    }
+  }
+
   #call<T>(start: (bridge: Bridge, call: Call<T>) => void): Promise<T> {
     return this.#registry.instance.call<T>(start);
   }
+}
+
+function hasEnded({ status }: Message): boolean {
+  return status === "finished" || status === "failed" || status === "cancelled";
+}
+
+function deleted(operation: string, stream: string): HoldfastError {
+  return new HoldfastError("cancelled", `holdfast: ${operation} ${JSON.stringify(stream)}: cancelled: the conversation was deleted`, { operation, stream, outcome: "not_written" });
 }
 
 /** Waits for the next task. A timer would take a second in a hidden page. */

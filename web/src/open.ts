@@ -50,12 +50,16 @@ class OpenStore implements Holdfast {
     this.#settings = settings;
   }
 
-  create(id: string): Conversation {
+  get [Symbol.toStringTag](): string {
+    return "Holdfast";
+  }
+
+  create<Body, Result>(id: string): Conversation<Body, Result> {
     const name = check.name("create", "id", id);
     return this.#registry.adopt(name, this.#registry.instance.callNow((bridge) => bridge.create(name)), State.empty);
   }
 
-  async recover(id: string): Promise<Conversation> {
+  async recover<Body, Result>(id: string): Promise<Conversation<Body, Result>> {
     const name = check.name("recover", "id", id);
     const opened = await this.#registry.instance.call<Opened>((bridge, call) => bridge.recover(name, call));
     return this.#registry.adopt(name, opened, await this.#registry.state(opened));

@@ -2,22 +2,96 @@
  * A conversation in a React component.
  *
  * ```tsx
+ * const { holdfast } = useHoldfast();
  * const chat = useConversation(holdfast, "support");
+ * useProcess(chat, agent);
  * if (chat.status === "open") return <List messages={chat.state.messages} />;
  * ```
  *
  * @packageDocumentation
  */
-import { useMemo, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { HoldfastError } from "./errors.js";
-import type { Conversation, ConversationState, Holdfast } from "./types.js";
+import { open } from "./open.js";
+import type { Conversation, ConversationState, Handler, Holdfast, OpenOptions, Plain, ProcessOptions } from "./types.js";
+
+/** What {@link useHoldfast} knows. The same object until something changes. */
+export type UseHoldfast =
+  /** It is being opened; also on the server, and in hydration. */
+  | { readonly status: "opening"; readonly holdfast: undefined; readonly error: undefined }
+  | { readonly status: "open"; readonly holdfast: Holdfast; readonly error: undefined }
+  /** What `open` has rejected with. To try again, mount the component again with another `key`. */
+  | { readonly status: "failed"; readonly holdfast: undefined; readonly error: HoldfastError };
+
+const starting: UseHoldfast = Object.freeze({ status: "opening", holdfast: undefined, error: undefined });
+
+/**
+ * Opens a store for as long as the component is there, and closes it then; so hot reloading leaves none behind. Call it once, near the root
+ * of the application, and hand on what it returns: each call opens a store of its own. `options` are those of
+ * the first render.
+ */
+export function useHoldfast(options?: OpenOptions): UseHoldfast {
+  const [source] = useState(() => storeOf(options));
+  return useSyncExternalStore(source.subscribe, source.snapshot, () => starting);
+}
+
+/** The store of one component. It is opened when React mounts that. */
+function storeOf(options: OpenOptions | undefined): Source<UseHoldfast> {
+  let known = starting;
+  let opened: Promise<Holdfast> | undefined;
+  let closing: ReturnType<typeof setTimeout> | undefined;
+
+  const subscribe = (changed: () => void): (() => void) => {
+    clearTimeout(closing); // StrictMode subscribes again at once
+    let left = false;
+    const show = (next: UseHoldfast): void => {
+      if (left) return;
+      known = next;
+      changed();
+    };
+    (opened ??= open(options)).then(
+      (holdfast) => show(known.holdfast === holdfast ? known : { status: "open", holdfast, error: undefined }),
+      (error: unknown) => show({ status: "failed", holdfast: undefined, error: error as HoldfastError }),
+    );
+    return () => {
+      left = true;
+      closing = setTimeout(() => {
+        void opened?.then((holdfast) => holdfast.close()).catch(() => undefined); // it has failed, or has died
+        [known, opened] = [starting, undefined];
+      });
+    };
+  };
+  return { subscribe, snapshot: () => known };
+}
+
+/**
+ * Processes the conversation with `handler` for as long as the component is there, see {@link Conversation.process}; it does nothing before
+ * `chat`, of {@link useConversation}, is open. Each message gets the handler of the last render. `options` are those
+ * with which the conversation was opened.
+ */
+export function useProcess<Body, Result, R extends Result>(
+  chat: UseConversation<Body, Result>,
+  handler: Handler<Body, R> & Handler<Body, Plain<R>>,
+  options?: ProcessOptions,
+): void {
+  const conversation = chat.status === "open" ? chat.conversation : undefined;
+  const latest = useRef({ handler, options });
+  useEffect(() => {
+    latest.current = { handler, options };
+  });
+  useEffect(() => {
+    if (conversation === undefined || conversation.closed !== undefined) return undefined; // the next render is of that
+    const stop = conversation.process<never>((work) => latest.current.handler(work) as Promise<never>, latest.current.options);
+    return () => void stop();
+  }, [conversation]);
+}
 
 /** What {@link useConversation} knows. The same object until something changes. */
-export type UseConversation =
+export type UseConversation<Body = unknown, Result = unknown> =
   /** The log is being read, or `holdfast` is `undefined`; also on the server, and in hydration. */
   | { readonly status: "opening" }
   /** `state` is that of `conversation`, a handle for this component, and follows all tabs. */
-  | { readonly status: "open"; readonly conversation: Conversation; readonly state: ConversationState }
+  | { readonly status: "open"; readonly conversation: Conversation<Body, Result>; readonly state: ConversationState<Body, Result> }
   /**
    * The conversation cannot be read or followed; for example `instance_lost` after the WebAssembly
    * instance has died, or `store_reset` after the storage was emptied. To try again, give another `holdfast`, or mount the component again with
@@ -25,7 +99,7 @@ export type UseConversation =
    */
   | { readonly status: "failed"; readonly error: HoldfastError };
 
-const opening: UseConversation = Object.freeze({ status: "opening" });
+const opening: UseConversation<never, never> = Object.freeze({ status: "opening" });
 
 /**
  * Recovers the conversation `id`, and renders the component again after each change of its state,
@@ -34,36 +108,32 @@ const opening: UseConversation = Object.freeze({ status: "opening" });
  *
  * `holdfast` is what `open()` has resolved with, `undefined` until then. The hook never closes it.
  */
-export function useConversation(holdfast: Holdfast | undefined, id: string): UseConversation {
-  const source = useMemo(() => sourceOf(holdfast, id), [holdfast, id]);
+export function useConversation<Body = unknown, Result = unknown>(holdfast: Holdfast | undefined, id: string): UseConversation<Body, Result> {
+  const source = useMemo(() => sourceOf<Body, Result>(holdfast, id), [holdfast, id]);
   return useSyncExternalStore(source.subscribe, source.snapshot, () => opening);
 }
 
 /** What `useSyncExternalStore` wants. */
-interface Source {
+interface Source<T> {
   readonly subscribe: (changed: () => void) => () => void;
-  readonly snapshot: () => UseConversation;
+  readonly snapshot: () => T;
 }
 
 /** The conversation of one component. It does nothing before React mounts that and subscribes. */
-function sourceOf(holdfast: Holdfast | undefined, id: string): Source {
-  let known: UseConversation = opening;
+function sourceOf<Body, Result>(holdfast: Holdfast | undefined, id: string): Source<UseConversation<Body, Result>> {
+  let known: UseConversation<Body, Result> = opening;
   // Kept when React unsubscribes: StrictMode and <Activity> subscribe again, and then find it open.
-  let recovered: Promise<Conversation> | undefined;
+  let recovered: Promise<Conversation<Body, Result>> | undefined;
 
   const subscribe = (changed: () => void): (() => void) => {
     let stop: (() => void) | undefined;
     let left = false;
     const begin = async (store: Holdfast): Promise<void> => {
       try {
-        const conversation = await (recovered ??= store.recover(id));
+        const conversation = await (recovered ??= store.recover<Body, Result>(id));
         if (left) return;
         stop = conversation.subscribe(() => {
-          try {
-            conversation.subscribe(changed)(); // throws if the listener was called because all is over
-          } catch (error) {
-            known = { status: "failed", error: error as HoldfastError };
-          }
+          if (conversation.closed !== undefined) known = { status: "failed", error: conversation.closed };
           changed();
         });
         known = { status: "open", conversation, state: conversation.state };
@@ -81,7 +151,7 @@ function sourceOf(holdfast: Holdfast | undefined, id: string): Source {
     };
   };
 
-  const snapshot = (): UseConversation => {
+  const snapshot = (): UseConversation<Body, Result> => {
     if (known.status === "open" && known.state !== known.conversation.state) known = { ...known, state: known.conversation.state };
     return known;
   };

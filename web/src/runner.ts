@@ -91,7 +91,7 @@ export class Runner {
 
   async #run(number: number, attempt: Attempt, message: StoredMessage): Promise<void> {
     for (const { rehearsal } of this.#attempts.values()) await rehearsal; // a handler is not called twice at once
-    await attempt.run(this.#handler, message);
+    await attempt.run(this.#handler, message.view);
     await attempt.rehearsal;
     this.#attempts.delete(number);
   }
@@ -110,7 +110,7 @@ export class Runner {
 /** The steps of a message that have a place. */
 function storedOf(message: StoredMessage): Stored[] {
   const stored: Stored[] = [];
-  for (const { details } of message.steps) if (details.place !== undefined) stored.push({ ...details.place, order: details.order });
+  for (const { details } of message.ended) if (details.place !== undefined) stored.push({ ...details.place, order: details.order });
   for (const { place } of message.openSteps) if (place !== undefined) stored.push({ ...place, order: undefined });
   return stored;
 }

@@ -1,4 +1,4 @@
-import type { ErrorCode, StepError } from "./errors.js";
+import type { ErrorCode, HoldfastError, StepError } from "./errors.js";
 
 /**
  * The public contract of `@holdfast-dev/holdfast`, written by hand.
@@ -26,6 +26,23 @@ export type Storable =
   | Date
   | readonly Storable[]
   | { readonly [key: string]: Storable };
+
+/**
+ * A `T` that can be stored, as far as its type says: an `interface` can, a `Map`, a `Response` or what else has methods cannot. A
+ * wrapper that has a type parameter of its own in that place gives what it passes on this type, by its parameter or by `as`.
+ */
+export type Stored<T> = T & Plain<T>;
+
+/** What a `T` must be so that it can be stored. */
+export type Plain<T> = unknown extends T
+  ? unknown
+  : T extends null | undefined | void | boolean | number | string | Uint8Array | Date
+    ? unknown
+    : T extends bigint | symbol | ((...args: never[]) => unknown)
+      ? "cannot be stored: make plain data of it first"
+      : T extends readonly (infer Item)[]
+        ? readonly Plain<Item>[]
+        : { readonly [Key in keyof T]: Plain<T[Key]> };
 
 /** How hard a commit is pushed to the disk before it is acknowledged. */
 export type Durability = "strict" | "default";
@@ -117,14 +134,15 @@ export interface Waiting {
 
 /**
  * One message, as it is in the log. Immutable: a change makes a new object. What is stored in it, such as its body and the
- * outputs of its steps, is frozen; of a `Uint8Array` or a `Date` each reader gets a copy.
+ * outputs of its steps, is frozen; of a `Uint8Array` or a `Date` each reader gets a copy. All but `output` survives
+ * `{...message}`, `structuredClone`, `postMessage` and `JSON.stringify`, which makes a text of an error.
  */
-export interface Message {
+export interface Message<Body = unknown, Result = unknown> {
   readonly id: string;
   /** When it was received, in milliseconds since the Unix epoch, as given by the caller. */
   readonly receivedAt: number;
   /** The message itself, if it was recorded with one. */
-  readonly body: unknown;
+  readonly body: Body;
   /**
    * `"received"`: not begun, or let go by `retry`, `stop()`, or the end of a wait. `"processing"`: begun; also
    * if the page has died, until another one goes on. `"waiting"`: for a second all that is under way has
@@ -137,21 +155,27 @@ export interface Message {
   /** Steps without one of which the log has something, ordered by index. */
   readonly openSteps: readonly OpenStep[];
   /** What the handler returned, once it is finished. */
-  readonly result: unknown;
+  readonly result: Result | undefined;
   /** How often processing has started since a step has last ended, see {@link ProcessOptions}. */
   readonly starts: number;
   /** When a message that is `"waiting"` goes on by itself, in milliseconds since the Unix epoch; `undefined` for never. */
   readonly due: number | undefined;
   /** Text of the last recorded error; it stays when the message is resumed. */
   readonly error: string | undefined;
+  /**
+   * What there is of the output of a step: all of it, or what it has streamed so far, put together as it will be when it is
+   * complete, so that a view shows one text from the first token to the last. Of several steps of that name it is the last
+   * one. `undefined` if there is nothing yet.
+   */
+  output(name: string): unknown;
 }
 
 /** What a conversation knows. Immutable: each change makes a new object. */
-export interface ConversationState {
+export interface ConversationState<Body = unknown, Result = unknown> {
   /** Received messages in order of arrival. */
-  readonly messages: readonly Message[];
+  readonly messages: readonly Message<Body, Result>[];
   /** The received message with this id. */
-  message(id: string): Message | undefined;
+  message(id: string): Message<Body, Result> | undefined;
   /** Whether the message is in the log. */
   isReceived(id: string): boolean;
   /** Whether its processing has started, and has not ended since in any way. */
@@ -211,12 +235,12 @@ export type ConversationEvent = {
  * way that it went before, if all that costs, fails or varies is within steps: requests, random numbers, the
  * clock. See docs/replay.md.
  */
-export type Handler = (work: Work) => unknown;
+export type Handler<Body = unknown, Result = unknown> = (work: Work<Body>) => Result | PromiseLike<Result>;
 
 /** What a {@link Handler} works with. */
-export interface Work {
+export interface Work<Body = unknown> {
   /** The message as it was when this attempt began. */
-  readonly message: Message;
+  readonly message: Message<Body>;
   /** Runs a step, or returns what is stored of it. */
   readonly step: RunStep;
   /**
@@ -244,7 +268,7 @@ export interface Work {
  * `fn` throws a {@link TerminalError}, or the {@link StepError} of a step within it.
  */
 export interface RunStep {
-  <T>(name: string, fn: (context: StepContext) => T | PromiseLike<T>, options?: StepOptions): Promise<T>;
+  <T>(name: string, fn: StepFunction<T>, options?: StepOptions): Promise<T>;
   /**
    * Runs a step whose output arrives in chunks, such as the answer of a language model. They are stored as they arrive, in at
    * most about ten commits a second, and can be seen in `openSteps` of the message, also in other tabs and after a crash.
@@ -255,7 +279,7 @@ export interface RunStep {
    * pair: the half is stored with the next chunk.
    */
   stream(name: string, fn: (context: StepContext) => Streamed<string>, options?: StreamOptions): Promise<string>;
-  stream<T>(name: string, fn: (context: StepContext) => Streamed<T>, options?: StreamOptions): Promise<string | readonly T[]>;
+  stream<T>(name: string, fn: StreamFunction<T>, options?: StreamOptions): Promise<string | readonly T[]>;
   /**
    * Waits for an answer of {@link Conversation.answer}, from any tab and after any time, and resolves with it. Rejects with
    * a {@link StepError} whose `name` is `TimeoutError` when `timeout` is over.
@@ -275,8 +299,8 @@ export interface RunStep {
 
 /** Options of `step.wait`. */
 export interface WaitOptions {
-  /** What is asked. Views find it in `openSteps` of the message, as `waiting.prompt`. */
-  readonly prompt?: Storable;
+  /** What is asked, a {@link Storable}. Views find it in `openSteps` of the message, as `waiting.prompt`. */
+  readonly prompt?: unknown;
   /** Milliseconds after which the wait fails, at most 366 days. Default: never. */
   readonly timeout?: number;
   /** Whether later messages may be processed while the message waits for nothing else. Default: `false`. */
@@ -285,8 +309,17 @@ export interface WaitOptions {
   readonly key?: string;
 }
 
+/** The function of a step. What it returns can be stored, see {@link Stored}. */
+export type StepFunction<T> = ((context: StepContext) => T | PromiseLike<T>) & ((context: StepContext) => Plain<T> | PromiseLike<Plain<T>>);
+
+/** The function of a streaming step. */
+export type StreamFunction<T> = ((context: StepContext) => Streamed<T>) & ((context: StepContext) => Streamed<Plain<T>>);
+
 /** What the function of a streaming step returns: an async generator, a `ReadableStream`, or a promise of one. */
-export type Streamed<T> = AsyncIterable<T> | PromiseLike<AsyncIterable<T>>;
+export type Streamed<T> = Chunks<T> | PromiseLike<Chunks<T>>;
+
+/** Not all settings of `lib` know that a `ReadableStream` is an `AsyncIterable`. */
+type Chunks<T> = AsyncIterable<T> | ReadableStream<T>;
 
 /** What the function of a step is given. */
 export interface StepContext {
@@ -382,6 +415,9 @@ export interface ProcessOptions extends RetryOptions {
 /** Where the runner of a conversation is, see {@link Conversation.runner}. */
 export type RunnerPlace = "here" | "elsewhere" | "nobody";
 
+/** What a message is received with: its body, and when that was, in milliseconds since the Unix epoch. */
+export type Content<Body> = { readonly body?: Body; readonly receivedAt?: number } & { readonly body?: Plain<Body> };
+
 /**
  * A durable conversation. All methods may be called concurrently; appends take
  * effect in the order of the calls. Every rejection is a {@link HoldfastError}.
@@ -390,26 +426,33 @@ export type RunnerPlace = "here" | "elsewhere" | "nobody";
  * transition. A {@link SequenceConflictError} means that another handle has appended: nothing
  * was written, and the state is as it was; `refresh()` and decide again.
  */
-export interface Conversation {
+export interface Conversation<Body = unknown, Result = unknown> {
   /** The id, which is the name of the stream. */
   readonly id: string;
   /** The current state; the same object until something changes. */
-  readonly state: ConversationState;
+  readonly state: ConversationState<Body, Result>;
   /** The sequence that the next append expects to get. */
   readonly expectedSeq: number;
+  /**
+   * Why all is over: the store was closed, its instance has died, or, while there is a listener, the storage was emptied, or what
+   * others have appended is damaged or of a later release. `undefined` before that. When it is set, listeners are called
+   * once more.
+   */
+  readonly closed: HoldfastError | undefined;
 
   /**
    * Decides what to do with a delivered message, and appends it if it was never seen.
    * Two concurrent deliveries of one id append it once. An unfinished message resumes,
    * also after an error.
    */
-  receiveMessage(message: { readonly id: string; readonly body?: Storable; readonly receivedAt?: number }): Promise<Decision>;
+  receiveMessage<B extends Body>(message: { readonly id: string } & Content<B>): Promise<Decision>;
   /** Appends that a message was received. Resolves with the assigned sequence after the commit, as do the next four. */
-  recordMessageReceived(message: { readonly id: string; readonly body?: Storable; readonly receivedAt?: number }): Promise<number>;
+  recordMessageReceived<B extends Body>(message: { readonly id: string } & Content<B>): Promise<number>;
   /** Appends that processing has started. */
   recordProcessingStarted(messageId: string): Promise<number>;
   /** Appends that step `step` (0 to 2^32-1) has completed with `output`. */
-  recordStepCompleted(messageId: string, step: number, output?: Storable): Promise<number>;
+  recordStepCompleted(messageId: string, step: number): Promise<number>;
+  recordStepCompleted<T>(messageId: string, step: number, output: Stored<T>): Promise<number>;
   /** Appends that processing has finished: redeliveries are skipped from now on. */
   recordProcessingFinished(messageId: string): Promise<number>;
   /** Appends that processing has failed, with a text for people. */
@@ -417,10 +460,21 @@ export interface Conversation {
 
   /**
    * Stores a new message, and resolves with its id once it is safe. The runner of the conversation, in this or another tab, works on it.
-   * A message whose id is known is not stored again, so after an error just send it once more. Retries by
-   * itself when others append. Default of `id`: a random UUID; of `receivedAt`: now.
+   * A message whose id is known is not stored again, so after an error, or a button that was pressed twice, just send it
+   * once more. Retries by itself when others append. Default of `id`: a random UUID; of `receivedAt`: now.
+   *
+   * With `onlyIf: "exists"` it rejects with `cancelled`, and stores nothing, if the conversation was deleted, in whichever tab,
+   * or never had a message. Without, it begins it anew.
    */
-  send(message: { readonly id?: string; readonly body?: Storable; readonly receivedAt?: number }): Promise<string>;
+  send<B extends Body>(message: { readonly id?: string; readonly onlyIf?: "exists" } & Content<B>): Promise<string>;
+  /**
+   * Resolves with a message when it has ended: look at its `status`, which is `"finished"`, `"failed"` or `"cancelled"`. At once if
+   * it has ended before. As with a listener, the conversation follows what others append.
+   *
+   * Rejects with `invalid_argument` if no message of this id was received, with `cancelled` when the conversation is deleted, and
+   * with what is in `closed` when that is set. A message that nobody processes does not end.
+   */
+  ended(messageId: string): Promise<Message<Body, Result>>;
   /**
    * Processes the messages of this conversation with `handler`: those that are not finished, failed or cancelled, in order of arrival, one
    * after the other, now and as they arrive. Of all tabs and workers that call this one does the work at a time; the next
@@ -429,7 +483,7 @@ export interface Conversation {
    * Returns the function that stops it: what is running aborts, the log says that it was let go, and another
    * runner goes on with it. Closing the tab needs no stop, and cancels nothing.
    */
-  process(handler: Handler, options?: ProcessOptions): () => Promise<void>;
+  process<R extends Result>(handler: Handler<Body, R> & Handler<Body, Plain<R>>, options?: ProcessOptions): () => Promise<void>;
   /**
    * Asks the browser who processes this conversation at this moment, or stands ready to: `"here"`, a `process` of this `open`;
    * `"elsewhere"`, one of another tab, worker or `open`; `"nobody"`: then what is unfinished waits, whatever its `status`, until
@@ -459,7 +513,8 @@ export interface Conversation {
    * Answers a step that waits, see `step.wait`; `step` is its index. The first answer counts: resolves with whether it was
    * this one. An unknown id is an `invalid_argument`.
    */
-  answer(messageId: string, step: number, answer?: Storable): Promise<boolean>;
+  answer(messageId: string, step: number): Promise<boolean>;
+  answer<T>(messageId: string, step: number, answer: Stored<T>): Promise<boolean>;
   /**
    * Decides what becomes of an uncertain step (see {@link OpenStep}): to run it again, which ends the doubt and does nothing
    * else, or to take it as completed with the output `undefined`. The decision is stored, whether a runner is at work or not.
@@ -470,7 +525,7 @@ export interface Conversation {
   /** Reads what others have appended. Resolves with `expectedSeq`. */
   refresh(): Promise<number>;
   /** A second handle with the same state, which goes its own way from here. */
-  clone(): Conversation;
+  clone(): Conversation<Body, Result>;
   /**
    * Reads the log itself: at most `limit` (default 1000) events from sequence `from` (default 0) on.
    * For logs, tests and exports; the state is what programs want.
@@ -479,9 +534,7 @@ export interface Conversation {
 
   /**
    * Calls `listener` after each change of the state, once for changes that come together.
-   * Also, once, when nothing can be followed any more: the store was closed, its instance has died, the storage was
-   * emptied, or what others have appended is damaged or of a later release. Then `subscribe` throws why, as long as there
-   * is a listener.
+   * Also, once, when `closed` is set. Then `subscribe` throws that.
    * While there is a listener, the conversation also follows what other tabs append:
    * its state and `expectedSeq` move on by themselves, so an append no longer conflicts with what came
    * before it. An agent that must notice it writes through a `clone()` without listeners. Returns the
@@ -489,7 +542,7 @@ export interface Conversation {
    */
   readonly subscribe: (listener: () => void) => () => void;
   /** The same object as `state`, as a function that needs no `this`. */
-  readonly snapshot: () => ConversationState;
+  readonly snapshot: () => ConversationState<Body, Result>;
 }
 
 /** A conversation in the list of {@link Holdfast.conversations}. */
@@ -549,13 +602,13 @@ export interface Health {
 /** An open store with its WebAssembly instance. */
 export interface Holdfast {
   /** A conversation that takes itself to be new: it reads nothing and expects sequence 0. */
-  create(id: string): Conversation;
+  create<Body = unknown, Result = unknown>(id: string): Conversation<Body, Result>;
   /**
    * Returns a conversation as it is in its log; an absent log gives a new one. Rejects with `gap` or `corrupt` if something of it is
    * missing or damaged. If that is only its end, which the browser has lost, it rejects with `gap` once: recovered once more, it
-   * goes on with what is left.
+   * goes on with what is left. The types of its bodies and results are yours to say: what is stored is not checked.
    */
-  recover(id: string): Promise<Conversation>;
+  recover<Body = unknown, Result = unknown>(id: string): Promise<Conversation<Body, Result>>;
   /**
    * The conversations whose id begins with `prefix`, ordered by the UTF-8 bytes of the id. One that has lost
    * all its events has the head 0, until `recover` has reported that.

@@ -437,7 +437,7 @@ test("an output or an option that cannot be is refused by its name, with what to
           const deep = (levels: number): RunStep => (levels === 0 ? step : deep(levels - 1).scope("x".repeat(1000)));
           resolve([
             await problem(() => step("fetch", () => new Response("body") as never, options)),
-            await problem(() => step("tokens", async function* () {}, options)),
+            await problem(() => step("tokens", async function* () {} as never, options)),
             await problem(() => step("rest", () => 1, { sideEffects: "ask" } as never)),
             await problem(() => step.sleep("pause", Number.NaN)),
             await problem(() => deep(20)("bottom", () => 1)),

@@ -275,9 +275,9 @@ test("what cannot be stored or done fails the message with a clear text, and lat
     conversation.process(async ({ message: { id }, step }) => {
       switch (id) {
         case "function":
-          return await step(id, () => () => 1, { maxAttempts: 3 });
+          return await step(id, () => (() => 1) as never, { maxAttempts: 3 });
         case "class":
-          return await step(id, () => new URL("about:blank"));
+          return await step(id, () => new URL("about:blank") as never);
         case "result":
           return new Map();
         case "late":

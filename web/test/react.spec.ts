@@ -199,7 +199,7 @@ for (const strict of [false, true]) {
       const facts = await tab.evaluateHandle(({ conversation }) => {
         const seen = { subscriptions: 0, arrive: (): void => undefined };
         const arrival = new Promise<void>((resolve) => (seen.arrive = resolve));
-        const recover: Holdfast["recover"] = async () => {
+        const recover = async (): Promise<unknown> => {
           await arrival;
           return Object.assign(Object.create(conversation) as typeof conversation, {
             subscribe: () => {
@@ -208,7 +208,7 @@ for (const strict of [false, true]) {
             },
           });
         };
-        return { seen, holdfast: { recover } as Holdfast };
+        return { seen, holdfast: { recover } as unknown as Holdfast };
       });
       const view = await show(page, tab, [], strict);
       await view.evaluate((view, { holdfast }) => view.show(holdfast, "chat"), facts);
@@ -281,13 +281,13 @@ test("it fails with the error of Holdfast, and opens with another store or anoth
     const { open, HoldfastError } = await import("@holdfast-dev/holdfast");
     const holdfast = await open();
     const memory = instances[0]?.exports["mem"] as WebAssembly.Memory;
-    const recoverAndDie: Holdfast["recover"] = async (id) => {
+    const recoverAndDie = async (id: string): Promise<unknown> => {
       const conversation = await holdfast.recover(id);
       new Uint8Array(memory.buffer).fill(0);
       await holdfast.health().catch(() => undefined);
       return conversation;
     };
-    return { holdfast, HoldfastError, dying: { recover: recoverAndDie } as Holdfast };
+    return { holdfast, HoldfastError, dying: { recover: recoverAndDie } as unknown as Holdfast };
   });
   const view = await show(page, tab, []);
   const failed = page.getByRole("paragraph");

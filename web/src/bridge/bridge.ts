@@ -82,8 +82,8 @@ export interface Bridge {
    * runs: in turn the number of events, and the sequence of the first of them or their failure.
    */
   recordAll(handle: number, events: Uint8Array, count: number, call: Call<readonly (number | Failure)[]>): void;
-  /** Resolves with whether something was appended, as do the next three. */
-  send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, call: Call<boolean>): void;
+  /** Resolves with whether something was appended, as do the next three. `exists`: only if the conversation is there. */
+  send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, exists: boolean, call: Call<boolean>): void;
   cancel(handle: number, id: string, call: Call<boolean>): void;
   /** `from` is the index of the step to retry from, or -1. */
   retry(handle: number, id: string, from: number, call: Call<boolean>): void;

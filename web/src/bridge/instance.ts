@@ -77,6 +77,11 @@ export class Instance {
     };
   }
 
+  /** Why later calls reject. */
+  get over(): HoldfastError | undefined {
+    return this.#over ?? this.#closing;
+  }
+
   /** Starts the program. */
   static async start(module: WebAssembly.Module): Promise<Instance> {
     const held = new Set<() => void>();
@@ -252,8 +257,7 @@ export class Instance {
 
   #living(): Bridge {
     if (this.#death !== undefined) throw this.#over ?? lost(this.#death.cause);
-    const reason = this.#over ?? this.#closing;
-    if (reason !== undefined) throw reason;
+    if (this.over !== undefined) throw this.over;
     if (this.#bridge === undefined) throw lost(undefined);
     return this.#bridge;
   }

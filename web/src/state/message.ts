@@ -1,20 +1,23 @@
 import { StepError } from "../errors.js";
-import type { Message, OpenStep, Step, Waiting } from "../types.js";
+import type { Message, Step, Waiting } from "../types.js";
 import { decodeShared, decodeValue, decodeValues, frozen } from "../values.js";
 import { Lazy } from "./lazy.js";
 import { decodeDetails, decodeOpenStep, decodeSteps, type Details, flag, openFlag, type OpenStepRow, type Place, type Row, startLength } from "./row.js";
+import { MessageView, StepView } from "./view.js";
 
-// The immutable objects that rows become. Bodies and outputs are decoded when they are first needed.
+// What rows become, immutable. Bodies and outputs are decoded when they are first needed. Applications see
+// it as the objects of view.ts.
 
 /** A value as its readers share it. */
 type Shared = ReturnType<typeof decodeShared>;
 
-export class StoredStep implements Step {
+export class StoredStep {
   readonly index: number;
   readonly name: string | undefined;
   readonly #output: Lazy<Uint8Array, Shared>;
   readonly #details: Lazy<Uint8Array, Details>;
   readonly #error: Lazy<StoredStep, StepError | undefined>;
+  #view: Step | undefined;
 
   constructor(index: number, name: string, output: Uint8Array, details: Uint8Array) {
     this.index = index;
@@ -23,6 +26,11 @@ export class StoredStep implements Step {
     this.#details = new Lazy(details, (bytes) => decodeDetails(name, bytes));
     this.#error = new Lazy<StoredStep, StepError | undefined>(this, ({ details: { failure, attempts } }) => failure && new StepError(name, index, attempts, failure));
     Object.freeze(this);
+  }
+
+  /** As applications see it. */
+  get view(): Step {
+    return (this.#view ??= new StepView(this));
   }
 
   get details(): Details {
@@ -40,14 +48,9 @@ export class StoredStep implements Step {
   get calledAt(): number | undefined {
     return this.details.place?.called;
   }
-
-  toJSON(): Omit<Step, "error"> & { readonly error: string | undefined } {
-    const { index, name, output, error, calledAt } = this;
-    return { index, name, output, error: error && String(error), calledAt };
-  }
 }
 
-export class StoredOpenStep implements OpenStep {
+export class StoredOpenStep {
   readonly index: number;
   readonly name: string;
   readonly uncertain: boolean;
@@ -84,14 +87,9 @@ export class StoredOpenStep implements OpenStep {
   get waiting(): Waiting | undefined {
     return this.#waiting && { for: this.#waiting, prompt: this.#output.value.prompt };
   }
-
-  toJSON(): Omit<OpenStep, "error"> & { readonly error: string | undefined } {
-    const { index, name, uncertain, chunks, attempts, due, error, waiting } = this;
-    return { index, name, uncertain, chunks, attempts, due, error: error && String(error), waiting };
-  }
 }
 
-export class StoredMessage implements Message {
+export class StoredMessage {
   readonly id: string;
   readonly receivedAt: number;
   readonly openSteps: readonly StoredOpenStep[];
@@ -102,6 +100,8 @@ export class StoredMessage implements Message {
   readonly #body: Lazy<Uint8Array | null, Shared>;
   readonly #result: Lazy<Uint8Array | null, Shared>;
   readonly #steps: Lazy<Uint8Array, readonly StoredStep[]>;
+  readonly #views: Lazy<StoredMessage, readonly Step[]>;
+  #view: Message | undefined;
 
   /** `before` is the same message before the change that the row is of. */
   constructor([id, flags, receivedAt, body, error, , result, starts, steps, open, , , , , due]: Row, known: StoredMessage | undefined) {
@@ -115,13 +115,15 @@ export class StoredMessage implements Message {
     this.#flags = flags;
     this.#body = has(flag.bodyOmitted) && before !== undefined ? before.#body : new Lazy(has(flag.body) ? body : null, decodeShared);
     this.#result = has(flag.resultOmitted) && before !== undefined ? before.#result : new Lazy(has(flag.result) ? result : null, decodeShared);
-    if (before === undefined) this.#steps = new Lazy(steps, (bytes) => ended([], bytes));
+    if (before === undefined) this.#steps = new Lazy(steps, (bytes) => withEnded([], bytes));
     else if (steps.length === 0) this.#steps = before.#steps;
     else {
-      const all = ended(before.steps, steps); // at once: else each step would hold all states before it
+      const all = withEnded(before.ended, steps); // at once: else each step would hold all states before it
       this.#steps = new Lazy(steps, () => all);
     }
-    this.openSteps = Object.freeze(open.map((step) => new StoredOpenStep(step)));
+    const viewed = ({ ended: all }: StoredMessage): readonly Step[] => Object.freeze(all.map(({ view }) => view));
+    this.#views = before !== undefined && before.#steps === this.#steps ? before.#views : new Lazy<StoredMessage, readonly Step[]>(this, viewed);
+    this.openSteps = open.map((step) => new StoredOpenStep(step));
     Object.freeze(this);
   }
 
@@ -134,8 +136,19 @@ export class StoredMessage implements Message {
     return this.#body.value.value;
   }
 
-  get steps(): readonly StoredStep[] {
+  /** The steps with an outcome. */
+  get ended(): readonly StoredStep[] {
     return this.#steps.value;
+  }
+
+  /** The same as applications see them. */
+  get steps(): readonly Step[] {
+    return this.#views.value;
+  }
+
+  /** The message as applications see it. */
+  get view(): Message {
+    return (this.#view ??= new MessageView(this));
   }
 
   get result(): unknown {
@@ -153,15 +166,10 @@ export class StoredMessage implements Message {
   get inProgress(): boolean {
     return (this.#flags & flag.inProgress) !== 0;
   }
-
-  toJSON(): object {
-    const { id, receivedAt, body, status, steps, openSteps, result, starts, error, due } = this;
-    return { id, receivedAt, body, status, steps, openSteps, result, starts, error, due };
-  }
 }
 
 /** The steps and those that have ended since, which are encoded, by ascending index. */
-function ended(before: readonly StoredStep[], encoded: Uint8Array): readonly StoredStep[] {
+function withEnded(before: readonly StoredStep[], encoded: Uint8Array): readonly StoredStep[] {
   const steps = before.slice();
   const parts = decodeSteps(encoded);
   for (let i = 0; i < parts.length; i += 4) {

@@ -7,6 +7,8 @@ import { Table } from "./table.js";
 // The state is in Go. Its changes arrive here as rows, and become immutable objects: a new one for
 // each message that has changed, the old ones for the others.
 
+let ownMessages: PropertyDescriptor;
+
 /** An immutable state. The next one shares what has not changed: a long log makes it no slower. */
 export class State implements ConversationState {
   /** Where each message is in `#table`. States that follow one another share it: it only grows. */
@@ -16,24 +18,26 @@ export class State implements ConversationState {
   /** The places of those that were received, in order of arrival. */
   readonly #arrived: Table<number>;
   readonly #messages: Lazy<State, readonly Message[]>;
+  declare readonly messages: readonly Message[];
 
   private constructor(places: Map<string, number>, table: Table<StoredMessage>, arrived: Table<number>) {
     this.#places = places;
     this.#table = table;
     this.#arrived = arrived;
-    this.#messages = new Lazy<State, readonly Message[]>(this, (state) => Object.freeze(state.#arrived.items().flatMap((place) => state.#table.at(place) ?? [])));
-    Object.freeze(this);
+    this.#messages = new Lazy<State, readonly Message[]>(this, (state) => Object.freeze(state.#arrived.items().flatMap((place) => state.#table.at(place)?.view ?? [])));
+    Object.freeze(Object.defineProperty(this, "messages", ownMessages)); // its own, so that a copy has it
+  }
+
+  static {
+    ownMessages = {
+      enumerable: true,
+      get(this: State) {
+        return this.#messages.value;
+      },
+    };
   }
 
   static readonly empty: State = new State(new Map(), Table.empty(), Table.empty());
-
-  get messages(): readonly Message[] {
-    return this.#messages.value;
-  }
-
-  toJSON(): { readonly messages: readonly Message[] } {
-    return { messages: this.messages };
-  }
 
   /** Returns this state, or the empty one after a reset, with the changes in `rows`. */
   after(rows: Uint8Array, reset: boolean): State {
@@ -67,13 +71,18 @@ export class State implements ConversationState {
     return found?.id === id ? found : undefined; // a later state may have put it there
   }
 
-  message(id: string): StoredMessage | undefined {
+  message(id: string): Message | undefined {
+    return this.stored(id)?.view;
+  }
+
+  /** The same message as it is stored. */
+  stored(id: string): StoredMessage | undefined {
     const found = this.#known(id);
     return found?.received === true ? found : undefined;
   }
 
   isReceived(id: string): boolean {
-    return this.message(id) !== undefined;
+    return this.stored(id) !== undefined;
   }
 
   isInProgress(id: string): boolean {

@@ -63,6 +63,8 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...bodies("receiveMessage"),
       ...bodies("recordMessageReceived"),
       ...bodies("send"),
+      ...appending("send, only if", (onlyIf) => c.send({ onlyIf })),
+      ...of("ended", (id) => c.ended(id)),
       ...of(
         "process",
         (handler) => processing(handler),
@@ -109,7 +111,7 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...of("completedStep", (id) => state.completedStep(id, 0), (index) => state.completedStep("m", index)),
       ...of("error", (id) => state.error(id)),
       ...of("after", () => undefined), // the package calls it
-      ...of("toJSON", () => JSON.stringify(state)),
+      ...of("stored", (id) => (state as unknown as { stored(id: unknown): unknown }).stored(id)),
     ],
   };
 }
@@ -119,7 +121,7 @@ export async function uncovered(): Promise<string[]> {
   const store = await open({ storage: "memory" });
   const c = store.create("c");
   const objects: Readonly<Record<string, object>> = { holdfast: store, conversation: c, state: c.state };
-  const values: Readonly<Record<string, readonly string[]>> = { holdfast: [], conversation: ["id", "state", "expectedSeq"], state: ["messages"] };
+  const values: Readonly<Record<string, readonly string[]>> = { holdfast: [], conversation: ["id", "state", "expectedSeq", "closed"], state: ["messages"] };
   const positions = positionsOf(store, c, c.state);
   const missing = Object.entries(objects).flatMap(([of, object]) => {
     const covered = new Set([...(values[of] ?? []), ...(positions[of] ?? []).map(({ name }) => name.replace(/[ ,].*/, ""))]);
