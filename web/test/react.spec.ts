@@ -1,6 +1,6 @@
 // `useConversation` in React's development mode: what it shows and when, and that it leaves nothing behind.
 import type { JSHandle, Page } from "@playwright/test";
-import type { Holdfast } from "@holdfast-dev/holdfast";
+import type { Holdfast, HoldfastError } from "@holdfast-dev/holdfast";
 import type * as Chats from "./pages/react.js";
 import { append, attach, expectedSeq, recover, refresh, subscribe, type Tab } from "./harness/tab.js";
 import type { Server } from "./harness/server.js";
@@ -120,6 +120,50 @@ for (const strict of [false, true]) {
       await expect(item(there)).toHaveText("why? | processing | because");
       await tokens.evaluate((writer) => writer.close());
       for (const each of [page, there]) await expect(item(each)).toHaveText("why? | finished | because");
+    });
+
+    test("an application opens one store, processes with the handler of the last render, and leaves nothing behind", async ({ page, tab }) => {
+      const view = await show(page, tab, [], strict);
+      const agent = await recover(tab, "agent");
+      await page.evaluate(() => {
+        const { instantiate } = WebAssembly;
+        const counting = async (...args: Parameters<typeof instantiate>): Promise<unknown> => {
+          Object.assign(window, { instances: ((window as { instances?: number }).instances ?? 0) + 1 });
+          return instantiate(...args);
+        };
+        WebAssembly.instantiate = counting as typeof instantiate;
+      });
+      const item = page.getByRole("listitem");
+      await view.evaluate((view) => view.start({}, "one"));
+      await send(agent, "first");
+      await expect(item).toHaveText(["first one"]);
+      await view.evaluate((view) => view.start({}, "two"));
+      await send(agent, "second");
+      await expect(item).toHaveText(["first one", "second two"]);
+      expect(await view.evaluate(({ stores, calls }) => [new Set(stores).size, calls])).toEqual([2, ["first", "second"]]);
+      expect(await page.evaluate(() => (window as { instances?: number }).instances)).toBe(1);
+
+      const closed = await view.evaluate(async (view) => {
+        const store = view.stores.at(-1)?.holdfast;
+        view.unmount();
+        for (;;) {
+          const code = await store?.health().then(
+            () => undefined,
+            (error: HoldfastError) => error.code,
+          );
+          if (code !== undefined) return code;
+          await new Promise(requestAnimationFrame);
+        }
+      });
+      expect(closed).toBe("closed");
+      await send(agent, "third");
+      expect(await agent.evaluate(({ conversation }) => conversation.state.message("third")?.status)).toBe("received");
+    });
+
+    test("a store that cannot be opened says why", async ({ page, tab }) => {
+      const view = await show(page, tab, [], strict);
+      await view.evaluate((view) => view.start({ timeout: -1 }, ""));
+      await expect(page.getByRole("paragraph")).toHaveText("out_of_range");
     });
 
     test("it shows a wait, attempts and a failure in every tab, and answers", async ({ page, server, tab }) => {

@@ -1,6 +1,6 @@
 // A chat in React, in development mode, whose warnings the tests read. It tells what it was given at each of its renders.
-import type { Conversation, Holdfast, Message } from "@holdfast-dev/holdfast";
-import { useConversation, type UseConversation } from "@holdfast-dev/holdfast/react";
+import type { Conversation, Holdfast, Message, OpenOptions } from "@holdfast-dev/holdfast";
+import { useConversation, type UseConversation, useHoldfast, type UseHoldfast, useProcess } from "@holdfast-dev/holdfast/react";
 import { createElement as h, type ReactNode, StrictMode } from "react";
 import { createRoot, hydrateRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
@@ -47,6 +47,29 @@ function Chat({ holdfast, id, renders }: ChatProps): ReactNode {
   }
 }
 
+interface AgentProps {
+  readonly options: OpenOptions;
+  /** What the agent answers. It is another function in each render. */
+  readonly word: string;
+  readonly stores: UseHoldfast[];
+  readonly calls: string[];
+}
+
+/** An application that opens the store itself, and processes. */
+function Agent({ options, word, stores, calls }: AgentProps): ReactNode {
+  const store = useHoldfast({ ...options });
+  const chat = useConversation<string, string>(store.holdfast, "agent");
+  stores.push(store);
+  useProcess(chat, ({ message, step }) =>
+    step("say", () => {
+      calls.push(message.body);
+      return `${message.body} ${word}`;
+    }),
+  );
+  if (store.error !== undefined) return h("p", null, store.error.code);
+  return h("ul", null, ...(chat.status === "open" ? chat.state.messages.map(({ id, result }) => h("li", { key: id }, result)) : []));
+}
+
 /** A root on the page, and what its chats have rendered. */
 export class View {
   readonly renders: Render[] = [];
@@ -78,6 +101,15 @@ export class View {
   show(holdfast: Holdfast | undefined, ...ids: string[]): void {
     const chats = ids.map((id, place) => h(Chat, { key: place, holdfast, id, renders: this.renders }));
     this.#root.render(this.#strict ? h(StrictMode, null, ...chats) : chats);
+  }
+
+  readonly stores: UseHoldfast[] = [];
+  readonly calls: string[] = [];
+
+  /** Shows an application that opens the store itself. */
+  start(options: OpenOptions, word: string): void {
+    const agent = h(Agent, { options, word, stores: this.stores, calls: this.calls });
+    this.#root.render(this.#strict ? h(StrictMode, null, agent) : agent);
   }
 
   unmount(): void {
