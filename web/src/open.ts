@@ -3,6 +3,7 @@ import { errorOf } from "./bridge/failure.js";
 import { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import { Registry } from "./conversation.js";
+import { noticeLeftOver } from "./leftover.js";
 import { loadModule } from "./load.js";
 import { State } from "./state/state.js";
 import type { Conversation, ConversationInfo, Damage, Health, Holdfast, OpenOptions, Verification } from "./types.js";
@@ -35,6 +36,7 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
     instance.abandon();
     throw error;
   }
+  if (settings.storage === "indexeddb") noticeLeftOver(settings.database, instance);
   return new OpenStore(registry, settings);
 }
 

@@ -262,6 +262,23 @@ test("in a module from a blob it asks for the address of its WebAssembly", async
   });
 });
 
+test("stores that pile up are a warning in development, once, and those that were closed do not count", async ({ home }) => {
+  const warnings: string[] = [];
+  home.on("console", (message) => {
+    if (message.type() === "warning") warnings.push(message.text());
+  });
+  await home.evaluate(async (bundle) => {
+    const { open } = (await import(bundle)) as typeof import("@holdfast-dev/holdfast");
+    for (let i = 0; i < 4; i++) await (await open()).close();
+    for (let i = 0; i < 2; i++) await open();
+    for (let i = 0; i < 4; i++) await Promise.all([open({ database: `other ${i}` }), open({ storage: "memory" })]);
+    await open();
+    console.warn("until here, none");
+    for (let i = 0; i < 2; i++) await open();
+  }, "/bundle/package.js");
+  expect(warnings).toEqual(["until here, none", expect.stringMatching(/4 stores of the database "holdfast" are open.*import\.meta\.hot\.dispose/)]);
+});
+
 test("once it is loaded it needs no network", async ({ home, server, complaints }) => {
   const tab = await home.evaluateHandle(async (path) => {
     const { open } = await import("@holdfast-dev/holdfast");
