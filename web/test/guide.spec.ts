@@ -1,6 +1,10 @@
 // The guide's code, as it stands there: type-checked, bundled, and killed in the middle of its calls.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Page } from "@playwright/test";
-import { applicationTest, crash, readDocument, typeErrors, visit } from "./harness/document.js";
+import { createServer } from "vite";
+import { dist } from "../scripts/build-info.mjs";
+import { applicationTest, crash, readDocument, resolving, typeErrors, visit } from "./harness/document.js";
 import type { Model } from "./harness/model.js";
 import { expect } from "./harness/test.js";
 
@@ -17,11 +21,15 @@ const test = applicationTest(
       const place = document.querySelector("p")!;
       Object.assign(window, { ask: (question: string) => void answer(question, (text) => (place.textContent = text)) });`,
     ],
+    // The page with React, and one whose module is replaced while it stays.
+    ["react.html", `<!doctype html><link rel="icon" href="data:," /><main></main><script type="module" src="./chat.tsx"></script>`],
+    ["hot.html", `<!doctype html><link rel="icon" href="data:," /><script type="module" src="./hot.ts"></script>`],
     ["events.html", `<!doctype html><link rel="icon" href="data:," /><p></p><script type="module" src="./events-main.ts"></script>`],
     [
       "events-main.ts",
       `import { tokens } from "./tokens.js";
-      Object.assign(window, { read: async (body: BodyInit) => { let text = ""; for await (const token of tokens(new Response(body))) text += token; return text; } });`,
+      import { earlier } from "./history.js";
+      Object.assign(window, { earlier, read: async (body: BodyInit) => { let text = ""; for await (const token of tokens(new Response(body))) text += token; return text; } });`,
     ],
   ]),
 );
@@ -112,8 +120,13 @@ test("the answer is read from all that the protocol allows, in pieces, and an er
       "with a blank": `data: ${say("hi")}\n\ndata: [DONE]\n\n`,
       "without one": `data:${say("hi")}\n\ndata:[DONE]\n\n`,
       "other ends of lines": `:comment\r\n\r\nevent: x\rdata:${say("h")}\r\rdata:${say("i")}\r\n\r\ndata:[DONE]\r\r`,
+      "a mark of the encoding": `\u{feff}data: ${say("hi")}\n\ndata: [DONE]\n\n`,
+      "an event of two lines": `id: 1\ndata: {"choices":\ndata: [{"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n`,
       "a last event of usage": `data: ${say("hi")}\n\ndata: {"choices":[],"usage":{}}\n\ndata: [DONE]\n\n`,
-      "an error": 'data: {"error":{"message":"overloaded"}}\n\n',
+      "an event without choices": `data: {"usage":{}}\n\ndata: ${say("hi")}\n\ndata: [DONE]\n\n`,
+      "an error": 'event: error\ndata: {"error":{"message":"overloaded"}}\n\n',
+      "an error that is a text": 'data: {"error":"overloaded"}\n\n',
+      "an event that was cut off": `data: ${say("hi")}\n\ndata: [DONE]`,
       "an end too early": `data: ${say("hi")}\n\n`,
     };
     const answers: Record<string, string> = {};
@@ -132,8 +145,13 @@ test("the answer is read from all that the protocol allows, in pieces, and an er
     "with a blank": "hi",
     "without one": "hi",
     "other ends of lines": "hi",
+    "a mark of the encoding": "hi",
+    "an event of two lines": "hi",
     "a last event of usage": "hi",
+    "an event without choices": "hi",
     "an error": "Error: overloaded",
+    "an error that is a text": 'Error: "overloaded"',
+    "an event that was cut off": "Error: the answer was cut off",
     "an end too early": "Error: the answer was cut off",
   });
 });
@@ -170,6 +188,82 @@ test("a question that is asked before the page is ready waits, and is not lost",
   await asked;
   expect((await model.next()).body.messages?.[0]?.content).toContain("How deep is the sea?");
   expect(page.url(), "no form was sent the old way").toBe(`${model.origin}/index.html`);
+});
+
+test("a question is asked once, however often and from wherever it is sent, and what is typed next stays", async ({ page, model }) => {
+  await visit(page, model);
+  await expect(page.getByRole("button", { name: "Ask" })).toBeEnabled();
+  await page.getByRole("textbox").fill("How deep is the sea?");
+  await page.evaluate(() => {
+    const form = document.querySelector("form") as HTMLFormElement & { readonly question: HTMLInputElement };
+    for (let i = 0; i < 3; i++) form.requestSubmit();
+    form.question.value = "And the lake?";
+  });
+  await answerTwo(model);
+  await expect(item(page)).toHaveText(/^How deep is the sea\?/);
+  await expect(page.getByRole("textbox")).toHaveValue("And the lake?");
+  await page.getByRole("button", { name: "Ask" }).dblclick();
+  await expect(item(page)).toHaveCount(2);
+  await expect(page.getByRole("textbox")).toHaveValue("");
+  expect(await page.evaluate(() => document.querySelectorAll("li").length)).toBe(2);
+});
+
+test("the page with React asks once, shows the answer as it streams, and goes on after a crash", async ({ context, model }) => {
+  let page = await visit(await context.newPage(), model, "/react.html");
+  await page.getByRole("textbox").fill("How deep is the sea?");
+  await page.evaluate(() => {
+    for (let i = 0; i < 2; i++) document.querySelector("form")?.requestSubmit();
+  });
+  await answerTwo(model);
+  (await model.next()).stream("Up to ");
+  await expect(item(page)).toHaveText("How deep is the sea? processing Up to ");
+  await expect(page.getByRole("textbox")).toHaveValue("");
+  await crash(page);
+  page = await visit(await context.newPage(), model, "/react.html");
+  const answer = await model.next();
+  answer.stream("Nearly 11 km.");
+  answer.done();
+  await expect(item(page)).toHaveText("How deep is the sea? finished Nearly 11 km.");
+  expect(requests(model)).toEqual({ "step 0": 1, "step 1": 1, "step 2": 2 });
+});
+
+test("where a module is replaced while the page stays, the new code answers, and the old store is closed", async ({ page, application }) => {
+  const agent = join(application, "agent.ts");
+  const says = (word: string): void => writeFileSync(agent, `export const agent = () => ${JSON.stringify(word)};\n`);
+  const before = readFileSync(agent, "utf8");
+  const dev = await createServer({ configFile: false, root: application, logLevel: "warn", optimizeDeps: { noDiscovery: true }, server: { port: 0, host: "127.0.0.1", fs: { strict: false } }, ...resolving });
+  try {
+    says("one");
+    await dev.listen();
+    await page.goto(`${dev.resolvedUrls?.local[0]}hot.html`);
+    const chat = await page.evaluateHandle(async (url) => {
+      const { open } = (await import(url)) as typeof import("@holdfast-dev/holdfast");
+      return (await open()).recover("support");
+    }, `/@fs${join(dist, "index.js")}`);
+    const ask = async (id: string): Promise<unknown> => chat.evaluate(async (chat, id) => (await chat.ended(await chat.send({ id }))).result, id);
+    expect(await ask("first")).toBe("one");
+    await page.evaluate(() => Object.assign(window, { stays: true }));
+    says("two");
+    await expect.poll(async () => ask(crypto.randomUUID()), "the new code answers").toBe("two");
+    expect(await page.evaluate(() => "stays" in window)).toBe(true);
+  } finally {
+    await dev.close();
+    writeFileSync(agent, before);
+  }
+});
+
+test("earlier questions and answers are told to the model in their order", async ({ page, model }) => {
+  await visit(page, model, "/events.html");
+  const turns = await page.evaluate(() => {
+    const { earlier } = globalThis as unknown as { earlier: (conversation: unknown, message: unknown) => unknown };
+    const messages = ["finished", "failed", "finished", "processing", "received"].map((status, i) => ({ id: `${i}`, body: `question ${i}`, status, result: `answer ${i}` }));
+    return [earlier({ state: { messages } }, messages[3]), earlier({ state: { messages } }, messages[0])];
+  });
+  const turn = (i: number): unknown[] => [
+    { role: "user", content: `question ${i}` },
+    { role: "assistant", content: `answer ${i}` },
+  ];
+  expect(turns).toEqual([[...turn(0), ...turn(2)], []]);
 });
 
 test("Cancel aborts the request, and Retry goes on after the completed steps", async ({ page, model }) => {
@@ -216,7 +310,7 @@ test("what may pass is tried again, and what is final fails the message at once"
 });
 
 test("its code has no type errors", ({ application }) => {
-  expect(typeErrors(application, [...guide.files.keys()].filter((name) => name.endsWith(".ts")))).toBe("");
+  expect(typeErrors(application, [...guide.files.keys()].filter((name) => /\.tsx?$/.test(name)))).toBe("");
 });
 
 test("its changes lead from the code before to the code after", () => {

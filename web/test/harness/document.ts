@@ -1,8 +1,8 @@
 // The code of a document in docs, as it stands there: bundled, served, and type-checked.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "@playwright/test";
 import { build } from "vite";
@@ -11,6 +11,17 @@ import { Server } from "./server.js";
 import { test as base } from "./test.js";
 
 const web = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Where an application finds what it imports by name, for Vite. */
+export const resolving = {
+  resolve: {
+    alias: [
+      { find: "@holdfast-dev/holdfast/react", replacement: join(web, "dist", "react.js") },
+      { find: "@holdfast-dev/holdfast", replacement: join(web, "dist", "index.js") },
+      ...["react-dom", "react"].map((name) => ({ find: new RegExp(`^${name}(?=$|/)`), replacement: join(web, "node_modules", name) })),
+    ],
+  },
+};
 
 export interface Document {
   readonly text: string;
@@ -50,7 +61,7 @@ export function applicationTest(files: ReadonlyMap<string, string>): ReturnType<
           configFile: false,
           root: folder,
           logLevel: "warn",
-          resolve: { alias: { "@holdfast-dev/holdfast": join(web, "dist", "index.js") } },
+          ...resolving,
           build: { target: "es2022", rolldownOptions: { input: pages.map((page) => join(folder, page)) } },
         });
         await use(folder);
@@ -71,12 +82,13 @@ export function applicationTest(files: ReadonlyMap<string, string>): ReturnType<
 
 /** What the type checker of an application says of some of its files; nothing if all is well. */
 export function typeErrors(application: string, files: readonly string[]): string {
-  const types = join(application, "node_modules", "@holdfast-dev", "holdfast");
-  mkdirSync(types, { recursive: true });
-  writeFileSync(join(types, "package.json"), JSON.stringify({ name: "@holdfast-dev/holdfast", types: join(web, "dist", "index.d.ts") }));
-  const compilerOptions = { target: "ES2022", lib: ["ES2022", "DOM"], types: [], module: "ESNext", moduleResolution: "bundler", strict: true, noUnusedLocals: true, noEmit: true };
-  const paths = { "@holdfast-dev/holdfast": [join(web, "dist", "index.d.ts")], "@holdfast-dev/holdfast/*": [join(web, "dist", "*.d.ts")] };
-  writeFileSync(join(application, "tsconfig.json"), JSON.stringify({ compilerOptions: { ...compilerOptions, paths }, files }));
+  for (const [name, folder] of [["@holdfast-dev/holdfast", "."], ...["vite", "react", "react-dom", "@types"].map((one) => [one, `node_modules/${one}`])] as const) {
+    const place = join(application, "node_modules", name);
+    mkdirSync(dirname(place), { recursive: true });
+    if (!existsSync(place)) symlinkSync(join(web, folder), place);
+  }
+  const compilerOptions = { target: "ES2022", lib: ["ES2022", "DOM"], types: [], module: "ESNext", moduleResolution: "bundler", jsx: "react-jsx", strict: true, noUnusedLocals: true, skipLibCheck: true, noEmit: true };
+  writeFileSync(join(application, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
   const { status, stdout } = spawnSync(join(web, "node_modules", ".bin", "tsc"), ["-p", application], { encoding: "utf8" });
   return status === 0 ? stdout : stdout || "the type checker did not run";
 }
