@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
 	"github.com/holdfast-dev/holdfast/core/memstore"
@@ -52,4 +53,38 @@ func Example() {
 	// planning
 	// the plan was to look at the rock
 	// what holds a kelp to its rock
+}
+
+// What JavaScript has sent is a struct here, and it reads the result.
+func ExampleHandle() {
+	type question struct {
+		Text  string   `msgpack:"text"`
+		Files []string `msgpack:"files,omitempty"`
+	}
+	type answer struct {
+		Text string    `msgpack:"text"`
+		At   time.Time `msgpack:"at"` // a Date there
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	chat, _ := core.Recover(ctx, "chat", memstore.New())
+	body, _ := runner.Encode(map[string]any{"text": "What is a holdfast?"})
+	_, _ = chat.Send(ctx, "m1", 0, body)
+	chat.Subscribe(func(core.Change) {
+		if chat.State().IsFullyProcessed("m1") {
+			stop()
+		}
+	})
+	_ = runner.Run(ctx, chat, runner.Handle(func(ctx context.Context, a *runner.Attempt) (answer, error) {
+		q, err := runner.Body[question](a)
+		if err != nil {
+			return answer{}, err
+		}
+		return answer{q.Text + " What holds a kelp to its rock.", time.UnixMilli(5)}, nil
+	}), runner.Options{})
+	m, _ := chat.State().Message("m1")
+	result, _ := runner.Decode[answer](m.Result)
+	fmt.Println(result.Text, result.At.UnixMilli())
+
+	// Output:
+	// What is a holdfast? What holds a kelp to its rock. 5
 }

@@ -9,9 +9,6 @@ import (
 	"github.com/holdfast-dev/holdfast/core"
 )
 
-// Decode decodes an output that is stored.
-func Decode[T any](stored []byte) (T, error) { return decode[T]("step", stored) }
-
 // Encoded returns value as an output is stored.
 func Encoded(t testing.TB, value any) []byte {
 	t.Helper()

@@ -14,20 +14,20 @@ import (
 )
 
 // readme is the code of the README.
-func readme(ctx context.Context, store core.DurableStore, ask func(context.Context, []byte) (string, error)) error {
+func readme(ctx context.Context, store core.DurableStore, ask func(context.Context, string) (string, error)) error {
 	chat, err := core.Recover(ctx, "support", store) // of idbstore.Open in a browser, memstore.New anywhere
 	if err != nil {
 		return err
 	}
-	return runner.Run(ctx, chat, func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
-		plan, err := runner.Step(ctx, a, "plan", func(ctx context.Context, call runner.Call) (string, error) {
-			return ask(ctx, a.Message().Body)
-		}, runner.StepOptions{})
+	return runner.Run(ctx, chat, runner.Handle(func(ctx context.Context, a *runner.Attempt) (string, error) {
+		question, err := runner.Body[string](a)
 		if err != nil {
-			return nil, err // the message fails with it
+			return "", err // the message fails with it
 		}
-		return []byte(plan), nil
-	}, runner.Options{})
+		return runner.Step(ctx, a, "plan", func(ctx context.Context, call runner.Call) (string, error) {
+			return ask(ctx, question)
+		}, runner.StepOptions{})
+	}), runner.Options{})
 }
 
 func TestReadme(t *testing.T) {
@@ -38,7 +38,11 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := user.Send(ctx, "m1", 0, []byte("What is a holdfast?")); err != nil {
+	body, err := runner.Encode("What is a holdfast?")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := user.Send(ctx, "m1", 0, body); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
@@ -49,11 +53,12 @@ func TestReadme(t *testing.T) {
 	})
 	go func() { _ = user.Follow(ctx) }()
 	go func() {
-		_ = readme(ctx, store, func(_ context.Context, body []byte) (string, error) { return "to answer: " + string(body), nil })
+		_ = readme(ctx, store, func(_ context.Context, question string) (string, error) { return "to answer: " + question, nil })
 	}()
 	<-ended
-	if m, _ := user.State().Message("m1"); string(m.Result) != "to answer: What is a holdfast?" {
-		t.Errorf("the result is %q", m.Result)
+	m, _ := user.State().Message("m1")
+	if result, err := runner.Decode[string](m.Result); err != nil || result != "to answer: What is a holdfast?" {
+		t.Errorf("the result is %q, %v", m.Result, err)
 	}
 
 	document, err := os.ReadFile("../../README.md")

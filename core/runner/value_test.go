@@ -3,6 +3,7 @@ package runner_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"reflect"
 	"slices"
@@ -108,6 +109,72 @@ func TestDeepOutput(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asked is a body as JavaScript sends it: {text: "hi", count: 3, at: new Date(1700000000999),
+// bytes: new Uint8Array([1, 2]), list: [1.5, null, true], big: 2 ** 40}.
+const asked = "86a474657874a26869a5636f756e7403a26174d7ffee2e1f006553f100a56279746573c4020102a46c69737493cb3ff8000000000000c0c3a3626967cf0000010000000000"
+
+type question struct {
+	Text  string    `msgpack:"text"`
+	Count int       `msgpack:"count"`
+	At    time.Time `msgpack:"at"`
+	Bytes []byte    `msgpack:"bytes"`
+	List  []any     `msgpack:"list"`
+	Big   int64     `msgpack:"big"`
+}
+
+// TestBodyAndResult: of what type they are is the handler's business, and who is
+// wrong about it gets an error that says so.
+func TestBodyAndResult(t *testing.T) {
+	body, err := hex.DecodeString(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		for id, body := range map[string][]byte{"asked": body, "none": nil, "broken": {0xc1}, "unstorable": nil} {
+			if _, err := b.Send(t.Context(), id, 1, body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		errs := map[string]error{}
+		b.run(runner.Handle(func(ctx context.Context, a *runner.Attempt) (any, error) {
+			id := a.Message().ID
+			if _, err := runner.Body[int](a); err != nil {
+				errs[id+" as a number"] = err
+			}
+			if id == "unstorable" {
+				return make(chan int), nil
+			}
+			return runner.Body[question](a)
+		}), runner.Options{})
+		rest(time.Minute)
+		b.stop()
+		want := question{"hi", 3, time.UnixMilli(1700000000999), []byte{1, 2}, []any{1.5, nil, true}, 1 << 40}
+		got, err := runner.Decode[question](b.message("asked").Result)
+		if !got.At.Equal(want.At) {
+			t.Errorf("the time is %v", got.At)
+		}
+		got.At = want.At
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("asked: %+v, %v", got, err)
+		}
+		if got, err := runner.Decode[question](b.message("none").Result); err != nil || !reflect.DeepEqual(got, question{}) {
+			t.Errorf("none: %+v, %v", got, err)
+		}
+		for id, text := range map[string]string{
+			"broken":     "body: corrupt: the body of broken cannot be decoded",
+			"unstorable": "encode: invalid_argument: the value cannot be stored",
+		} {
+			if m := b.message(id); !m.Failed || !strings.Contains(m.Error, text) {
+				t.Errorf("%s: %q", id, m.Error)
+			}
+		}
+		if len(errs) != 2 || !errors.Is(errs["asked as a number"], core.ErrInvalidArgument) || !errors.Is(errs["broken as a number"], core.ErrCorrupt) {
+			t.Errorf("as a number: %v", errs)
+		}
+	})
 }
 
 // FuzzDecodeOutput gives the decoder of outputs bytes from anywhere, as types of
