@@ -20,8 +20,7 @@ export async function streamed(
   let text: string | undefined = "";
   let size = 0;
   const keep = (chunk: unknown): Uint8Array => {
-    const part = encodeOutput("step", "a chunk", chunk);
-    if (part === undefined) throw check.refuse("step", "a chunk must not be undefined");
+    const part = encodeOutput("step", "a chunk", chunk) as Uint8Array; // only undefined is no bytes
     if ((size += part.byteLength) > check.maxPayloadBytes) throw check.refuseSize("step", "the output");
     parts.push(part);
     text = typeof chunk === "string" && text !== undefined ? text + chunk : undefined;
@@ -34,6 +33,7 @@ export async function streamed(
   let half = ""; // of a surrogate pair, at the end of the last chunk
   for await (const chunk of source) {
     if (context.signal.aborted) throw context.signal.reason;
+    if (chunk === undefined) continue; // as of a model's chunk without text
     let whole = chunk;
     if (typeof chunk === "string") {
       const joined = half + chunk;

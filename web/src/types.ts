@@ -13,8 +13,12 @@ import type { ErrorCode, HoldfastError, StepError } from "./errors.js";
  * A value that can be stored: what msgpack can hold, given as plain data of at most 8 MiB
  * and 32 levels. It comes back equal: what could not come back as it was is refused, such as
  * `undefined` in an array, an array with properties, an instance of a class, or a property that is
- * hidden or under a symbol. Left out is a property that is `undefined`. Outputs of steps and results have been paid for:
- * of a lone surrogate in them U+FFFD is stored, and hidden properties and symbols are left out, as in the answers of some SDKs.
+ * hidden or under a symbol. Left out is a property that is `undefined`.
+ *
+ * Outputs of steps and results have been paid for, and are not lost for what they may hold by chance. Of a lone surrogate in
+ * them U+FFFD is stored, and null of `undefined` in an array and of an invalid date. Left out are properties that are hidden or
+ * under a symbol, as SDKs have them, those of arrays, and the key `__proto__`. With functions, instances and the like a step fails,
+ * at once.
  */
 export type Storable =
   | null
@@ -273,7 +277,7 @@ export interface RunStep {
    * Runs a step whose output arrives in chunks, such as the answer of a language model. They are stored as they arrive, in at
    * most about ten commits a second, and can be seen in `openSteps` of the message, also in other tabs and after a crash.
    * Resolves with all of them: strings joined to one; anything else as an array. Without a chunk it is `""`, whatever they
-   * would have been.
+   * would have been. A chunk that is `undefined` is left out.
    *
    * If the step runs again it begins with no chunks, unless `resume` is set. A chunk of text may end within a surrogate
    * pair: the half is stored with the next chunk.

@@ -36,8 +36,9 @@ export function encodeValue(operation: string, what: string, value: unknown): Ui
 }
 
 /**
- * Encodes what has been paid for: of a lone surrogate, which UTF-8 cannot hold, it makes U+FFFD. Properties
- * under a symbol, and hidden ones, it leaves out: libraries mark their answers with such.
+ * Encodes what has been paid for, which must not be lost for what it may hold by chance. Of a lone surrogate, which UTF-8 cannot
+ * hold, it makes U+FFFD, and null of `undefined` in an array and of an invalid date. It leaves out the key `__proto__`,
+ * properties of arrays, and those that are hidden or under a symbol: libraries mark their answers with such.
  */
 export function encodeOutput(operation: string, what: string, value: unknown): Uint8Array | undefined {
   return encoded(operation, what, value, true);
@@ -222,7 +223,10 @@ class Reader {
     }
     if (value instanceof Date) {
       const time = Date.prototype.getTime.call(value);
-      if (Number.isNaN(time)) throw this.#refuse("is an invalid date");
+      if (Number.isNaN(time)) {
+        if (this.repair) return null;
+        throw this.#refuse("is an invalid date");
+      }
       return new Date(time);
     }
     if (this.#path.length > maxDepth) throw this.#refuse(`is nested deeper than ${maxDepth} levels, or contains itself`);
@@ -235,9 +239,10 @@ class Reader {
     if (!(length <= this.#room)) throw refuseSize(this.operation, this.what);
     const copy: unknown[] = [];
     for (let i = 0; i < length; i++) copy.push(this.#part(`[${i}]`, value[i]));
-    const more = length <= mostNamed ? Object.keys(value)[length] : undefined; // the names of items come first
+    if (this.repair || length > mostNamed) return copy;
+    const more = Object.keys(value)[length]; // the names of items come first
     if (more !== undefined) throw this.#refuse(`has the property ${JSON.stringify(more.slice(0, 40))}, which an array would come back without`);
-    if (!this.repair && length <= mostNamed) this.#checkNames(value, length + 1);
+    this.#checkNames(value, length + 1);
     return copy;
   }
 
@@ -252,6 +257,7 @@ class Reader {
     for (const [key, item] of entries) {
       this.#spend(key.length);
       const name = this.#text(key, "has a key with lone surrogates");
+      if (key === "__proto__" && this.repair) continue;
       if (key === "__proto__") throw this.#refuse("has the key __proto__, which decoders refuse");
       if (item !== undefined) copy[name] = this.#part(`.${name}`, item);
     }
@@ -270,8 +276,8 @@ class Reader {
 
   #part(name: string, value: unknown): unknown {
     this.#path.push(name);
-    if (value === undefined) throw this.#refuse("is undefined, which an array cannot hold; use null");
-    const copy = this.read(value);
+    if (value === undefined && !this.repair) throw this.#refuse("is undefined, which an array cannot hold; use null");
+    const copy = value === undefined ? null : this.read(value);
     this.#path.pop();
     return copy;
   }

@@ -142,6 +142,27 @@ onEachStore(() => {
     ]);
   });
 
+  test("what was paid for is not lost for what it holds by chance: a step and a result are made storable", async ({ holdfast }) => {
+    const stored = await holdfast.evaluate(async (holdfast) => {
+      const c = holdfast.create("c");
+      let calls = 0;
+      const found = (): unknown => {
+        calls++;
+        const match = /(?<year>\d+)/.exec("in 2026");
+        return { list: [1, undefined, 2], hole: Array(2), at: new Date(NaN), text: "a\ud800", ["k\udc00"]: 1, tool: JSON.parse('{"__proto__":{"evil":1},"a":1}') as unknown, match, void: undefined };
+      };
+      c.process(async ({ step }) => {
+        const first = await step("ask", found);
+        return { first, own: found(), proto: ({} as { evil?: number }).evil };
+      });
+      await c.send({ id: "m" });
+      const { result, steps, status } = await c.ended("m");
+      return { status, result, output: steps[0]?.output, calls, replayed: (await holdfast.recover("c")).state.message("m")?.result };
+    });
+    const kept = { list: [1, null, 2], hole: [null, null], at: null, text: "a\ufffd", "k\ufffd": 1, tool: { a: 1 }, match: ["2026", "2026"] };
+    expect(stored).toEqual({ status: "finished", calls: 2, output: kept, result: { first: kept, own: kept }, replayed: { first: kept, own: kept } });
+  });
+
   test("what would not come back as it was is refused, and says where it is", async ({ holdfast }) => {
     const refused = await holdfast.evaluate(async (holdfast) => {
       const cyclic: unknown[] = [];
