@@ -8,6 +8,7 @@ import { Runner } from "./runner.js";
 import { decodeEvents } from "./state/events.js";
 import { State } from "./state/state.js";
 import { HoldfastError } from "./errors.js";
+import { report } from "./thrown.js";
 import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, Message, ProcessOptions, RunnerPlace } from "./types.js";
 import { encodeValue } from "./values.js";
 
@@ -297,7 +298,7 @@ class LiveConversation implements Conversation {
         try {
           this.#listeners.get(key)?.(); // unless a listener before it has unsubscribed it
         } catch (error) {
-          reportError(error); // the others are called all the same
+          report(error); // the others are called all the same
         }
       }
     });

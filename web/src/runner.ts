@@ -4,13 +4,11 @@ import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import type { Stored } from "./delivery.js";
 import type { StoredMessage } from "./state/message.js";
+import { report } from "./thrown.js";
 import type { Handler, ProcessOptions } from "./types.js";
 
 // The runner is in Go, see core/runner. It calls the functions of the application through here. What
 // they throw stays here.
-
-/** Node has no `reportError`. */
-const report = (error: Error): void => (typeof reportError === "function" ? reportError(error) : console.error(error));
 
 /** What a runner needs of its conversation. */
 export interface Owner {

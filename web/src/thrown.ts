@@ -65,19 +65,20 @@ function causesOf(error: unknown): unknown[] {
     if (typeof error !== "object" || error === null) return [];
     const errors = Reflect.get(error, "errors") as unknown;
     const cause = Reflect.get(error, "cause") as unknown;
-    return [...(Array.isArray(errors) ? errors : []), ...(cause === undefined ? [] : [cause])];
+    // What a SuppressedError, an ErrorEvent, the event of a rejection, or an answer of Promise.allSettled is about.
+    const inner = ["error", "suppressed", "reason"].map((key) => Reflect.get(error, key) as unknown).filter(isError);
+    return [...(Array.isArray(errors) ? errors : []), ...inner, ...(cause === undefined ? [] : [cause])];
   } catch {
     return [];
   }
 }
 
+/** Reports an error that nobody catches. Node has no `reportError`. */
+export const report = (error: unknown): void => (typeof reportError === "function" ? reportError(error) : console.error(error));
+
 /** What was thrown as an Error. */
 export function asError(thrown: unknown): Error {
-  try {
-    if (thrown instanceof Error) return thrown;
-  } catch {
-    // A proxy.
-  }
+  if (isError(thrown)) return thrown;
   return new Error(textOf(thrown), { cause: thrown });
 }
 
@@ -94,23 +95,46 @@ function read(error: unknown): [string, string] {
     const [name, message] = ["name", "message"].map((key) => Reflect.get(error, key) as unknown);
     const named = short(typeof name === "string" ? name : "");
     const text = typeof message === "string" ? message : "";
-    // An Error of another realm, such as a frame, is one, too.
-    if (Object.prototype.toString.call(error) === "[object Error]" || error instanceof Error) return [named, short(text)];
+    if (isError(error)) return [named, short(text)];
     return [named, short([text, contentOf(error)].filter((part) => part !== "").join(" "))];
   } catch {
     return ["", nameless];
   }
 }
 
+/** Also one of another realm, such as a frame. */
+function isError(thrown: unknown): thrown is Error {
+  try {
+    return Object.prototype.toString.call(thrown) === "[object Error]" || thrown instanceof Error;
+  } catch {
+    return false;
+  }
+}
+
 /** What an object says of itself, or what is in it. */
 function contentOf(error: object): string {
   try {
-    const text: unknown = Reflect.apply(Reflect.get(error, "toString") as () => unknown, error, []);
-    if (typeof text === "string" && !text.startsWith("[object ")) return text;
-    return JSON.stringify(error) ?? "";
+    if (!Array.isArray(error)) {
+      const text: unknown = Reflect.apply(Reflect.get(error, "toString") as () => unknown, error, []);
+      if (typeof text === "string" && !text.startsWith("[object ")) return text;
+    }
+    const seen = new Set<unknown>();
+    const json: string = JSON.stringify(error, (_, part: unknown) => {
+      if (isError(part)) return String(part);
+      if (typeof part !== "object" || part === null) return part;
+      return seen.has(part) ? undefined : (seen.add(part), part);
+    });
+    return /^\{("isTrusted":\w+)?\}$/.test(json) ? classAndState(error) : json;
   } catch {
-    return ""; // it contains itself, or has no text
+    return ""; // it has no text
   }
+}
+
+/** Of a platform object, such as a Response or an event, which has nothing of its own. */
+function classAndState(error: object): string {
+  const state = ["type", "status", "statusText", "url", "code", "data", "detail"].map((key) => Reflect.get(error, key) as unknown);
+  const told = state.filter((one) => (typeof one === "string" && one !== "") || typeof one === "number");
+  return [Object.prototype.toString.call(error).slice("[object ".length, -1), ...told].join(" ");
 }
 
 function short(text: string): string {

@@ -284,7 +284,7 @@ test("the signal of a generator aborts if its message is cancelled", async ({ ta
 });
 
 test("what is thrown is stored with its name, its message and all its causes", async ({ tab }) => {
-  const ids = ["object", "without prototype", "cause", "several", "circle", "string", "undefined", "null", "huge", "nothing", "empty", "proxy"];
+  const ids = ["object", "without prototype", "cause", "several", "circle", "answer", "event", "reason", "within", "suppressed", "itself", "string", "undefined", "null", "huge", "nothing", "empty", "proxy"];
   await send(tab, ...ids);
   await tab.evaluate(({ conversation }) => {
     const circle = new Error("round");
@@ -295,6 +295,15 @@ test("what is thrown is stored with its name, its message and all its causes", a
       cause: new TypeError("fetch failed", { cause: new Error("refused", { cause: { code: 7 } }) }),
       several: new AggregateError([new Error("first is down"), "second is down"], "all are down"),
       circle,
+      answer: new Response("…", { status: 429, statusText: "Too Many Requests" }),
+      event: new ErrorEvent("error", { message: "it broke", error: new TypeError("because") }),
+      reason: [{ status: "rejected", reason: new Error("why") }],
+      within: { code: 5, error: new TypeError("because") },
+      suppressed: Object.assign(new Error("two"), { error: new Error("first"), suppressed: new Error("second") }),
+      itself: (() => {
+        const itself: Record<string, unknown> = { code: 5 };
+        return Object.assign(itself, { itself });
+      })(),
       string: "rate limited",
       null: null,
       huge: new Error("x".repeat(100_000)),
@@ -322,6 +331,12 @@ test("what is thrown is stored with its name, its message and all its causes", a
     'TypeError: fetch failed; caused by Error: refused; caused by {"code":7}',
     "AggregateError: all are down; caused by Error: first is down; caused by second is down",
     "Error: round",
+    "Response default 429 Too Many Requests",
+    "it broke ErrorEvent error; caused by TypeError: because",
+    '[{"status":"rejected","reason":"Error: why"}]',
+    '{"code":5,"error":"TypeError: because"}; caused by TypeError: because',
+    "Error: two; caused by Error: first; caused by Error: second",
+    '{"code":5}',
     "rate limited",
     "undefined",
     "null",
@@ -437,7 +452,7 @@ test("an output or an option that cannot be is refused by its name, with what to
           const deep = (levels: number): RunStep => (levels === 0 ? step : deep(levels - 1).scope("x".repeat(1000)));
           resolve([
             await problem(() => step("fetch", () => new Response("body") as never, options)),
-            await problem(() => step("tokens", async function* () {} as never, options)),
+            await problem(() => step("tokens", (async function* () {}) as unknown as () => string, options)),
             await problem(() => step("rest", () => 1, { sideEffects: "ask" } as never)),
             await problem(() => step.sleep("pause", Number.NaN)),
             await problem(() => deep(20)("bottom", () => 1)),

@@ -1,6 +1,7 @@
 // The guide's code, as it stands there: type-checked, bundled, and killed in the middle of its calls.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type * as Package from "@holdfast-dev/holdfast";
 import type { Page } from "@playwright/test";
 import { createServer } from "vite";
 import { dist } from "../scripts/build-info.mjs";
@@ -237,7 +238,7 @@ test("where a module is replaced while the page stays, the new code answers, and
     await dev.listen();
     await page.goto(`${dev.resolvedUrls?.local[0]}hot.html`);
     const chat = await page.evaluateHandle(async (url) => {
-      const { open } = (await import(url)) as typeof import("@holdfast-dev/holdfast");
+      const { open } = (await import(url)) as typeof Package;
       return (await open()).recover("support");
     }, `/@fs${join(dist, "index.js")}`);
     const ask = async (id: string): Promise<unknown> => chat.evaluate(async (chat, id) => (await chat.ended(await chat.send({ id }))).result, id);

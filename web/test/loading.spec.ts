@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Holdfast, OpenOptions } from "@holdfast-dev/holdfast";
+import type * as Package from "@holdfast-dev/holdfast";
 import type { Page } from "@playwright/test";
 import { build } from "vite";
 import { dist } from "../scripts/build-info.mjs";
@@ -268,7 +269,7 @@ test("stores that pile up are a warning in development, once, and those that wer
     if (message.type() === "warning") warnings.push(message.text());
   });
   await home.evaluate(async (bundle) => {
-    const { open } = (await import(bundle)) as typeof import("@holdfast-dev/holdfast");
+    const { open } = (await import(bundle)) as typeof Package;
     for (let i = 0; i < 4; i++) await (await open()).close();
     for (let i = 0; i < 2; i++) await open();
     for (let i = 0; i < 4; i++) await Promise.all([open({ database: `other ${i}` }), open({ storage: "memory" })]);

@@ -24,7 +24,7 @@ onEachStore(() => {
         assigned: state.messages.map((message) => Object.assign({}, message)),
         cloned: structuredClone(state).messages,
         posted: await posted,
-        proxied: new Proxy(state.messages[0] as object, {}),
+        proxied: state.messages.map((message) => new Proxy(message, {})),
       };
       return {
         facts: Object.entries(copies).map(([name, copy]) => {
@@ -32,7 +32,7 @@ onEachStore(() => {
           const [plan, failed] = message?.steps ?? [];
           const { error: { message: error } = {}, ...rest } = { ...failed };
           const { calledAt, ...shown } = { ...plan };
-          return [name, message?.body, { ...shown, called: calledAt! > 0 }, error, rest.output, message?.openSteps[0]?.waiting, message?.starts, message?.status];
+          return [name, message?.body, { ...shown, called: calledAt !== undefined }, error, rest.output, message?.openSteps[0]?.waiting, message?.starts, message?.status];
         }),
         json: JSON.parse(JSON.stringify(state)) as unknown,
         same: [state.messages[0] === state.message("m"), state.messages[0]?.steps === state.message("m")?.steps],

@@ -1,5 +1,4 @@
 import type { Message, OpenStep, Step } from "../types.js";
-import type { StoredMessage, StoredOpenStep, StoredStep } from "./message.js";
 
 // Messages and steps as applications see them: what they hold is in properties of their own, so that `{...message}`,
 // `structuredClone` and `postMessage` find it. What would have to be decoded is read when it is needed.
@@ -7,15 +6,15 @@ import type { StoredMessage, StoredOpenStep, StoredStep } from "./message.js";
 /** What a view is made of. A symbol finds it through a proxy, too, which a private member does not. */
 const source = Symbol("source");
 
-interface View<S> {
-  readonly [source]: S;
+interface View {
+  readonly [source]: Readonly<Record<string, unknown>>;
 }
 
 /** Properties that are read from the source. All views of a kind share them: functions for each would cost more than all else. */
-function lazily<S extends object>(...keys: readonly (keyof S & string)[]): PropertyDescriptorMap {
-  const property = (key: keyof S): PropertyDescriptor => ({
+function lazily(...keys: readonly string[]): PropertyDescriptorMap {
+  const property = (key: string): PropertyDescriptor => ({
     enumerable: true,
-    get(this: View<S>) {
+    get(this: View) {
       return this[source][key];
     },
   });
@@ -29,9 +28,9 @@ function complete(view: object, from: object, lazy: PropertyDescriptorMap): void
 }
 
 /** For JSON, in which an error would be empty. */
-const withText = <S extends Step | OpenStep>(step: S): object => ({ ...step, error: step.error && String(step.error) });
+const withText = (step: Step | OpenStep): object => ({ ...step, error: step.error && String(step.error) });
 
-const ofStep = lazily<StoredStep>("output", "error", "calledAt");
+const ofStep = lazily("output", "error", "calledAt");
 
 export class StepView implements Step {
   readonly index: number;
@@ -40,7 +39,7 @@ export class StepView implements Step {
   declare readonly error: Step["error"];
   declare readonly calledAt: Step["calledAt"];
 
-  constructor(step: StoredStep) {
+  constructor(step: Step) {
     this.index = step.index;
     this.name = step.name;
     complete(this, step, ofStep);
@@ -51,7 +50,7 @@ export class StepView implements Step {
   }
 }
 
-const ofOpenStep = lazily<StoredOpenStep>("chunks", "waiting");
+const ofOpenStep = lazily("chunks", "waiting");
 
 class OpenStepView implements OpenStep {
   readonly index: number;
@@ -63,7 +62,7 @@ class OpenStepView implements OpenStep {
   readonly due: number | undefined;
   declare readonly waiting: OpenStep["waiting"];
 
-  constructor(step: StoredOpenStep) {
+  constructor(step: OpenStep) {
     this.index = step.index;
     this.name = step.name;
     this.uncertain = step.uncertain;
@@ -78,7 +77,7 @@ class OpenStepView implements OpenStep {
   }
 }
 
-const ofMessage = lazily<StoredMessage>("body", "steps", "result");
+const ofMessage = lazily("body", "steps", "result");
 
 export class MessageView implements Message {
   readonly id: string;
@@ -92,7 +91,7 @@ export class MessageView implements Message {
   readonly due: number | undefined;
   readonly error: string | undefined;
 
-  constructor(message: StoredMessage) {
+  constructor(message: Omit<Message, "output">) {
     this.id = message.id;
     this.receivedAt = message.receivedAt;
     this.status = message.status;

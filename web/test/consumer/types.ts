@@ -37,7 +37,7 @@ export const outputs: Handler = async ({ step }: Work) => {
   const either: string | number = await step("either", () => (plan.query === "" ? "a" : 1));
   const nothing: void = await step("nothing", () => {});
   const json = await step("json", async ({ signal }) => (await fetch("/", { signal })).json());
-  const text: string = await step.stream("text", async () => (await fetch("/")).body!.pipeThrough(new TextDecoderStream()));
+  const text: string = await step.stream("text", async () => new Response("text").body?.pipeThrough(new TextDecoderStream()) ?? new ReadableStream<string>());
   const items: string | readonly { a: number }[] = await step.stream("items", async function* () {
     yield { a: 1 };
   });
