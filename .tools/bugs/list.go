@@ -554,4 +554,11 @@ var bugs = []bug{
 		new:  "    return parts;\n",
 		in:   "semantics-view.spec", test: "cannot be changed by one who reads it",
 	},
+	{
+		name: "a deleted conversation is begun anew",
+		file: "core/send.go",
+		old:  "\t\tif s.isEmpty() {",
+		new:  "\t\tif c.log == nil {",
+		in:   "./core", test: "TestSendIfExists",
+	},
 }
