@@ -127,7 +127,7 @@ lint: style $(PEERS) $(DRIVER) $(BIN)/govulncheck ## the same for everything, an
 	cd web && npx tsc -p bench && npx tsc -p engines && npx oxlint --type-aware --deny-warnings bench engines
 
 .PHONY: build
-build: $(DIST)/build.json $(DIST)/index.js $(DIST)/THIRD_PARTY_LICENSES.txt ## build the WebAssembly and the TypeScript into web/dist
+build: $(DIST)/build.json $(DIST)/index.js $(DIST)/holdfast.js $(DIST)/THIRD_PARTY_LICENSES.txt ## build the WebAssembly and the TypeScript into web/dist
 
 .PHONY: bench
 bench: build $(PEERS) .build/bench/empty.wasm .build/bench/unstripped.wasm ## measure Holdfast beside others in Chromium; takes BENCH_BACKEND, BENCH_DURABILITY, BENCH_ROUNDS (in percent), BENCH_ONLY, BENCH_OTHER (the web/dist of another commit, to compare with)
@@ -204,6 +204,9 @@ $(DIST)/index.js: $(shell find web/src -type d -o -name '*.ts') web/tsconfig.jso
 	cd web && npx tsc && cp src/wasm.d.ts dist
 	@{ echo '/// <reference path="./wasm.d.ts" />'; cat $(DIST)/index.d.ts; } >$(DIST)/index && mv $(DIST)/index $(DIST)/index.d.ts
 	@touch $@
+
+$(DIST)/holdfast.js: $(DIST)/index.js $(DIST)/bridge/go.js web/scripts/single.mjs web/package.json
+	node web/scripts/single.mjs
 
 $(NPM) $(PEERS) $(DRIVER): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm not found: install Node.js 20.19 or later" >&2; exit 1; }

@@ -6,6 +6,7 @@ const maxAddress = 2 ** 24;
 
 /** Compiles what the option `wasm` names or holds, which callers without types may get wrong. */
 export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
+  if (typeof WebAssembly === "undefined") throw refuse("open", "there is no WebAssembly here: this browser is too old, or its user has turned it off, as the Lockdown Mode of Safari does");
   const given = source ?? beside();
   try {
     if (given instanceof WebAssembly.Module) return given;
@@ -21,12 +22,17 @@ export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
   }
 }
 
-/** The address beside this module. Bundlers look for this expression. */
-function beside(): URL {
+/** Where development servers put a dependency that they have bundled, without what lies beside it: Vite 5 to 7, Nuxt, Angular. */
+const bundled = /\/(?:node_modules\/\.(?:vite|cache)|\.angular\/cache)\/.*$/;
+
+/** The address beside this module. Bundlers look for the first expression. */
+function beside(): string {
   try {
-    return new URL("./holdfast.wasm", import.meta.url);
+    return new URL("./holdfast.wasm", import.meta.url).href.replace(bundled, "/node_modules/@holdfast-dev/holdfast/dist/holdfast.wasm");
   } catch (cause) {
-    throw refuse("open", `${import.meta.url.slice(0, 100)} says nothing of where holdfast.wasm is; give its whole address, with the origin, as the option wasm`, "invalid_argument", cause);
+    // In a script that is no module there is no address at all.
+    const here = String(import.meta.url).slice(0, 100);
+    throw refuse("open", `the address of this script, ${here}, says nothing of where holdfast.wasm is; give its whole address, with the origin, as the option wasm`, "invalid_argument", cause);
   }
 }
 
@@ -52,8 +58,16 @@ async function fetched(address: string): Promise<Response> {
     return await fetch(address);
   } catch (cause) {
     // A worker that was made from a blob has an address to which nothing is relative.
-    const known = URL.canParse(address, (globalThis as { readonly location?: Location }).location?.href);
-    throw unloadable(`${address} could not be fetched${known ? "" : "; give its whole address, with the origin"}`, cause);
+    const help = !resolves(address) ? "; give its whole address, with the origin" : /^file:/i.test(address) ? "; a page may not fetch files: serve it by http, or give the bytes as the option wasm" : "";
+    throw unloadable(`${address} could not be fetched${help}`, cause);
+  }
+}
+
+function resolves(address: string): boolean {
+  try {
+    return new URL(address, (globalThis as { readonly location?: Location }).location?.href) !== undefined;
+  } catch {
+    return false;
   }
 }
 
@@ -71,9 +85,10 @@ async function promised(given: unknown): Promise<Response> {
 
 async function read(response: Response): Promise<WebAssembly.Module> {
   const name = response.url === "" ? "the given response" : response.url;
-  if (!response.ok) throw unloadable(`${name} answered ${response.status}; is holdfast.wasm deployed there?`);
+  if (!response.ok) throw unloadable(`${name} answered ${response.status}; ${remedy(name)}`);
+  const type = response.headers.get("content-type")?.trim().toLowerCase() ?? "";
   // compileStreaming insists on this type, without parameters; many servers do not know it.
-  const streaming = response.headers.get("content-type")?.trim().toLowerCase() === "application/wasm";
+  const streaming = type === "application/wasm";
   let bytes: ArrayBuffer;
   try {
     if (streaming) return await WebAssembly.compileStreaming(response);
@@ -83,7 +98,24 @@ async function read(response: Response): Promise<WebAssembly.Module> {
     // a module, with an InternalError.
     throw cause instanceof TypeError || cause instanceof DOMException ? unloadable(`${name} could not be read to its end`, cause) : foreign(name, cause);
   }
+  if (!isWasm(bytes)) {
+    const html = type.startsWith("text/html") || /^\s*</.test(new TextDecoder().decode(bytes.slice(0, 100)));
+    throw refuse("open", `${name} is not the WebAssembly of Holdfast but ${html ? "a page of HTML" : `${bytes.byteLength} bytes of "${type}"`}; ${remedy(name)}`);
+  }
   return compile(bytes, name);
+}
+
+/** Whether it begins as WebAssembly does. */
+function isWasm(bytes: ArrayBuffer): boolean {
+  const [nul, a, s, m] = new Uint8Array(bytes);
+  return nul === 0 && a === 0x61 && s === 0x73 && m === 0x6d;
+}
+
+/** What to do where the address has something else. */
+function remedy(name: string): string {
+  return name.includes("/node_modules/@holdfast-dev/") && bundled.test(import.meta.url)
+    ? 'keep Vite from bundling the package: optimizeDeps: { exclude: ["@holdfast-dev/holdfast"] }'
+    : 'copy node_modules/@holdfast-dev/holdfast/dist/holdfast.wasm there, or give its address: open({ wasm: "/holdfast.wasm" })';
 }
 
 async function compile(bytes: BufferSource, name: string): Promise<WebAssembly.Module> {

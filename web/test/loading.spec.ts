@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Holdfast, OpenOptions } from "@holdfast-dev/holdfast";
 import type * as Package from "@holdfast-dev/holdfast";
 import type { Page } from "@playwright/test";
+import { rolldown } from "rolldown";
 import { build } from "vite";
 import { dist } from "../scripts/build-info.mjs";
 import { type Failure, expect, test } from "./harness/holdfast.js";
@@ -111,10 +112,12 @@ for (const type of ["text/plain", "application/octet-stream", "application/wasm;
 
 const html = "<!doctype html><title>My app</title>";
 const wrong: readonly (readonly [string, ServerAnswer, Partial<Failure>, RegExp])[] = [
-  ["404", { status: 404 }, { code: "instance_lost" }, /\/dist\/holdfast\.wasm answered 404/],
+  ["404", { status: 404 }, { code: "instance_lost" }, /\/dist\/holdfast\.wasm answered 404; copy .*dist\/holdfast\.wasm there/],
   ["404 with the right type", { status: 404, headers: { "content-type": "application/wasm" } }, { code: "instance_lost" }, /answered 404/],
   ["500", { status: 500, body: "oops" }, { code: "instance_lost" }, /answered 500/],
-  ["the page of the app", { headers: { "content-type": "text/html" }, body: html }, { code: "invalid_argument" }, /\/dist\/holdfast\.wasm is not the WebAssembly/],
+  ["the page of the app", { headers: { "content-type": "text/html" }, body: html }, { code: "invalid_argument" }, /\/dist\/holdfast\.wasm is not the WebAssembly of Holdfast but a page of HTML; copy .*open\(\{ wasm: "\/holdfast\.wasm" \}\)/],
+  ["a page without a type", { headers: { "content-type": "" }, body: html }, { code: "invalid_argument" }, /but a page of HTML/],
+  ["another file", { headers: { "content-type": "text/plain" }, body: "oops" }, { code: "invalid_argument" }, /but 4 bytes of "text\/plain"/],
   ["HTML that says it is WebAssembly", { body: html }, { code: "invalid_argument" }, /\/dist\/holdfast\.wasm is not the WebAssembly/],
   ["nothing", { body: "" }, { code: "invalid_argument" }, /is not the WebAssembly/],
   ["another build of this release", { body: Buffer.concat([wasm.subarray(0, -1), Buffer.from("x")]) }, { code: "invalid_argument" }, /not the WebAssembly of this release.* reload/],
@@ -278,6 +281,31 @@ test("stores that pile up are a warning in development, once, and those that wer
     for (let i = 0; i < 2; i++) await open();
   }, "/bundle/package.js");
   expect(warnings).toEqual(["until here, none", expect.stringMatching(/4 stores of the database "holdfast" are open.*import\.meta\.hot\.dispose/)]);
+});
+
+test("in a script that is no module it asks for the address of its WebAssembly", async ({ home }) => {
+  const bundle = await rolldown({ input: join(dist, "index.js"), logLevel: "silent" });
+  const { output } = await bundle.generate({ format: "iife", name: "script" });
+  const facts = await home.evaluate(
+    async ([code, path]) => {
+      (0, eval)(code); // what a script without a type is
+      const { open } = (globalThis as unknown as { readonly script: { readonly open: (options?: OpenOptions) => Promise<Holdfast> } }).script;
+      const failure = await open().catch((error: unknown) => [(error as Failure).code, (error as Failure).message]);
+      const holdfast = await open({ wasm: path });
+      return { failure, works: await holdfast.create("c").recordProcessingStarted("m") };
+    },
+    [output[0].code, path] as const,
+  );
+  expect(facts).toEqual({ failure: ["invalid_argument", expect.stringContaining("give its whole address, with the origin, as the option wasm")], works: 0 });
+});
+
+test("where there is no WebAssembly, that is said", async ({ home }) => {
+  const failure = await home.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    Reflect.deleteProperty(globalThis, "WebAssembly"); // as in Safari's Lockdown Mode
+    return told.failure(open());
+  });
+  expect(failure).toMatchObject({ code: "invalid_argument", operation: "open", message: expect.stringContaining("there is no WebAssembly here") });
 });
 
 test("once it is loaded it needs no network", async ({ home, server, complaints }) => {

@@ -1,6 +1,6 @@
 // The npm package as its users get it: packed, installed in a fresh Vite application, type-checked, bundled, and run.
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -72,7 +72,18 @@ test("the tarball has what it needs and nothing else", () => {
     "docs/*.md",
     "package.json",
   ]);
-  expect(packed).toEqual(expect.arrayContaining(["dist/index.js", "dist/index.d.ts", "dist/react.js", "dist/react.d.ts", "dist/bridge/go.js", "dist/bridge/go.d.ts"]));
+  expect(packed).toEqual(expect.arrayContaining(["dist/holdfast.js", "dist/index.js", "dist/index.d.ts", "dist/react.js", "dist/react.d.ts", "dist/bridge/go.js", "dist/bridge/go.d.ts"]));
+});
+
+test("the links in its README are whole addresses, of what the repository has", () => {
+  const text = readFileSync(join(consumer, "node_modules/@holdfast-dev/holdfast/README.md"), "utf8");
+  const links = [...text.matchAll(/\]\(([^)]*)\)/g)].map(([, address = ""]) => address);
+  expect(links.length).toBeGreaterThan(10);
+  for (const address of links) {
+    expect(address).toMatch(/^https:\/\//);
+    const [, path] = /^https:\/\/(?:github\.com\/holdfast-dev\/holdfast\/blob|raw\.githubusercontent\.com\/holdfast-dev\/holdfast)\/main\/([^#]*)/.exec(address) ?? [];
+    if (path !== undefined) expect(existsSync(join(web, "..", path)), address).toBe(true);
+  }
 });
 
 for (const resolution of ["bundler", "nodenext"]) {
