@@ -14,12 +14,20 @@ const goEnv = (name) => execFileSync("go", ["env", name], { cwd: root, encoding:
 /** @param {string | Uint8Array} bytes */
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** The toolchain's JavaScript half of a Go program. Text that begins with U+FEFF would leave it without, and be another name: not here. */
+/**
+ * The toolchain's JavaScript half of a Go program. Text that begins with U+FEFF would leave it without, and be another name:
+ * not here. And an exception of a getter would end the program: `read` stands between.
+ */
 export function wasmExec() {
-  const script = readFileSync(join(goEnv("GOROOT"), "lib", "wasm", "wasm_exec.js"), "utf8");
-  const decoder = 'new TextDecoder("utf-8")';
-  if (script.split(decoder).length !== 2) throw new Error(`wasm_exec.js no longer has one ${decoder}: look how it decodes text now`);
-  return script.replace(decoder, 'new TextDecoder("utf-8", { ignoreBOM: true })');
+  let script = readFileSync(join(goEnv("GOROOT"), "lib", "wasm", "wasm_exec.js"), "utf8");
+  for (const [theirs, ours] of /** @type {const} */ ([
+    ['new TextDecoder("utf-8")', 'new TextDecoder("utf-8", { ignoreBOM: true })'],
+    ["const result = Reflect.get(loadValue(sp + 8), loadString(sp + 16));", "const result = read(loadValue(sp + 8), loadString(sp + 16));"],
+  ])) {
+    if (script.split(theirs).length !== 2) throw new Error(`wasm_exec.js no longer has one ${theirs}: look how it does that now`);
+    script = script.replace(theirs, ours);
+  }
+  return script;
 }
 
 /** Hash over the names and the contents of all files that go into holdfast.wasm. */

@@ -8,7 +8,7 @@ const license = readFileSync(new URL("go-license.txt", import.meta.url), "utf8")
 
 writeFileSync(
   join(dist, "bridge/go.js"),
-  `/*! wasm_exec.js of the Go distribution:\n\n${license}*/\nexport function defineGo(globalThis, fs) {\n` +
+  `/*! wasm_exec.js of the Go distribution:\n\n${license}*/\nexport function defineGo(globalThis, fs, read) {\n` +
     `${wasmExec()}\nreturn globalThis.Go;\n}\nexport const build = "${buildId()}";\n`,
 );
 copyFileSync(new URL("../src/bridge/go.d.ts", import.meta.url), join(dist, "bridge/go.d.ts"));

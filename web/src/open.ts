@@ -120,8 +120,11 @@ class OpenStore implements Holdfast {
   }
 }
 
-/** The StorageManager, which only secure contexts have. */
+/** The StorageManager, which only secure contexts have, and Node has not. */
 function storageManager(): StorageManager | undefined {
-  const { storage } = navigator as { readonly storage?: StorageManager };
-  return storage;
+  try {
+    return (globalThis as { readonly navigator?: { readonly storage?: StorageManager } }).navigator?.storage;
+  } catch {
+    return undefined; // the browser denies it to this page
+  }
 }

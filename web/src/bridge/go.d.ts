@@ -26,9 +26,10 @@ export interface GoFS {
 /**
  * Defines the class `Go`, and nothing in the page's own globals: the program uses `globalThis` in
  * their place, which gets the properties `Go`, `process`, `path` and, unless it has one, `fs`. What
- * the runtime prints, such as a panic, goes to `fs`.
+ * the runtime prints, such as a panic, goes to `fs`. It reads properties by `read`, whose exceptions
+ * would end it.
  */
-export function defineGo(globalThis: object, fs: GoFS): new () => Go;
+export function defineGo(globalThis: object, fs: GoFS, read: (object: object, key: string) => unknown): new () => Go;
 
 /** The name of the build: `holdfast.wasm` has the same, in a custom section `holdfast`. */
 export declare const build: string;

@@ -39,7 +39,11 @@ export interface Globals {
 
 /** Makes a Go program whose globals are those of the page and `host`. */
 export function newGo(host: Globals): Go {
-  return new (defineGo(overlay(host), console_))();
+  try {
+    return new (defineGo(overlay(host), console_, read))();
+  } catch (cause) {
+    throw refuse("open", "this page or worker lacks what a program needs", "invalid_argument", cause);
+  }
 }
 
 /**
@@ -48,9 +52,23 @@ export function newGo(host: Globals): Go {
  */
 function overlay(own: object): typeof globalThis {
   return new Proxy(own, {
-    get: (_, key) => (key in own ? Reflect.get(own, key) : Reflect.get(globalThis, key)) as unknown,
+    get: (_, key) => (key in own ? Reflect.get(own, key) : read(globalThis, key)),
     has: (_, key) => key in own || key in globalThis,
   }) as typeof globalThis;
+}
+
+/**
+ * Reads a property for the Go program, which an exception would end. The getters of a page may throw: what the browser denies
+ * to this page, such as localStorage, and what an extension has put in its place. That is then not there.
+ */
+function read(object: object, key: PropertyKey): unknown {
+  try {
+    return Reflect.get(object, key);
+  } catch (thrown) {
+    // What a request has brought must never seem to be nothing, and without room on the stack nothing is known.
+    if (key === "result" || thrown instanceof RangeError || (thrown as Error | undefined)?.name === "InternalError") throw thrown;
+    return undefined;
+  }
 }
 
 /** The file system of the Go program. What that prints, such as a panic, goes to the console. */
