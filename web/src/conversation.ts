@@ -67,6 +67,12 @@ export class Registry {
     void runner.ended.then(() => this.#runners.delete(runner));
   }
 
+  /** Ends all as the end of the page does, see Instance. */
+  crash(): void {
+    for (const runner of this.#runners) runner.crash();
+    this.instance.crash();
+  }
+
   /** Stops the runners, then ends the instance. */
   close(): Promise<void> {
     return this.instance.close((bridge) => {

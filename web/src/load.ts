@@ -25,13 +25,17 @@ export async function loadModule(source: unknown): Promise<WebAssembly.Module> {
 /** Where development servers put a dependency that they have bundled, without what lies beside it: Vite 5 to 7, Nuxt, Angular. */
 const bundled = /\/(?:node_modules\/\.(?:vite|cache)|\.angular\/cache)\/.*$/;
 
+/** Where such servers would have files of other folders. Under Vitest a linked package is given that address, and there is no server. */
+const served = /^https?:\/\/[^/]+\/@fs(?=\/)/;
+
 /** The address beside this module. Bundlers look for the first expression. */
 function beside(): string {
   try {
-    return new URL("./holdfast.wasm", import.meta.url).href.replace(bundled, "/node_modules/@holdfast-dev/holdfast/dist/holdfast.wasm");
+    const address = new URL("./holdfast.wasm", import.meta.url).href.replace(bundled, "/node_modules/@holdfast-dev/holdfast/dist/holdfast.wasm");
+    return files() === undefined ? address : address.replace(served, "file://");
   } catch (cause) {
     // In a script that is no module there is no address at all.
-    const here = String(import.meta.url).slice(0, 100);
+    const here = (import.meta.url as string | undefined)?.slice(0, 100) ?? "unknown";
     throw refuse("open", `the address of this script, ${here}, says nothing of where holdfast.wasm is; give its whole address, with the origin, as the option wasm`, "invalid_argument", cause);
   }
 }
@@ -58,14 +62,17 @@ async function fetched(address: string): Promise<Response> {
     return await fetch(address);
   } catch (cause) {
     // A worker that was made from a blob has an address to which nothing is relative.
-    const help = !resolves(address) ? "; give its whole address, with the origin" : /^file:/i.test(address) ? "; a page may not fetch files: serve it by http, or give the bytes as the option wasm" : "";
+    let help = "";
+    if (!resolves(address)) help = "; give its whole address, with the origin";
+    else if (/^file:/i.test(address)) help = "; a page may not fetch files: serve it by http, or give the bytes as the option wasm";
+    else if (/^[a-z-]+-extension:/i.test(address)) help = `; ${remedy(address)}`; // that is how extensions answer 404
     throw unloadable(`${address} could not be fetched${help}`, cause);
   }
 }
 
 function resolves(address: string): boolean {
   try {
-    return new URL(address, (globalThis as { readonly location?: Location }).location?.href) !== undefined;
+    return new URL(address, (globalThis as { readonly location?: Location }).location?.href).href !== "";
   } catch {
     return false;
   }

@@ -19,6 +19,11 @@ const maxTimeout = 600_000;
  * Several may be open at once, also of one database.
  */
 export async function open(options: OpenOptions = {}): Promise<Holdfast> {
+  return (await openIn(options)).holdfast;
+}
+
+/** Does the same. In a `world` the program has those globals before those of the page, see testing.ts. */
+export async function openIn(options: OpenOptions, world?: object): Promise<{ readonly holdfast: Holdfast; readonly registry: Registry }> {
   const given = check.options("open", "options", options, ["database", "storage", "durability", "timeout", "wasm"]);
   const settings: Settings = {
     database: check.name("open", "database", given.database ?? "holdfast"),
@@ -26,7 +31,7 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
     durability: check.oneOf("open", "durability", given.durability ?? "strict", ["strict", "default"]),
     timeout: check.integer("open", "timeout", given.timeout ?? 30_000, 1, maxTimeout),
   };
-  const instance = await Instance.start(await loadModule(given.wasm));
+  const instance = await Instance.start(await loadModule(given.wasm), world);
   const registry = new Registry(instance);
   try {
     await instance.call<null>((bridge, call) =>
@@ -36,8 +41,8 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
     instance.abandon();
     throw error;
   }
-  if (settings.storage === "indexeddb") noticeLeftOver(settings.database, instance);
-  return new OpenStore(registry, settings);
+  if (settings.storage === "indexeddb" && world === undefined) noticeLeftOver(settings.database, instance);
+  return { holdfast: new OpenStore(registry, settings), registry };
 }
 
 type Settings = Required<Pick<OpenOptions, "database" | "storage" | "durability" | "timeout">>;

@@ -1,5 +1,5 @@
 import { Attempt, retryOptions } from "./attempt.js";
-import { errorOf } from "./bridge/failure.js";
+import { errorOf, lost } from "./bridge/failure.js";
 import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import type { Stored } from "./delivery.js";
@@ -75,6 +75,12 @@ export class Runner {
   stop(): Promise<void> {
     this.#owner.instance.callIfOpen((bridge) => bridge.stop(this.number));
     return this.ended;
+  }
+
+  /** Ends the attempts of a page that is over. */
+  crash(): void {
+    const over = lost(undefined);
+    for (const number of this.#attempts.keys()) this.#abort(number, over);
   }
 
   #begin(number: number, id: string): void {

@@ -82,13 +82,13 @@ export class Instance {
     return this.#over ?? this.#closing;
   }
 
-  /** Starts the program. */
-  static async start(module: WebAssembly.Module): Promise<Instance> {
+  /** Starts the program. In a `world` it has those globals before those of the page, and makes its transactions itself. */
+  static async start(module: WebAssembly.Module, world?: object): Promise<Instance> {
     const held = new Set<() => void>();
-    const host: Globals = { holdfastPack: pack, holdfastHeld: held };
+    const host: Globals = { ...world, holdfastPack: pack, holdfastHeld: held };
     const go = newGo(host);
     const instance = new Instance(go, held);
-    host.holdfastAppender = instance.#appender;
+    if (world === undefined) host.holdfastAppender = instance.#appender;
     const program = await instantiate(module, go.importObject);
     host.holdfast = (...offered) => instance.#connect(program.exports as unknown as Exports, ...offered);
     const running = go.run(program);
@@ -253,6 +253,13 @@ export class Instance {
   /** Ends a program that has opened nothing. */
   abandon(): void {
     this.#end(lost(undefined));
+  }
+
+  /** Ends the program as the end of its page does: what is pending never settles, and nobody is told. */
+  crash(): void {
+    this.#pending.clear();
+    this.onEnd = undefined;
+    this.#end(lost(new Error("it has crashed, as a test wanted")));
   }
 
   #living(): Bridge {

@@ -49,3 +49,36 @@ test("what is not there is said: IndexedDB, or a file", async () => {
     ["instance_lost", "holdfast: open: instance_lost: file:///nowhere.wasm could not be read"],
   ]);
 });
+
+test("a shared store: two tabs hear of each other, one works, and the other takes over when it has crashed", async () => {
+  const printedLines = await printed(`
+    import { open } from "@holdfast-dev/holdfast";
+    import { crashAfter, sharedStore } from "@holdfast-dev/holdfast/testing";
+    const store = sharedStore();
+    const [first, second] = [await store.open(), await store.open()];
+    const [one, two] = [await first.recover("chat"), await second.recover("chat")];
+    const status = (chat, id, wanted) => new Promise((resolve) => {
+      const look = () => chat.state.message(id)?.status === wanted && resolve();
+      chat.subscribe(look);
+      look();
+    });
+    const work = [];
+    const handle = (name) => async ({ message, step }) => step("plan", () => { work.push(name + " " + message.id); return message.id === "b" && name === "one" ? new Promise(() => {}) : name; });
+    one.process(handle("one"));
+    await two.send({ id: "a" });
+    await status(two, "a", "finished");
+    two.process(handle("two"));
+    await one.send({ id: "b" });
+    await status(two, "b", "processing");
+    const died = crashAfter(first, 0);
+    await Promise.all([died, status(two, "b", "finished")]);
+    const late = await one.send({ id: "c" }).catch(({ code }) => code);
+    const other = await sharedStore().open();
+    const plain = await open({ storage: "memory" });
+    let refused;
+    try { crashAfter(plain, 1); } catch ({ code }) { refused = code; }
+    console.log(JSON.stringify([work, two.state.message("b").result, late, refused, (await other.conversations()).length, Object.keys(globalThis).includes("indexedDB")]));
+    for (const holdfast of [second, other, plain]) await holdfast.close();
+  `);
+  expect(JSON.parse(printedLines)).toEqual([["one a", "one b", "two b"], "two", "instance_lost", "invalid_argument", 0, false]);
+});
