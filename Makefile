@@ -108,6 +108,10 @@ engines: build $(DRIVER) .build/engines/idbstore.wasm ## run the specs in Chromi
 	chrome=$$(.tools/chrome.sh) && firefox=$$(.tools/firefox.sh) && .tools/webkit.sh && cd web && CHROME=$$chrome FIREFOX=$$firefox \
 		npx playwright test --config=engines $(ENGINES:%=--project=%)
 
+.PHONY: places
+places: build ## build an application in each place where people put the package, from the packed tarball, and reload it in the middle of an answer; takes PLACES, a part of a name, and the network
+	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test --config=places --grep='$(PLACES)'
+
 # The linter knows the package, as the tests do, by what is in dist.
 .PHONY: style
 style: build $(BIN)/staticcheck ## check format, vet, staticcheck, references that run upward, types and TypeScript rules of all but the benchmarks and the drivers of other engines
@@ -118,8 +122,8 @@ style: build $(BIN)/staticcheck ## check format, vet, staticcheck, references th
 	$(WASM) $(BIN)/staticcheck ./...
 	cd .tools && go vet ./... && $(CURDIR)/$(BIN)/staticcheck ./...
 	cd .tools && go run ./rooms core=8 core/runner=8 idbstore=6 wasm=4
-	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p demo && npx tsc -p demo/worker
-	cd web && npx oxlint --type-aware --deny-warnings src test demo scripts *.ts
+	cd web && npx tsc --noEmit && npx tsc -p tsconfig.test.json && npx tsc -p places && npx tsc -p demo && npx tsc -p demo/worker
+	cd web && npx oxlint --type-aware --deny-warnings src test demo scripts places/*.ts *.ts
 
 .PHONY: lint
 lint: style $(PEERS) $(DRIVER) $(BIN)/govulncheck ## the same for everything, and look for known vulnerabilities (Go and npm)

@@ -1,6 +1,6 @@
 // Prints what a visitor downloads: holdfast.wasm, and the JavaScript as vite bundles and minifies it together with
-// its dependency. Fails when both, compressed with brotli, exceed the budget.
-import { readFileSync } from "node:fs";
+// its dependency; and writes it into docs/install.md. Fails when both, compressed with brotli, exceed the budget.
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "vite";
@@ -50,6 +50,14 @@ console.log("bytes".padEnd(14) + ["raw", "gzip -9", "brotli -11"].map((s) => s.p
 print("holdfast.wasm", rows[0] ?? []);
 print("JavaScript", rows[1] ?? []);
 print("total", total);
+
+const kilobytes = (/** @type {number[]} */ row) => row.map((n) => ` ${Math.round(n / 1000).toLocaleString("en-US")} KB |`).join("");
+const install = new URL("../docs/install.md", import.meta.url);
+const table = `| | raw | gzip -9 | brotli -11 |\n|---|---|---|---|\n| \`holdfast.wasm\` |${kilobytes(rows[0] ?? [])}\n| JavaScript, minified |${kilobytes(rows[1] ?? [])}\n`;
+const marked = /(<!-- Written by `make size`\. -->\n)(?:\|.*\n)*\n/;
+const text = readFileSync(install, "utf8");
+if (!marked.test(text)) throw new Error("docs/install.md has no place for the sizes");
+writeFileSync(install, text.replace(marked, (_, mark) => `${mark}${table}\n`));
 
 const brotli = total[2] ?? Infinity;
 if (brotli > budget) {

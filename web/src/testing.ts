@@ -68,10 +68,10 @@ export function sharedStore(): SharedStore {
  * pending then never settles, later calls fail with `instance_lost`, and handlers that are at work
  * see their `signal` aborted.
  */
-export function crashAfter(holdfast: Holdfast, appends: number): Promise<void> {
+export async function crashAfter(holdfast: Holdfast, appends: number): Promise<void> {
   const page = pages.get(holdfast);
   if (page === undefined) throw check.refuse("crashAfter", "only what open of a shared store has returned can crash");
-  return page.crashAfter(check.integer("crashAfter", "appends", appends, 0, 2 ** 31));
+  await page.crashAfter(check.integer("crashAfter", "appends", appends, 0, 2 ** 31));
 }
 
 /** A page that can be killed. */

@@ -12,6 +12,11 @@ import { type Answer as ServerAnswer, strictPolicy } from "./harness/server.js";
 import { until } from "./harness/group.js";
 import type { Answer } from "./pages/worker.js";
 
+declare global {
+  /** Asks a worker of a kind. */
+  var ask: Record<"shared" | "service" | "nested" | "blob", () => Promise<Answer>>;
+}
+
 const path = "/dist/holdfast.wasm";
 const wasm = readFileSync(join(dist, "holdfast.wasm"));
 
@@ -79,9 +84,45 @@ test("nothing runs at import, and neither import nor open adds anything to the p
 });
 
 test("it runs in a dedicated worker, which shares the database with the page", async ({ home }) => {
-  expect(await visitInWorker(home)).toEqual({ events: 1, added: [] });
+  expect(await visitInWorker(home)).toEqual({ events: 1, result: 42, added: [] });
   expect(await visit(home)).toBe(undefined);
-  expect(await visitInWorker(home, true), "with a module compiled by the page").toEqual({ events: 3, added: [] });
+  expect(await visitInWorker(home, true), "with a module compiled by the page").toEqual({ events: 3, result: 42, added: [] });
+});
+
+test("it runs in a shared worker, in a service worker, in a worker within a worker, and in one that imports it from a blob", async ({ home, server }) => {
+  await home.evaluate(() => {
+    const answerOf = (port: { onmessage: ((event: MessageEvent<Answer>) => void) | null }): Promise<Answer> =>
+      new Promise((resolve) => (port.onmessage = ({ data }) => resolve(data)));
+    const within = (code: string): string => URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    const dedicated = (address: string): Promise<Answer> => {
+      const worker = new Worker(address, { type: "module" });
+      const answer = answerOf(worker);
+      worker.postMessage({});
+      return answer;
+    };
+    globalThis.ask = {
+      shared: () => {
+        const { port } = new SharedWorker("/bundle/worker.js", { type: "module" });
+        const answer = answerOf(port);
+        port.postMessage({});
+        return answer;
+      },
+      service: async () => {
+        const registration = await navigator.serviceWorker.register("/bundle/worker.js", { type: "module" });
+        const { port1, port2 } = new MessageChannel();
+        const answer = answerOf(port1);
+        (registration.installing ?? registration.waiting ?? registration.active)?.postMessage({}, [port2]);
+        return answer.finally(() => registration.unregister());
+      },
+      nested: () => dedicated(within(`const inner = new Worker("${location.origin}/bundle/worker.js", { type: "module" }); inner.onmessage = ({ data }) => postMessage(data); onmessage = ({ data }) => inner.postMessage(data);`)),
+      blob: () => dedicated(within(`import "${location.origin}/bundle/worker.js";`)),
+    };
+  });
+  const kinds = ["shared", "service", "nested", "blob"] as const;
+  for (const [i, kind] of kinds.entries()) {
+    expect(await home.evaluate((kind) => globalThis.ask[kind](), kind), kind).toEqual({ events: i + 1, result: 42, added: [] });
+  }
+  expect(server.requests.filter((request) => request.endsWith(".wasm")).length).toBe(kinds.length);
 });
 
 test("it runs under a strict policy, in the page and in a worker, and says what a stricter one lacks", async ({ home, server, complaints }) => {
@@ -94,7 +135,7 @@ test("it runs under a strict policy, in the page and in a worker, and says what 
     return (await holdfast.recover("visits")).expectedSeq;
   }, "/bundle/package.js");
   expect(events).toBe(1);
-  expect(await visitInWorker(home)).toEqual({ events: 2, added: [] });
+  expect(await visitInWorker(home)).toEqual({ events: 2, result: 42, added: [] });
 
   const stricter = { "content-security-policy": "default-src 'self'" };
   server.answer("/bundle/worker.js", { headers: stricter });
@@ -286,15 +327,17 @@ test("stores that pile up are a warning in development, once, and those that wer
 test("in a script that is no module it asks for the address of its WebAssembly", async ({ home }) => {
   const bundle = await rolldown({ input: join(dist, "index.js"), logLevel: "silent" });
   const { output } = await bundle.generate({ format: "iife", name: "script" });
-  await home.addScriptTag({ content: output[0].code });
   const facts = await home.evaluate(
-    async (path) => {
+    async ([code, path]) => {
+      const script = document.createElement("script");
+      script.textContent = code;
+      document.head.append(script);
       const { open } = (globalThis as unknown as { readonly script: { readonly open: (options?: OpenOptions) => Promise<Holdfast> } }).script;
       const failure = await open().catch((error: unknown) => [(error as Failure).code, (error as Failure).message]);
       const holdfast = await open({ wasm: path });
       return { failure, works: await holdfast.create("c").recordProcessingStarted("m") };
     },
-    path,
+    [output[0].code, path] as const,
   );
   expect(facts).toEqual({ failure: ["invalid_argument", expect.stringContaining("give its whole address, with the origin, as the option wasm")], works: 0 });
 });

@@ -75,8 +75,7 @@ test("a shared store: two tabs hear of each other, one works, and the other take
     const late = await one.send({ id: "c" }).catch(({ code }) => code);
     const other = await sharedStore().open();
     const plain = await open({ storage: "memory" });
-    let refused;
-    try { crashAfter(plain, 1); } catch ({ code }) { refused = code; }
+    const refused = await crashAfter(plain, 1).catch(({ code }) => code);
     console.log(JSON.stringify([work, two.state.message("b").result, late, refused, (await other.conversations()).length, Object.keys(globalThis).includes("indexedDB")]));
     for (const holdfast of [second, other, plain]) await holdfast.close();
   `);
