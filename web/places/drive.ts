@@ -8,6 +8,7 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BrowserContext, Page } from "@playwright/test";
 import type { LaunchOptions, RunningBrowser } from "../test/harness/browser.js";
+import { readDocument } from "../test/harness/document.js";
 import { until } from "../test/harness/group.js";
 import { Model } from "../test/harness/model.js";
 import { Server } from "../test/harness/server.js";
@@ -53,6 +54,7 @@ export class Application {
     this.#folder = mkdtempSync(join(tmpdir(), "holdfast-place-"));
     cpSync(join(web, "places", "app"), this.#folder, { recursive: true });
     this.#write("package.json", JSON.stringify({ name: "place", private: true, type: "module" }));
+    if (place.tests !== undefined) for (const [path, text] of readDocument("test-your-handler.md").files) this.#write(path, text);
     for (const [path, text] of Object.entries(place.files ?? {})) this.#write(path, text);
     const packages = Object.entries(place.packages).map(([name, version]) => `${name}@${version}`);
     run(this.#folder, `npm install --save-exact --ignore-scripts --prefer-offline --no-audit --no-fund ${[tarball, ...packages].join(" ")}`);
@@ -72,6 +74,7 @@ export class Application {
 
   /** Uses it in every way that its place has. */
   async use(context: BrowserContext, launch?: Launch): Promise<void> {
+    if (this.#place.tests !== undefined) run(this.#folder, this.#place.tests);
     if (this.#place.extension === true && launch !== undefined) await this.#useExtension(launch);
     else if (this.#place.build !== undefined) await this.#useBuilt(await context.newPage());
     if (this.#place.serve !== undefined) await this.#useServed(await context.newPage());
@@ -132,7 +135,7 @@ export async function use(page: Page, address: string): Promise<void> {
   const model = await Model.start("");
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(`${message.location().url}: ${message.text()}`));
   const asked: string[] = [];
   const next = async (): ReturnType<Model["next"]> => {
     const call = await model.next();

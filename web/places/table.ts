@@ -12,6 +12,8 @@ export interface Place {
   readonly build?: { readonly commands: readonly string[]; readonly folder: string; readonly page?: string };
   /** The command of its development server, which gets the port in place of PORT, and the path of the page. */
   readonly serve?: { readonly command: string; readonly path: string };
+  /** The command that runs its tests, in place of a page: those of docs/test-your-handler.md are there too. */
+  readonly tests?: string;
   /** It is an extension of the browser: its page is opened there. */
   readonly extension?: boolean;
 }
@@ -111,7 +113,7 @@ export const places: readonly Place[] = [
     needs: nothing,
     packages: { nuxt: "4.4.5" },
     files: {
-      "nuxt.config.ts": `export default defineNuxtConfig({ compatibilityDate: "2026-01-01", telemetry: false, devtools: { enabled: false }, app: { baseURL: "/app/" }, experimental: { payloadExtraction: false } });`,
+      "nuxt.config.ts": `export default defineNuxtConfig({ compatibilityDate: "2026-01-01", telemetry: false, devtools: { enabled: false }, app: { baseURL: "/app/", head: { link: [{ rel: "icon", href: "data:," }] } }, experimental: { payloadExtraction: false } });`,
       "app/app.vue": `<template><div /></template><script setup>onMounted(() => import("../main.js"));</script>`,
     },
     build: { commands: ["nuxt generate"], folder: ".output/public" },
@@ -204,11 +206,51 @@ export const places: readonly Place[] = [
     extension: true,
   },
   unbundled,
+  {
+    name: "Vitest with jsdom",
+    needs: nothing,
+    packages: { vitest: "4.1.12", jsdom: "26.1.0", "fake-indexeddb": "6.2.8" },
+    tests: "vitest run --environment jsdom --testTimeout 60000",
+  },
+  {
+    name: "Jest 30",
+    needs: "`NODE_OPTIONS=--experimental-vm-modules`",
+    packages: { jest: "30.5.2", "fake-indexeddb": "6.2.8" },
+    files: {
+      "survives.test.js": `import { crashAfter, sharedStore } from "@holdfast-dev/holdfast/testing";
+        import { open } from "@holdfast-dev/holdfast";
+        const finished = (chat) => new Promise((resolve) => chat.subscribe(() => chat.state.message("m")?.status === "finished" && resolve(chat.state.message("m").result)));
+        const handler = ({ message, step }) => step("echo", () => message.body);
+        test("in memory", async () => {
+          const holdfast = await open({ storage: "memory" });
+          const chat = await holdfast.recover("chat");
+          const result = finished(chat);
+          chat.process(handler);
+          await chat.send({ id: "m", body: 42 });
+          expect(await result).toBe(42);
+          await holdfast.close();
+        });
+        test("after a crash", async () => {
+          const store = sharedStore();
+          const page = await store.open();
+          const crashed = crashAfter(page, 1);
+          void (await page.recover("chat")).send({ id: "m", body: 42 });
+          await crashed;
+          const next = await store.open();
+          const chat = await next.recover("chat");
+          const result = finished(chat);
+          chat.process(handler);
+          expect(await result).toBe(42);
+          await next.close();
+        });`,
+    },
+    tests: "NODE_OPTIONS=--experimental-vm-modules jest --testTimeout=60000 --testPathPatterns survives.test.js",
+  },
 ];
 
 /** The rows of the table in docs/install.md. */
-export const rows: readonly string[] = places.map(({ name, needs, packages, build, serve, extension }) => {
+export const rows: readonly string[] = places.map(({ name, needs, packages, build, serve, tests, extension }) => {
   const [tool = "", version = ""] = Object.entries(packages)[0] ?? [];
-  const ways = [extension === true ? "loaded" : build !== undefined ? "built" : "", serve !== undefined ? "development server" : ""].filter((way) => way !== "");
+  const ways = [tests !== undefined ? "tests" : "", extension === true ? "loaded" : build !== undefined ? "built" : "", serve !== undefined ? "development server" : ""].filter((way) => way !== "");
   return `| ${name} | ${tool === "" ? "" : `\`${tool}\` ${version}`} | ${ways.join(", ")} | ${needs} |`;
 });

@@ -112,7 +112,9 @@ test("it runs in a shared worker, in a service worker, in a worker within a work
         const { port1, port2 } = new MessageChannel();
         const answer = answerOf(port1);
         (registration.installing ?? registration.waiting ?? registration.active)?.postMessage({}, [port2]);
-        return answer.finally(() => registration.unregister());
+        const answered = await answer;
+        await registration.unregister();
+        return answered;
       },
       nested: () => dedicated(within(`const inner = new Worker("${location.origin}/bundle/worker.js", { type: "module" }); inner.onmessage = ({ data }) => postMessage(data); onmessage = ({ data }) => inner.postMessage(data);`)),
       blob: () => dedicated(within(`import "${location.origin}/bundle/worker.js";`)),

@@ -43,7 +43,7 @@ function answerTo(port: Port, options: OpenOptions): void {
 }
 
 // A service worker is asked through a port.
-scope.onmessage = ({ data, ports: [port] }) => answerTo((port as Port | undefined) ?? scope, data);
+scope.onmessage = ({ data, ports: [port] }) => answerTo(port ?? scope, data);
 // A shared worker is connected to.
 scope.onconnect = ({ ports: [port] }) => {
   if (port !== undefined) port.onmessage = ({ data }: MessageEvent<OpenOptions>) => answerTo(port, data);
