@@ -208,9 +208,9 @@ export const places: readonly Place[] = [
   unbundled,
   {
     name: "Vitest with jsdom",
-    needs: nothing,
+    needs: "`// @vitest-environment node` in files with a shared store",
     packages: { vitest: "4.1.12", jsdom: "26.1.0", "fake-indexeddb": "6.2.8" },
-    tests: "vitest run --environment jsdom --testTimeout 60000",
+    tests: "vitest run --environment jsdom --testTimeout 60000 answers retries",
   },
   {
     name: "Jest 30",

@@ -44,8 +44,12 @@ function beside(): string {
 type Files = { readFile(file: URL): Promise<Uint8Array<ArrayBuffer>> };
 
 function files(): Files | undefined {
-  const { process } = globalThis as { readonly process?: { readonly getBuiltinModule?: (name: string) => unknown } };
-  return process?.getBuiltinModule?.("node:fs/promises") as Files | undefined;
+  try {
+    const { process } = globalThis as { readonly process?: { readonly getBuiltinModule?: (name: string) => unknown } };
+    return process?.getBuiltinModule?.("node:fs/promises") as Files | undefined;
+  } catch {
+    return undefined; // a page that has something else of that name
+  }
 }
 
 async function readFile(from: Files, address: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -23,7 +23,7 @@ test.afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const tests = [...files.keys()].filter((name) => name.endsWith(".test.ts"));
 
 function vitest(environment: string): void {
-  const { stdout, stderr } = spawnSync(join(web, "node_modules/.bin/vitest"), ["run", "--root", folder, "--environment", environment, "--reporter", "json"], { encoding: "utf8" });
+  const { stdout, stderr } = spawnSync(join(web, "node_modules/.bin/vitest"), ["run", "--root", folder, "--environment", environment, "--testTimeout", "120000", "--reporter", "json"], { encoding: "utf8" });
   const report = JSON.parse(stdout === "" ? "{}" : stdout) as { readonly numPassedTests?: number; readonly numTotalTests?: number };
   expect(report, stdout + stderr).toMatchObject({ numPassedTests: tests.length, numTotalTests: tests.length });
 }
