@@ -295,6 +295,7 @@ func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byt
 			expected = 0
 		}
 		if headIs(keys, heads.lower, expected) {
+			d.disk.do(func() { a.committing = true })
 			_ = a.commit()
 			return
 		}
@@ -314,7 +315,8 @@ func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byt
 // fakeAppending is the transaction of an append that is carried out at once.
 type fakeAppending struct {
 	*fakeScope
-	moved bool // the head has moved; guarded by the disk's mu
+	// Guarded by the disk's mu: the head has moved; the commit is asked for.
+	moved, committing bool
 }
 
 func (a *fakeAppending) wait(ctx context.Context) error {
@@ -342,7 +344,7 @@ func (a *fakeAppending) then(fn func(error)) {
 func (a *fakeAppending) commitFailed() bool {
 	a.disk.mu.Lock()
 	defer a.disk.mu.Unlock()
-	return a.commits != nil
+	return a.committing
 }
 
 func (a *fakeAppending) abort() (committing bool) {
