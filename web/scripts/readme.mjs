@@ -7,7 +7,11 @@ const base = `${repository.url.replace(/^git\+|\.git$/g, "")}/blob/main/`;
 const raw = base.replace("github.com", "raw.githubusercontent.com").replace("/blob/", "/");
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const fence = "```"; // what is between two of them is code
 writeFileSync(
   new URL("../README.md", import.meta.url),
-  readme.replace(/(!?)(\[[^\]]*\]\()(?![a-z]+:|#)/g, (_, image, text) => `${image}${text}${image === "" ? base : raw}`),
+  readme
+    .split(fence)
+    .map((part, i) => (i % 2 === 1 ? part : part.replace(/(!?)(\[[^\]]*\]\()(?![a-z]+:|#)/g, (_, image, text) => `${image}${text}${image === "" ? base : raw}`)))
+    .join(fence),
 );

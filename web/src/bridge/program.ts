@@ -1,3 +1,4 @@
+import { HoldfastError } from "../errors.js";
 import { refuse } from "../check.js";
 import { foreign } from "../load.js";
 import type { Appender } from "./appender.js";
@@ -87,13 +88,14 @@ const otherBuild =
 
 /** Refuses a module that is not ours, or of another build, whose calls would mean something else. */
 export async function instantiate(module: WebAssembly.Module, imports: WebAssembly.Imports): Promise<WebAssembly.Instance> {
-  const [built] = WebAssembly.Module.customSections(module, "holdfast");
-  if (new TextDecoder().decode(built) !== build) throw refuse("open", otherBuild);
   let program: WebAssembly.Instance;
   try {
+    const [built] = WebAssembly.Module.customSections(module, "holdfast"); // refuses a proxy with a TypeError
+    if (new TextDecoder().decode(built) !== build) throw refuse("open", otherBuild);
     program = await WebAssembly.instantiate(module, imports);
   } catch (cause) {
     // WebKit checks the Content-Security-Policy here, not when it compiles.
+    if (cause instanceof HoldfastError) throw cause;
     const refused = cause instanceof WebAssembly.LinkError || cause instanceof WebAssembly.CompileError || cause instanceof TypeError;
     throw refused ? foreign("the module", cause) : lost(cause);
   }
