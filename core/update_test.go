@@ -112,7 +112,7 @@ func TestUpdateThroughTrouble(t *testing.T) {
 	}
 }
 
-// TestSendIfExists: whoever has deleted the conversation, nothing begins it anew.
+// TestSendIfExists: it never begins a deleted conversation again.
 func TestSendIfExists(t *testing.T) {
 	store := memstore.New()
 	c, stale := newConversation(t, "c", store), newConversation(t, "c", store)

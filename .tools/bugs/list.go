@@ -555,7 +555,7 @@ var bugs = []bug{
 		in:   "semantics-view.spec", test: "cannot be changed by one who reads it",
 	},
 	{
-		name: "a deleted conversation is begun anew",
+		name: "a message begins a deleted conversation again",
 		file: "core/send.go",
 		old:  "\t\tif s.isEmpty() {",
 		new:  "\t\tif c.log == nil {",

@@ -276,7 +276,7 @@ class LiveConversation implements Conversation {
     return () => {
       if (!this.#listeners.delete(key) || this.#listeners.size > 0) return;
       this.#registry.pin(this, false);
-      this.#failure = undefined; // the next listener finds out anew
+      this.#failure = undefined; // the next listener finds out by itself
       this.#registry.instance.callIfOpen((bridge) => bridge.unfollow(this.#handle));
     };
   };
