@@ -14,7 +14,7 @@ const ReadBatch = readBatch
 
 // Write appends several payloads at the expected sequence, and settles.
 func (c *Conversation) Write(ctx context.Context, payloads ...[]byte) error {
-	write := Write{c.ID(), c.ExpectedSeq(), payloads}
+	write := Write{Stream: c.ID(), Expected: c.ExpectedSeq(), Payloads: payloads}
 	ended := make(chan error, 1)
 	c.log.begin(ctx, write, func(err error) { ended <- err })
 	err := <-ended

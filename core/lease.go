@@ -20,15 +20,40 @@ import (
 // minute, as in a hidden page: then the lease lasts longer. A nil slow never
 // does.
 func Lease(ctx context.Context, store DurableStore, name string, slow func() bool) (Lock, error) {
-	if slow == nil {
-		slow = func() bool { return false }
-	}
-	l := &lease{store: store, key: leaseKey(name), slow: slow, lost: make(chan struct{}), end: make(chan struct{})}
+	l := newLease(store, name, slow)
 	if err := l.acquire(ctx); err != nil {
 		return nil, err
 	}
 	go l.keep()
 	return l, nil
+}
+
+// TryLease is [Lease], but returns nil at once if another has the lease, or may
+// have it.
+func TryLease(ctx context.Context, store DurableStore, name string, slow func() bool) (Lock, error) {
+	l := newLease(store, name, slow)
+	value, _, err := store.ReadValue(ctx, l.key)
+	if err == nil && time.Now().Before(leaseEnd(value)) {
+		return nil, nil
+	}
+	if err == nil {
+		err = l.move(ctx, value)
+	}
+	switch {
+	case errors.Is(err, ErrCursorRegression):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	go l.keep()
+	return l, nil
+}
+
+func newLease(store DurableStore, name string, slow func() bool) *lease {
+	if slow == nil {
+		slow = func() bool { return false }
+	}
+	return &lease{store: store, key: leaseKey(name), slow: slow, lost: make(chan struct{}), end: make(chan struct{})}
 }
 
 // Leased reports whether anybody holds such a lease at this moment. Of a holder

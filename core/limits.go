@@ -20,6 +20,11 @@ const (
 	// MaxSequence is the greatest head of a stream, 2^53-1: up to it JavaScript
 	// numbers are exact integers (ECMA-262, Number.MAX_SAFE_INTEGER).
 	MaxSequence = 1<<53 - 1
+	// MaxListing is the greatest number of summaries that a [Directory] returns
+	// at once.
+	MaxListing = 1000
+	// MaxDue is the greatest number of streams that [Directory].Due returns.
+	MaxDue = 4096
 )
 
 // CheckName reports whether name may name a stream, a key or a message:
@@ -76,7 +81,7 @@ func CheckWrites(writes []Write) error {
 }
 
 func (w *Write) check(op string) error {
-	if err := CheckName(op, w.Stream); err != nil {
+	if err := CheckSummary(op, w.Stream, w.Summary); err != nil {
 		return err
 	}
 	if len(w.Payloads) == 0 {
@@ -91,6 +96,44 @@ func (w *Write) check(op string) error {
 	if w.Expected > MaxSequence || uint64(len(w.Payloads)) > MaxSequence-w.Expected {
 		return &Error{Code: ErrOutOfRange, Op: op, Stream: w.Stream,
 			Detail: fmt.Sprintf("sequence %d + %d passes 2^53-1; go on in a new stream", w.Expected, len(w.Payloads))}
+	}
+	return nil
+}
+
+// CheckSummary validates what a [Directory] is to keep for a stream: the name of
+// that, and a summary of it, or nil.
+func CheckSummary(op, stream string, s *Summary) error {
+	if err := CheckName(op, stream); err != nil {
+		return err
+	}
+	if s != nil && s.ID != stream {
+		return &Error{Code: ErrInvalidArgument, Op: op, Stream: stream, Detail: "the summary is that of another stream"}
+	}
+	return nil
+}
+
+// CheckListing validates what [Directory].List is given: its limit or the number
+// of its ids, and the names.
+func CheckListing(l Listing) error {
+	const op = "list"
+	if l.IDs == nil {
+		if l.Limit < 1 || l.Limit > MaxListing {
+			return &Error{Code: ErrInvalidArgument, Op: op, Detail: fmt.Sprintf("the limit must be from 1 to %d", MaxListing)}
+		}
+		if l.After != nil {
+			if err := CheckName(op, l.After.ID); err != nil {
+				return err
+			}
+		}
+		return CheckPrefix(op, l.Prefix)
+	}
+	if len(l.IDs) > MaxListing {
+		return &Error{Code: ErrInvalidArgument, Op: op, Detail: fmt.Sprintf("there are %d ids, the limit is %d; list them in parts", len(l.IDs), MaxListing)}
+	}
+	for _, id := range l.IDs {
+		if err := CheckName(op, id); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // log is a stream in a store, and what was read of it and appended to it.
@@ -41,19 +42,22 @@ func (l *log) expectedSeq() uint64 {
 // store does not know it, applies the group to the state once it is committed,
 // and then calls ended, on any goroutine. The caller has the turn until then.
 func (l *log) append(ctx context.Context, group []*entry, ended func()) {
-	write := Write{Stream: l.id, Expected: l.expectedSeq(), Payloads: make([][]byte, len(group))}
+	write := Write{Stream: l.id, Expected: l.expectedSeq(), Payloads: make([][]byte, len(group)), Time: uint64(time.Now().UnixMilli())}
 	for i, e := range group {
 		write.Payloads[i] = e.payload
+	}
+	if _, ok := l.store.(Directory); ok {
+		write.Summary = l.state.foresee(l.id, group, write.Time)
 	}
 	over := func(err error) {
 		if errors.Is(err, ErrOutcomeUnknown) {
 			err = l.settle(ctx, write, err)
 		}
-		l.appended(write.Expected, group, err)
+		l.appended(write, group, err)
 		ended()
 	}
 	if l.isUnreported() { // what is appended would hide a lost end
-		if err := l.complete(); err != nil {
+		if err := l.complete(true); err != nil {
 			over(err)
 			return
 		}
@@ -82,14 +86,14 @@ func (l *log) appendNow(ctx context.Context, group []*entry) error {
 	return group[0].err
 }
 
-// appended ends a group that was appended at the sequence expected: it applies
-// it to the state, or gives it the error. The caller has the turn.
-func (l *log) appended(expected uint64, group []*entry, err error) {
+// appended ends a group that was appended: it applies it to the state, or gives
+// it the error. The caller has the turn.
+func (l *log) appended(write Write, group []*entry, err error) {
 	events := make([]LoggedEvent, len(group))
 	size := 0
 	for i, e := range group {
-		e.sequence, e.err = expected+uint64(i), err
-		events[i] = LoggedEvent{Sequence: e.sequence, Event: e.event}
+		e.sequence, e.err = write.Expected+uint64(i), err
+		events[i] = LoggedEvent{Sequence: e.sequence, Timestamp: int64(write.Time), Event: e.event}
 		size += len(e.payload)
 	}
 	if err != nil {

@@ -105,6 +105,8 @@ type kept struct {
 	paths    map[string]uint32
 }
 
+func newMessage(id string) *kept { return &kept{Message: Message{ID: id, Position: -1}} }
+
 // apply applies an event to the message, and returns the step that it has
 // ended, without details if it has not. Snapshots store the result, so raise
 // snapshotVersion with any change here.

@@ -19,6 +19,17 @@ import (
 // a [Witness] remembers is [ErrGap] once: the next Recover goes on with what is
 // left.
 func Recover(ctx context.Context, id string, store DurableStore) (*Conversation, error) {
+	return recoverLog(ctx, id, store, true)
+}
+
+// RecoverUnlessLost is [Recover] for who does not tell a person: it returns the
+// error of a lost end, but the next Recover does so, too, and nothing goes on with
+// what is left before that.
+func RecoverUnlessLost(ctx context.Context, id string, store DurableStore) (*Conversation, error) {
+	return recoverLog(ctx, id, store, false)
+}
+
+func recoverLog(ctx context.Context, id string, store DurableStore, told bool) (*Conversation, error) {
 	const op = "recover"
 	if err := CheckName(op, id); err != nil {
 		return nil, err
@@ -27,17 +38,44 @@ func Recover(ctx context.Context, id string, store DurableStore) (*Conversation,
 	defer cancel()
 	c := conversation(id, store, NewState())
 	restored := c.log.restore(ctx)
-	err := c.log.load(ctx)
+	err := c.log.read(ctx)
 	if restored && errors.Is(err, ErrStoreReset) {
 		// The snapshot is not of this log, or goes further.
 		c = conversation(id, store, NewState())
-		err = c.log.load(ctx)
+		err = c.log.read(ctx)
+	}
+	if err == nil {
+		err = c.log.complete(told)
 	}
 	if err != nil {
 		return nil, c.log.fail(op, err)
 	}
+	c.log.mendSummary(ctx)
 	c.log.snapshotWhenQuiet()
 	return c, nil
+}
+
+// mendSummary has the [Directory] keep the summary of the log, which was read to
+// its end, if it keeps another one. Nothing depends on it: what fails here is
+// mended by the next one that recovers.
+func (l *log) mendSummary(ctx context.Context) {
+	store, ok := l.store.(Directory)
+	if !ok {
+		return
+	}
+	var summary *Summary
+	if l.expected > 0 && !l.last.tombstone {
+		s := SummaryOf(l.id, l.state)
+		summary = &s
+	}
+	kept, err := store.List(ctx, Listing{IDs: []string{l.id}})
+	switch {
+	case err != nil:
+	case summary == nil && len(kept) == 0:
+	case summary != nil && len(kept) == 1 && kept[0] == *summary:
+	default:
+		_ = store.Mend(ctx, l.id, l.expected, summary)
+	}
 }
 
 // Refresh reads what others have appended. If the log was deleted, the state
@@ -94,7 +132,7 @@ func (l *log) load(ctx context.Context) error {
 	if err := l.read(ctx); err != nil {
 		return err
 	}
-	return l.complete()
+	return l.complete(true)
 }
 
 // read reads the log from the last event seen to the head, and applies what is
@@ -153,7 +191,7 @@ func (l *log) replay(entries []Entry, next uint64) (uint64, error) {
 				reset, count = true, 0
 				continue
 			}
-			part[i].ended = l.state.apply(&part[i].Event)
+			l.state.take(&part[i])
 			count++
 		}
 		last := &part[len(part)-1]
@@ -176,8 +214,9 @@ func (l *log) replay(entries []Entry, next uint64) (uint64, error) {
 }
 
 // complete returns an error if the log, which was read to its end, is known to
-// have gone further.
-func (l *log) complete() error {
+// have gone further. Told says that the error gets to somebody who can then go on
+// with what is left.
+func (l *log) complete(told bool) error {
 	l.mu.Lock()
 	head := l.expected
 	l.unreported = false
@@ -186,7 +225,7 @@ func (l *log) complete() error {
 	if !ok {
 		return nil
 	}
-	reached := witness.LostEnd(l.id, head)
+	reached := witness.LostEnd(l.id, head, told)
 	if reached <= head {
 		return nil
 	}

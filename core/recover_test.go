@@ -488,9 +488,11 @@ type remembering struct {
 	reached map[string]uint64
 }
 
-func (r *remembering) LostEnd(stream string, head uint64) uint64 {
+func (r *remembering) LostEnd(stream string, head uint64, goesOn bool) uint64 {
 	reached := r.reached[stream]
-	r.reached[stream] = min(reached, head)
+	if goesOn {
+		r.reached[stream] = min(reached, head)
+	}
 	if reached <= head {
 		return 0
 	}

@@ -20,7 +20,9 @@ func (l *log) settle(ctx context.Context, write Write, unknown error) error {
 		return unknown
 	}
 	if found.head == write.Expected {
-		if _, err := l.store.Append(ctx, l.id, write.Expected, write.Payloads...); err == nil {
+		ended := make(chan error, 1)
+		l.begin(ctx, write, func(err error) { ended <- err })
+		if err := <-ended; err == nil {
 			return nil
 		}
 		if found, err = l.look(ctx, write); err != nil || found.head == write.Expected {

@@ -11,14 +11,14 @@ import (
 // This file knows the bytes of a snapshot, which is a state and its place in
 // the log:
 //
-//	[version, sequence, id of the last event, rows of all messages]
+//	[version, sequence, id of the last event, created, updated, rows of all messages]
 //	then zeros, as many as paddingOf says
 //	then the seal, see wire.Seal, with the stream's name
 //
 // Raise snapshotVersion with any change of this, of a row, and of what
 // State.Apply makes of events. Snapshots of another version are ignored, and
 // the log is replayed.
-const snapshotVersion = 5
+const snapshotVersion = 6
 
 // snapshot is a decoded snapshot.
 type snapshot struct {
@@ -39,7 +39,7 @@ func paddingOf(content, cost int) int { return max((cost-32<<10+1)/2-content, 0)
 func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	size, cost := 64, 0
+	size, cost := 96, 0
 	for m := range s.all {
 		n, c := m.rowSize()
 		size, cost = size+n, cost+c
@@ -48,10 +48,12 @@ func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []by
 		return nil
 	}
 	w := wire.NewWriter(make([]byte, 0, size))
-	w.Array(4)
+	w.Array(6)
 	w.Uint(snapshotVersion)
 	w.Uint(sequence)
 	w.Bytes(last[:])
+	w.Uint(s.created)
+	w.Uint(s.updated)
 	w.Array(len(s.messages))
 	for m := range s.all {
 		writeRow(w, m, nil)
@@ -78,13 +80,15 @@ func decodeSnapshot(stream string, b []byte) (snapshot, error) {
 		return snapshot{}, &Error{Code: ErrUnsupportedVersion, Op: "decode snapshot",
 			Detail: fmt.Sprintf("the snapshot has version %d, this release reads %d", version, snapshotVersion)}
 	}
-	if count != 4 {
+	if count != 6 {
 		r.Refuse("the snapshot", " has a wrong number of elements")
 	}
 	var s snapshot
 	s.sequence = r.Uint("the sequence", MaxSequence)
 	r.ID("the last event's id", s.last[:])
+	d := dates{r.Uint("a time", MaxSequence), r.Uint("a time", MaxSequence)}
 	s.state = r.state()
+	s.state.dates = d
 	padding := r.Rest()
 	other := func(b byte) bool { return b != 0 }
 	if len(padding) != paddingOf(len(content)-len(padding), r.cost) || slices.ContainsFunc(padding, other) {

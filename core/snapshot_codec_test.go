@@ -17,7 +17,7 @@ import (
 )
 
 // goldenStates are the states, of the conversation "chat" at sequence 300, whose
-// snapshots testdata/snapshots_v5.golden pins.
+// snapshots testdata/snapshots_v6.golden pins.
 var goldenStates = map[string][]core.Event{
 	"nothing":  nil,
 	"received": {received("msg-1", 1_700_000_000_000, "hi")},
@@ -72,7 +72,7 @@ var goldenStates = map[string][]core.Event{
 }
 
 func TestSnapshotGolden(t *testing.T) {
-	file, err := os.ReadFile("testdata/snapshots_v5.golden")
+	file, err := os.ReadFile("testdata/snapshots_v6.golden")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestSnapshotDamage(t *testing.T) {
 }
 
 const (
-	snapshotHead = "9405cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"                               // [3, 300, id,
+	snapshotHead = "9606cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff" + "0000"                      // [6, 300, id, 0, 0,
 	emptyMessage = "9f" + "a16d" + "00" + "00" + "c400" + "a0" + "c400" + "c400" + "c400" + "c400" + "90" + // up to the open steps
 		"90" + "c400" + "00" + "00" + "00" // fatal, seed, next, outcomes, due
 	noSteps = "c40090" + "90" // no steps, no open steps, none of them fatal
@@ -197,12 +197,12 @@ var hostileSnapshots = []struct {
 }{
 	{"nothing", "", core.ErrCorrupt},
 	{"no array", "c0", core.ErrCorrupt},
-	{"newer version", "9406c0c0c0", core.ErrUnsupportedVersion},
-	{"an older version", "9404c0c0c0", core.ErrUnsupportedVersion},
-	{"a field more", "9505cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff9000", core.ErrCorrupt},
-	{"sequence 0", "940500c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
-	{"sequence past 2^53-1", "9405cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff90", core.ErrCorrupt},
-	{"short id", "9405cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe90", core.ErrCorrupt},
+	{"newer version", "9407c0c0c0", core.ErrUnsupportedVersion},
+	{"an older version", "9405c0c0c0", core.ErrUnsupportedVersion},
+	{"a field more", "9706cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff00009000", core.ErrCorrupt},
+	{"sequence 0", "960600c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff000090", core.ErrCorrupt},
+	{"sequence past 2^53-1", "9606cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff000090", core.ErrCorrupt},
+	{"short id", "9606cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe000090", core.ErrCorrupt},
 	{"messages beyond the bytes", snapshotHead + "ddffffffff", core.ErrCorrupt},
 	{"more messages than memory", snapshotHead + "dc4000" + strings.Repeat("90", 1<<14), core.ErrCorrupt},
 	{"trailing bytes", snapshotHead + "9000", core.ErrCorrupt},

@@ -19,6 +19,25 @@ type State struct {
 	order    []*kept          // those received, in order of arrival; only ever appended to
 	early    []*kept          // those that another event has named first, and of which some were received since
 	pending  []*kept          // those of order that are [Message.Pending]
+	dates
+}
+
+// dates are what the times of events amount to.
+type dates struct{ created, updated uint64 }
+
+// take takes an event that was appended at a time, and reports whether it has
+// changed them.
+func (d *dates) take(kind Kind, at uint64) bool {
+	before := *d
+	at = min(at, MaxSequence)
+	if d.created == 0 {
+		*d = dates{at, at}
+	}
+	switch kind {
+	case KindMessageReceived, KindProcessingFinished, KindErrorOccurred, KindMessageCancelled:
+		d.updated = at
+	}
+	return *d != before
 }
 
 // NewState returns the state of an empty log.
@@ -42,7 +61,7 @@ func (s *State) Apply(e Event) {
 func (s *State) apply(e *Event) (ended Step) {
 	m, known := s.messages[e.MessageID]
 	if !known {
-		m = &kept{Message: Message{ID: e.MessageID, Position: -1}}
+		m = newMessage(e.MessageID)
 	}
 	was := m.Pending()
 	ended = m.apply(e)
@@ -53,6 +72,12 @@ func (s *State) apply(e *Event) (ended Step) {
 		s.queue(m)
 	}
 	return ended
+}
+
+// take applies an event of the log, with the time at which it was appended.
+func (s *State) take(e *LoggedEvent) {
+	e.ended = s.apply(&e.Event)
+	s.dates.take(e.Event.Kind, uint64(max(e.Timestamp, 0)))
 }
 
 // add gives a message its place: a new one, or one that was just received.
@@ -85,7 +110,7 @@ func (s *State) advance(events []LoggedEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range events {
-		events[i].ended = s.apply(&events[i].Event)
+		s.take(&events[i])
 	}
 }
 
@@ -94,13 +119,14 @@ func (s *State) reset() {
 	s.messages = make(map[string]*kept)
 	s.pending = nil
 	s.order, s.early = nil, nil // not truncated: iterations may be reading it
+	s.dates = dates{}
 }
 
 // Clone returns an independent copy.
 func (s *State) Clone() *State {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	c := &State{messages: make(map[string]*kept, len(s.messages))}
+	c := &State{messages: make(map[string]*kept, len(s.messages)), dates: s.dates}
 	for m := range s.all {
 		c.add(m.clone())
 	}
@@ -254,12 +280,14 @@ func (s *State) Messages() iter.Seq[Message] {
 	}
 }
 
-// eligible iterates over the pending messages up to the first that is parked and
-// holds up those after it. The caller holds the lock.
-func (s *State) eligible(yield func(*kept) bool) {
-	for _, m := range s.pending {
-		if !yield(m) || m.Parked && !m.Pass {
-			return
+// eligible iterates over pending messages up to the first that is parked and
+// holds up those after it.
+func eligible(pending []*kept) iter.Seq[*kept] {
+	return func(yield func(*kept) bool) {
+		for _, m := range pending {
+			if !yield(m) || m.Parked && !m.Pass {
+				return
+			}
 		}
 	}
 }
@@ -272,7 +300,7 @@ func (s *State) eligible(yield func(*kept) bool) {
 func (s *State) NextPending(now uint64) (id string, due uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for m := range s.eligible {
+	for m := range eligible(s.pending) {
 		if !m.Parked || m.Due > 0 && m.Due <= now {
 			return m.ID, due
 		}
@@ -294,7 +322,7 @@ func (s *State) IsIdle() bool {
 func (s *State) Due() (due uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for m := range s.eligible {
+	for m := range eligible(s.pending) {
 		if m.Parked {
 			due = Sooner(due, m.Due)
 		}

@@ -99,6 +99,9 @@ type Entry struct {
 type StreamInfo struct {
 	Name string
 	Head uint64 // the sequence that the next entry gets
+	// Summary says, to a watcher of a [Directory], that the summary has changed
+	// with the head, or was deleted.
+	Summary bool
 }
 
 // Write is what a store adds to a stream: Payloads, at the head, if that is
@@ -107,6 +110,11 @@ type Write struct {
 	Stream   string
 	Expected uint64
 	Payloads [][]byte // at least one
+	// Time is the [Entry].Timestamp of what is added; 0 leaves it to the store.
+	Time uint64
+	// Summary is that of the stream with what is added, for a [Directory] to keep
+	// in place of the one before; nil leaves that as it is.
+	Summary *Summary
 }
 
 // Beginner is implemented by stores that can append without a caller that waits,
@@ -120,6 +128,57 @@ type Beginner interface {
 	// comes on a goroutine of its own; nil comes from what reports the commit to
 	// the store, so ended must be quick then.
 	Begin(ctx context.Context, ended func(error), writes ...Write)
+}
+
+// Directory is implemented by stores that keep a [Summary] of each stream: what
+// a list of conversations shows, and which of them have work to do. [Beginner].Begin
+// puts it in the transaction that adds what changes it, and [DurableStore].Delete
+// deletes it with the stream, in one step. The log is the truth: [Recover] mends
+// a summary that differs from it.
+type Directory interface {
+	Beginner
+	// List returns summaries. One that is damaged is left out. Errors are those
+	// of [CheckListing] and of an unusable store.
+	List(ctx context.Context, listing Listing) ([]Summary, error)
+	// Due returns the streams whose summaries are due at a time or before, at most
+	// [MaxDue] of them, by ascending [Summary].Due, and when the next one after
+	// that time is; 0 for never.
+	Due(ctx context.Context, until uint64) (streams []string, next uint64, err error)
+	// Mend puts the summary of a stream, or removes it if that is nil, if the head
+	// of the stream is as given; otherwise it does nothing and returns nil.
+	Mend(ctx context.Context, stream string, head uint64, summary *Summary) error
+}
+
+// Summary is what a list of conversations shows of one, so that nobody has to
+// read its log. Times are in milliseconds since the Unix epoch. A [Directory]
+// keeps it.
+type Summary struct {
+	ID      string
+	Created uint64 // when its first event was appended
+	Updated uint64 // when a message was last received or ended; at first Created
+	// Unfinished is how many messages are [Message.Pending], and Waiting how many
+	// of these are parked.
+	Unfinished, Waiting int
+	// Due is when work on a message can go on by itself: in the past if it can at
+	// once, 0 if there is none that can.
+	Due uint64
+}
+
+// Listing says which summaries a [Directory] returns, and in which order.
+type Listing struct {
+	// Prefix is what their ids begin with.
+	Prefix string
+	// Recent says that they are ordered by [Summary].Updated, the last one first,
+	// and among equal ones by id. Otherwise they are ordered by id alone.
+	Recent bool
+	// After is the last summary of the part before, whose ID and Updated count;
+	// nil for the first part.
+	After *Summary
+	// Limit is how many there are, at most: 1 to [MaxListing].
+	Limit int
+	// IDs, if not nil, are of what to return the summaries, in this order, as far
+	// as they are there; then the fields above do not count.
+	IDs []string
 }
 
 // Timed is implemented by stores whose calls end at a deadline. A store that
@@ -180,11 +239,11 @@ type Inspector interface {
 // not report it.
 type Witness interface {
 	// LostEnd returns how far stream had come, if that is further than head,
-	// where it ends now, and else 0. It reports a loss once, in this and in
-	// later lives of the store: the caller then goes on with what is left. It
-	// does not look at the stream, and nothing may depend on it: it may know
+	// where it ends now, and else 0. It reports a loss until it is told that the
+	// caller goes on with what is left, in this and in later lives of the store.
+	// It does not look at the stream, and nothing may depend on it: it may know
 	// nothing, or an earlier head.
-	LostEnd(stream string, head uint64) (reached uint64)
+	LostEnd(stream string, head uint64, goesOn bool) (reached uint64)
 }
 
 // Inspection is a part of a stream.
@@ -215,6 +274,8 @@ type Locker interface {
 	// everything that shares the store, also in other tabs, one holds it at a
 	// time. It is free again when the holder releases it, or ends in any way.
 	Lock(ctx context.Context, name string) (Lock, error)
+	// TryLock is Lock, but returns nil at once if the lock is not free.
+	TryLock(ctx context.Context, name string) (Lock, error)
 	// Locked reports whether anybody holds that lock at this moment, here or
 	// in another tab.
 	Locked(ctx context.Context, name string) (bool, error)

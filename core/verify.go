@@ -144,7 +144,7 @@ func (v *verifier) take(entry Entry) {
 	}
 	v.found.Events++
 	if v.snapshot != nil && entry.Sequence < v.snapshot.sequence {
-		v.state.apply(&event)
+		v.state.take(&LoggedEvent{Timestamp: entry.Timestamp, Event: event})
 		v.last = event.ID
 	}
 }
@@ -177,6 +177,7 @@ func (v *verifier) compare() {
 	if v.snapshot == nil {
 		return
 	}
+	v.state.dates = v.snapshot.state.dates // those of a store that is no Beginner are its own
 	switch end := v.snapshot.sequence; {
 	case v.found.Head < end:
 		if n := len(v.found.Damage); n > 0 && v.found.Damage[n-1].From == v.found.Head {

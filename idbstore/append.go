@@ -2,8 +2,10 @@ package idbstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -18,12 +20,13 @@ type addition struct {
 	from, end  uint64
 	heads      keyRange // of the records that decide whether the head is as expected
 	key, value []byte
+	summary    *listed // nil if it stays as it is
 }
 
 func newAddition(w core.Write) addition {
 	end := w.Expected + uint64(len(w.Payloads))
-	value := encodeRecord(w.Stream, w.Expected, time.Now().UnixMilli(), w.Payloads)
-	return addition{w.Stream, w.Expected, end, recordsEndingFrom(w.Stream, w.Expected), sizedKey(w.Stream, end, len(value)), value}
+	value := encodeRecord(w.Stream, w.Expected, int64(cmp.Or(w.Time, uint64(time.Now().UnixMilli()))), w.Payloads)
+	return addition{w.Stream, w.Expected, end, recordsEndingFrom(w.Stream, w.Expected), sizedKey(w.Stream, end, len(value)), value, newListed(w.Summary)}
 }
 
 // Append implements [core.DurableStore].
@@ -71,7 +74,7 @@ func (s *Store) addAtOnce(ctx context.Context, a addition, finish func(error)) b
 	if !ok || !db.canAppend() || ctx.Err() != nil {
 		return false
 	}
-	tx, err := db.appendRecord(a.heads, a.from == 0, a.key, a.value)
+	tx, err := db.appendRecord(a.heads, a.from == 0, a.key, a.value, a.summary)
 	if err != nil {
 		return false // add meets the same error, and tries again if that can help
 	}
@@ -112,6 +115,9 @@ func (s *Store) add(ctx context.Context, additions []addition) error {
 				return err
 			}
 		}
+		if err := listAll(tx, additions); err != nil {
+			return err
+		}
 		for i, a := range additions {
 			keys, err := found[i].wait(ctx)
 			if err != nil {
@@ -123,7 +129,28 @@ func (s *Store) add(ctx context.Context, additions []addition) error {
 		}
 		return nil
 	}
-	return s.calls.update(ctx, "append", additions[0].stream, recordsStore, stepwise)
+	scope := recordsStore
+	if slices.ContainsFunc(additions, func(a addition) bool { return a.summary != nil }) {
+		scope = recordsAndDirectory
+	}
+	return s.calls.update(ctx, "append", additions[0].stream, scope, stepwise)
+}
+
+// listAll puts the summaries of additions.
+func listAll(tx transaction, additions []addition) error {
+	for _, a := range additions {
+		if a.summary == nil {
+			continue
+		}
+		directory, err := tx.in(directoryStore)
+		if err == nil {
+			err = directory.list(a.stream, a.summary)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // added finishes additions that have ended with err, and returns the error for
@@ -134,17 +161,18 @@ func (s *Store) added(ctx context.Context, additions []addition, err error) erro
 	}
 	if err == nil {
 		for _, a := range additions {
-			s.moved(a.stream, a.end, a.key)
+			s.moved(core.StreamInfo{Name: a.stream, Head: a.end, Summary: a.summary != nil}, a.key)
 			s.compactor.appended(a.stream, a.from, a.end, len(a.value))
 		}
 	}
 	return err
 }
 
-// moved notes and announces that stream has reached head, with the record at key.
-func (s *Store) moved(stream string, head uint64, key []byte) {
-	s.heads.moved(stream, head)
-	s.news.announce(stream, head, key)
+// moved notes and announces that a stream has reached a head, with the record at
+// key.
+func (s *Store) moved(to core.StreamInfo, key []byte) {
+	s.heads.moved(to.Name, to.Head)
+	s.news.announce(to, key)
 }
 
 // outcome waits for the end of an append, and returns nil only if it was

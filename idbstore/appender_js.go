@@ -111,17 +111,24 @@ func exceptionOf(args []safejs.Value) error {
 }
 
 // appendRecord implements appender.
-func (d *jsDatabase) appendRecord(heads keyRange, first bool, key, value []byte) (appending, error) {
+func (d *jsDatabase) appendRecord(heads keyRange, first bool, key, value []byte, summary *listed) (appending, error) {
 	a := d.engine.appender
 	lastAppending = lastAppending%math.MaxInt32 + 1
 	one := &jsAppending{appender: a, id: lastAppending, done: make(chan struct{})}
 	keys := slices.Concat(heads.lower, heads.upper, key)
 	lower, upper := len(heads.lower), len(heads.lower)+len(heads.upper)
 	a.appending[one.id] = one
-	_, err := a.append.Invoke(one.id, d.db, d.engine.recordsName, d.engine.options[readWrite], first,
-		address(keys), lower, upper, len(keys), address(value), len(value), a.ended)
+	args := []any{one.id, d.db, d.engine.recordsName, d.engine.options[readWrite], first,
+		address(keys), lower, upper, len(keys), address(value), len(value), a.ended}
+	var parts []byte
+	if summary != nil {
+		parts = slices.Concat(summary.recent, summary.due, summary.summary)
+		args = append(args, d.engine.directoryName, address(parts), len(summary.recent), len(summary.recent)+len(summary.due), len(parts))
+	}
+	_, err := a.append.Invoke(args...)
 	runtime.KeepAlive(keys)
 	runtime.KeepAlive(value)
+	runtime.KeepAlive(parts)
 	if err != nil {
 		delete(a.appending, one.id)
 		return nil, failureOf(err)

@@ -127,3 +127,49 @@ func (b binaryValues) unpack(packed safejs.Value, n int) ([][]byte, error) {
 	}
 	return items, nil
 }
+
+// Properties of a value of directory, beside those of its indexes.
+const summaryProperty = "summary"
+
+// object makes a value of directory.
+func (b binaryValues) object(l *listed) (safejs.Value, error) {
+	properties := map[string]any{}
+	for name, data := range map[string][]byte{recentIndex: l.recent, dueIndex: l.due, summaryProperty: l.summary} {
+		if data == nil {
+			continue
+		}
+		array, err := b.toJS(data)
+		if err != nil {
+			return safejs.Value{}, err
+		}
+		properties[name] = safejs.Unsafe(array)
+	}
+	object, err := safejs.ValueOf(properties)
+	return object, failureOf(err)
+}
+
+// listed reads values of directory. Of one that Holdfast did not write, what is
+// missing is empty.
+func (b binaryValues) listed(v safejs.Value) ([]listed, error) {
+	n, err := v.Length()
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	list := make([]listed, n)
+	for i := range list {
+		item, err := v.Index(i)
+		if err != nil {
+			return nil, failureOf(err)
+		}
+		for name, to := range map[string]*[]byte{recentIndex: &list[i].recent, summaryProperty: &list[i].summary} {
+			data, err := item.Get(name)
+			if err != nil {
+				continue // it is no object
+			}
+			if *to, err = b.value(data); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list, nil
+}

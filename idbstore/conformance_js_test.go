@@ -62,13 +62,16 @@ type request struct {
 	limit      int
 	store      string
 	wait       bool
+	index      string
+	all        bool // the values, in place of the keys
+	listed     listed
 }
 
 // whole is the range of all binary keys that programs make.
 var whole = keyRange{[]byte{}, []byte{0xff, 0xff, 0xff}}
 
 func drawProgram(r *rand.Rand) program {
-	scopes := []string{recordsStore, recordsStore, valuesStore, recordsAndSnapshots, recordsAndSnapshots, "nothing"}
+	scopes := []string{recordsStore, directoryStore, valuesStore, recordsAndDirectory, allOfStreams, "nothing"}
 	p := program{mode: mode(r.IntN(4)), scope: scopes[r.IntN(len(scopes))], end: "commit"}
 	if r.IntN(6) == 0 {
 		p.end = "abort"
@@ -81,11 +84,13 @@ func drawProgram(r *rand.Rand) program {
 }
 
 func drawRequest(r *rand.Rand) request {
-	steps := []string{"keys", "values", "last", "get", "add", "add", "put", "remove", "in"}
-	stores := []string{recordsStore, snapshotsStore, valuesStore, "nothing"}
+	steps := []string{"keys", "values", "last", "get", "add", "add", "put", "remove", "in", "list", "list", "listed", "by", "by"}
+	stores := []string{recordsStore, snapshotsStore, directoryStore, valuesStore, "nothing"}
 	return request{
 		step: steps[r.IntN(len(steps))], key: drawKey(r), value: make([]byte, r.IntN(4)), within: keyRange{drawKey(r), drawKey(r)},
 		limit: r.IntN(4), store: stores[r.IntN(len(stores))], wait: r.IntN(2) == 0,
+		index: []string{recentIndex, dueIndex, "nothing"}[r.IntN(3)], all: r.IntN(2) == 0,
+		listed: listed{recent: drawKey(r), due: [][]byte{nil, drawKey(r)}[r.IntN(2)], summary: make([]byte, r.IntN(4))},
 	}
 }
 
@@ -132,13 +137,13 @@ func (p program) run(ctx context.Context, db database) (says []string) {
 	var failure *engineError
 	says = append(says, fmt.Sprint(said(nil, err), errors.As(err, &failure) && failure.definite()))
 	says = append(says, p.behind.make(ctx, &tx)())
-	for _, store := range []string{recordsStore, valuesStore, snapshotsStore} {
+	for _, store := range []string{recordsStore, valuesStore, snapshotsStore, directoryStore} {
 		tx, err := db.begin(readOnly, store)
 		if err != nil {
 			return append(says, said(nil, err))
 		}
 		keys, values := tx.keys(whole, 0), tx.values(whole, 0)
-		says = append(says, saidOf(ctx, keys), saidOf(ctx, values))
+		says = append(says, saidOf(ctx, keys), saidOf(ctx, values), saidOf(ctx, tx.listed(whole, 0)))
 	}
 	return says
 }
@@ -161,6 +166,20 @@ func (q request) make(ctx context.Context, tx *transaction) func() string {
 		return now(t.put(q.key, q.value))
 	case "remove":
 		return now(t.remove(q.within))
+	case "list":
+		return now(t.list(string(q.key), &q.listed))
+	case "listed":
+		return waiting(ctx, q.step, t.listed(q.within, q.limit))
+	case "by":
+		by, err := t.by(q.index)
+		switch {
+		case err != nil:
+			return now(err)
+		case q.all:
+			return waiting(ctx, q.step, by.listed(q.within, q.limit))
+		default:
+			return waiting(ctx, q.step, by.keys(q.within, q.limit))
+		}
 	default:
 		other, err := t.in(q.store)
 		if err == nil {

@@ -11,10 +11,22 @@ const (
 	recordsStore   = "records"
 	valuesStore    = "values"
 	snapshotsStore = "snapshots"
+	directoryStore = "directory"
 	metaStore      = "meta"
-	// recordsAndSnapshots is for a transaction over two of them. Its requests
-	// go to the first, unless [transaction.in] says otherwise.
-	recordsAndSnapshots = recordsStore + " " + snapshotsStore
+	// These are for a transaction over several of them. Its requests go to the
+	// first, unless [transaction.in] says otherwise.
+	recordsAndDirectory = recordsStore + " " + directoryStore
+	allOfStreams        = recordsStore + " " + snapshotsStore + " " + directoryStore
+)
+
+// objectStores are those of the database.
+var objectStores = []string{recordsStore, valuesStore, snapshotsStore, directoryStore, metaStore}
+
+// The indexes of directory, and the properties of its values that they are of.
+// A value without the property is not in the index.
+const (
+	recentIndex = "recent"
+	dueIndex    = "due"
 )
 
 // engine is the set of IndexedDB steps that the store is made of. Its only real
@@ -27,7 +39,7 @@ type engine interface {
 	// what they post. missed is called when posts may have been lost, and
 	// hidden when the page is hidden, after which it may end without another
 	// call.
-	listen(received func(key []byte), missed, hidden func()) (peers, error)
+	listen(received func(message []byte), missed, hidden func()) (peers, error)
 	// recall returns the text that remember has kept outside the database, also
 	// in other tabs and in earlier lives of the page. It is empty if there is
 	// none, or no place for it.
@@ -36,11 +48,10 @@ type engine interface {
 	// It is over when it returns, unless ctx has ended. Where there is no place
 	// for it, it does nothing.
 	remember(ctx context.Context, text string) error
-	// lock waits for a lock that it shares with the other tabs. Where there are
-	// none it returns nil.
-	lock(ctx context.Context, name string) (core.Lock, error)
-	// locked reports whether anybody holds that lock; known is false where
-	// there are none.
+	// lock takes a lock that it shares with the other tabs: it waits for it, or
+	// returns nil if that is not free. known is false where there are no locks.
+	lock(ctx context.Context, name string, waits bool) (lock core.Lock, known bool, err error)
+	// locked reports whether anybody holds that lock; known as before.
 	locked(ctx context.Context, name string) (held, known bool, err error)
 	// frozen reports whether the page is frozen: then the database does not
 	// answer, and a transaction keeps all other tabs from writing.
@@ -49,8 +60,8 @@ type engine interface {
 
 // peers are the other tabs which have the database open.
 type peers interface {
-	// post sends them the key of a new record. It may be lost.
-	post(key []byte)
+	// post sends them a message, which may be lost.
+	post(message []byte)
 	// slow reports whether the timers of the page are slow, as in a hidden
 	// page.
 	slow() bool
@@ -77,10 +88,11 @@ type appender interface {
 	// canAppend reports whether it really can.
 	canAppend() bool
 	// appendRecord starts a transaction that adds value at key if the head is
-	// as expected, see headIs, and aborts otherwise. heads is the range from
-	// the key of the expected head on; first means that there must be none. An
-	// error is an [*engineError], and nothing was started.
-	appendRecord(heads keyRange, first bool, key, value []byte) (appending, error)
+	// as expected, see headIs, and aborts otherwise. It also puts summary, unless
+	// that is nil, under the stream's name. heads is the range from the key of the
+	// expected head on; first means that there must be none. An error is an
+	// [*engineError], and nothing was started.
+	appendRecord(heads keyRange, first bool, key, value []byte, summary *listed) (appending, error)
 }
 
 // appending is the transaction of an append.
@@ -133,6 +145,15 @@ type transaction interface {
 	remove(r keyRange) error
 	// in returns the same transaction for requests to another of its stores.
 	in(store string) (transaction, error)
+
+	// listed asks for the first limit values of a range of directory, in order.
+	listed(r keyRange, limit int) answer[[]listed]
+	// list inserts or replaces a value of directory.
+	list(name string, value *listed) error
+	// by returns the same transaction for reads of directory in the order of an
+	// index: a range is then one of the index, while keys are still those of the
+	// values.
+	by(index string) (transaction, error)
 
 	// commit asks for the commit. No request may follow.
 	commit() error

@@ -26,8 +26,9 @@ type jsEngine struct {
 	page    lifecycle
 	missed  func() // see listen; nil before
 
-	appender    *jsAppender  // nil where the page offers none
-	recordsName safejs.Value // recordsStore as a JavaScript string
+	appender      *jsAppender  // nil where the page offers none
+	recordsName   safejs.Value // recordsStore as a JavaScript string
+	directoryName safejs.Value // directoryStore
 }
 
 func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
@@ -62,7 +63,10 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 	if e.appender, err = newJSAppender(); err != nil {
 		return nil, failureOf(err)
 	}
-	e.recordsName, err = safejs.ValueOf(recordsStore)
+	if e.recordsName, err = safejs.ValueOf(recordsStore); err != nil {
+		return nil, failureOf(err)
+	}
+	e.directoryName, err = safejs.ValueOf(directoryStore)
 	return e, failureOf(err)
 }
 
@@ -150,10 +154,18 @@ func (o *opening) create() error {
 	if err != nil {
 		return failureOf(err)
 	}
-	var meta safejs.Value
-	for _, name := range []string{recordsStore, valuesStore, snapshotsStore, metaStore} {
+	var meta safejs.Value // the last one
+	for _, name := range objectStores {
 		if meta, err = db.Call("createObjectStore", name); err != nil {
 			return failureOf(err)
+		}
+		if name != directoryStore {
+			continue
+		}
+		for _, index := range []string{recentIndex, dueIndex} {
+			if _, err := meta.Call("createIndex", index, index); err != nil {
+				return failureOf(err)
+			}
 		}
 	}
 	epoch := strconv.FormatUint(rand.Uint64()|1<<63, 16) + strconv.FormatUint(rand.Uint64()|1<<63, 16)
@@ -213,7 +225,7 @@ func (d *jsDatabase) identify(ctx context.Context) error {
 	if err != nil {
 		return failureOf(err)
 	}
-	for _, name := range []string{recordsStore, valuesStore, snapshotsStore, metaStore} {
+	for _, name := range objectStores {
 		there, err := names.Call("contains", name)
 		if err == nil && there.Equal(jsTrue) {
 			continue

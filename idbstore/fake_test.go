@@ -73,21 +73,21 @@ type fakeEngine struct{ disk *disk }
 
 // lock implements engine. Outside of a browser there is only the lock of what is
 // remembered.
-func (e *fakeEngine) lock(ctx context.Context, name string) (core.Lock, error) {
+func (e *fakeEngine) lock(ctx context.Context, name string, _ bool) (lock core.Lock, known bool, err error) {
 	switch f := e.disk.meet("lock"); {
 	case f.err != nil:
-		return nil, f.err
+		return nil, true, f.err
 	case f.silent:
 		<-ctx.Done()
-		return nil, cause(ctx)
+		return nil, true, cause(ctx)
 	case name != rememberLock:
-		return nil, nil
+		return nil, false, nil
 	}
 	select {
 	case e.disk.turn <- struct{}{}:
-		return fakeLock{e.disk.turn}, nil
+		return fakeLock{e.disk.turn}, true, nil
 	case <-ctx.Done():
-		return nil, cause(ctx)
+		return nil, true, cause(ctx)
 	}
 }
 
@@ -128,7 +128,10 @@ func (e *fakeEngine) open(ctx context.Context) (database, error) {
 	defer d.mu.Unlock()
 	if d.stores == nil {
 		d.epoch++
-		d.stores = map[string]rows{recordsStore: nil, valuesStore: nil, snapshotsStore: nil, metaStore: nil}
+		d.stores = map[string]rows{}
+		for _, name := range objectStores {
+			d.stores[name] = nil
+		}
 	}
 	db := &fakeDatabase{disk: d, epoch: d.epoch}
 	d.open[db] = struct{}{}
@@ -268,42 +271,55 @@ func (d *fakeDatabase) transaction(m mode, scope ...string) (*fakeScope, error) 
 		return nil, &engineError{"InvalidStateError", "the connection is closing"}
 	}
 	for _, store := range scope {
-		if !slices.Contains([]string{recordsStore, valuesStore, snapshotsStore, metaStore}, store) {
+		if !slices.Contains(objectStores, store) {
 			return nil, &engineError{"NotFoundError", store}
 		}
 	}
 	t := &fakeTransaction{disk: d.disk, db: d, mode: m, scope: scope, end: make(chan struct{})}
 	t.disk.do(func() { t.disk.queue = append(t.disk.queue, t) })
-	return &fakeScope{t, scope[0]}, nil
+	return &fakeScope{t, scope[0], ""}, nil
 }
 
 func (d *fakeDatabase) canAppend() bool { return d.disk.atOnce }
 
 // appendRecord implements appender in the steps of web/src/bridge/appender.ts.
-func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byte) (appending, error) {
+func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byte, summary *listed) (appending, error) {
 	if f := d.disk.meet("append"); f.err != nil {
 		return nil, f.err
 	}
-	tx, err := d.transaction(readWrite, recordsStore)
+	scope := []string{recordsStore}
+	if summary != nil {
+		scope = append(scope, directoryStore)
+	}
+	tx, err := d.transaction(readWrite, scope...)
 	if err != nil {
 		return nil, err
 	}
 	a := &fakeAppending{fakeScope: tx}
+	commit := func() {
+		d.disk.do(func() { a.committing = true })
+		_ = a.commit()
+	}
 	found := demand(tx, "keys", heads, func(found rows) [][]byte { return found.keys(2) }, func(keys [][]byte) {
 		expected := uint64(1) // any but 0 will do
 		if first {
 			expected = 0
 		}
-		if headIs(keys, heads.lower, expected) {
-			d.disk.do(func() { a.committing = true })
-			_ = a.commit()
-			return
+		if !headIs(keys, heads.lower, expected) {
+			d.disk.do(func() { a.moved = true })
+			a.fakeScope.abort()
+		} else if summary == nil {
+			commit()
+		} else {
+			d.disk.do(func() { a.held = false })
 		}
-		d.disk.do(func() { a.moved = true })
-		a.fakeScope.abort()
 	})
 	if err = found.thrown; err == nil {
 		err = a.add(key, value)
+	}
+	if err == nil && summary != nil {
+		name, _, _, _ := parseKey(key)
+		err = (&fakeScope{tx.fakeTransaction, directoryStore, ""}).listThen(name, summary, commit)
 	}
 	if err != nil {
 		d.disk.do(func() { tx.finish(abortedError) })

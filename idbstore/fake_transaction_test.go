@@ -2,10 +2,12 @@ package idbstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // rows are the content of an object store, in the order of the keys. They never
@@ -15,6 +17,28 @@ type rows []row
 type row struct {
 	key   string
 	value []byte
+	index map[string]string // the value's property of each index that it is in
+	of    string            // of a row of an index: the key of the value
+}
+
+// bytes returns a value as bytes; those of the directory are objects.
+func (r row) bytes() []byte {
+	if r.index != nil {
+		return []byte{}
+	}
+	return bytes.Clone(r.value)
+}
+
+// by returns the rows of an index.
+func (r rows) by(index string) rows {
+	var indexed rows
+	for _, one := range r {
+		if key, in := one.index[index]; in {
+			indexed = append(indexed, row{key: key, value: one.value, index: one.index, of: one.key})
+		}
+	}
+	slices.SortStableFunc(indexed, func(a, b row) int { return strings.Compare(a.key, b.key) })
+	return indexed
 }
 
 // from returns where key is or would be.
@@ -28,18 +52,19 @@ func (r rows) within(k keyRange) rows {
 
 func (r rows) get(key string) []byte {
 	if i := r.from(key); i < len(r) && r[i].key == key {
-		return r[i].value
+		return r[i].bytes()
 	}
 	return nil
 }
 
-func (r rows) put(key string, value []byte) rows {
-	i := r.from(key)
-	behind := i
-	if i < len(r) && r[i].key == key {
-		behind++
+func (r rows) put(one row) rows {
+	i := r.from(one.key)
+	next := i
+	if i < len(r) && r[i].key == one.key {
+		next++
 	}
-	return slices.Concat(r[:i], rows{{key, append([]byte{}, value...)}}, r[behind:])
+	one.value = append([]byte{}, one.value...)
+	return slices.Concat(r[:i], rows{one}, r[next:])
 }
 
 func (r rows) remove(k keyRange) rows {
@@ -58,7 +83,7 @@ func (r rows) first(limit int) int {
 func (r rows) keys(limit int) [][]byte {
 	keys := make([][]byte, r.first(limit))
 	for i := range keys {
-		keys[i] = []byte(r[i].key)
+		keys[i] = []byte(cmp.Or(r[i].of, r[i].key))
 	}
 	return keys
 }
@@ -66,7 +91,7 @@ func (r rows) keys(limit int) [][]byte {
 func (r rows) values(limit int) [][]byte {
 	values := make([][]byte, r.first(limit))
 	for i := range values {
-		values[i] = bytes.Clone(r[i].value)
+		values[i] = r[i].bytes()
 	}
 	return values
 }
@@ -207,6 +232,30 @@ func (t *fakeTransaction) leave() {
 type fakeScope struct {
 	*fakeTransaction
 	store string
+	index string // that reads go by; empty for none
+}
+
+func (t *fakeScope) by(index string) (transaction, error) {
+	if f := t.disk.meet("by"); f.err != nil {
+		return nil, f.err
+	}
+	t.disk.mu.Lock()
+	defer t.disk.mu.Unlock()
+	if t.over || t.aborts {
+		return nil, errEnded
+	}
+	if t.store != directoryStore || index != recentIndex && index != dueIndex {
+		return nil, &engineError{notFound, index}
+	}
+	return &fakeScope{t.fakeTransaction, t.store, index}, nil
+}
+
+// rows are those that reads see.
+func (t *fakeScope) rows() rows {
+	if t.index == "" {
+		return t.data[t.store]
+	}
+	return t.data[t.store].by(t.index)
 }
 
 func (t *fakeScope) in(store string) (transaction, error) {
@@ -221,7 +270,7 @@ func (t *fakeScope) in(store string) (transaction, error) {
 	case !slices.Contains(t.scope, store):
 		return nil, &engineError{"NotFoundError", store}
 	}
-	return &fakeScope{t.fakeTransaction, store}, nil
+	return &fakeScope{t.fakeTransaction, store, ""}, nil
 }
 
 var errEnded = &engineError{"TransactionInactiveError", "the transaction is over"}
@@ -288,7 +337,7 @@ func demand[T any](t *fakeScope, step string, within keyRange, read func(rows) T
 	a := &fakeAnswer[T]{tx: t.fakeTransaction, done: make(chan struct{})}
 	a.request = &fakeRequest{
 		run: func() error {
-			a.value = read(t.data[t.store].within(within))
+			a.value = read(t.rows().within(within))
 			if list, ok := any(&a.value).(*[][]byte); ok && a.request.fault.damage != nil {
 				*list = a.request.fault.damage(*list)
 			}
@@ -354,12 +403,12 @@ func (t *fakeScope) add(key, value []byte) error {
 		if all.get(string(key)) != nil {
 			return nil, &engineError{constraintError, "the key is taken"}
 		}
-		return all.put(string(key), value), nil
+		return all.put(row{key: string(key), value: value}), nil
 	})
 }
 
 func (t *fakeScope) put(key, value []byte) error {
-	return t.write("put", func(all rows) (rows, error) { return all.put(string(key), value), nil })
+	return t.write("put", func(all rows) (rows, error) { return all.put(row{key: string(key), value: value}), nil })
 }
 
 func (t *fakeScope) remove(r keyRange) error {
@@ -369,7 +418,34 @@ func (t *fakeScope) remove(r keyRange) error {
 	return t.write("remove", func(all rows) (rows, error) { return all.remove(r), nil })
 }
 
+func (t *fakeScope) listed(r keyRange, limit int) answer[[]listed] {
+	return demand(t, "listed", r, func(found rows) []listed {
+		list := make([]listed, found.first(limit))
+		for i := range list {
+			if found[i].index != nil {
+				list[i] = listed{recent: []byte(found[i].index[recentIndex]), summary: bytes.Clone(found[i].value)}
+			}
+		}
+		return list
+	}, nil)
+}
+
+func (t *fakeScope) list(name string, l *listed) error { return t.listThen(name, l, nil) }
+
+// listThen is list, and calls then once that is done.
+func (t *fakeScope) listThen(name string, l *listed, then func()) error {
+	one := row{key: name, value: l.summary, index: map[string]string{recentIndex: string(l.recent)}}
+	if l.due != nil {
+		one.index[dueIndex] = string(l.due)
+	}
+	return t.writeThen("list", func(all rows) (rows, error) { return all.put(one), nil }, then)
+}
+
 func (t *fakeScope) write(step string, change func(rows) (rows, error)) error {
+	return t.writeThen(step, change, nil)
+}
+
+func (t *fakeScope) writeThen(step string, change func(rows) (rows, error), then func()) error {
 	if t.mode == readOnly {
 		return &engineError{"ReadOnlyError", "the transaction is read-only"}
 	}
@@ -380,6 +456,7 @@ func (t *fakeScope) write(step string, change func(rows) (rows, error)) error {
 			return err
 		},
 		answer: func(error) {},
+		then:   then,
 	})
 }
 

@@ -158,7 +158,7 @@ func (h *heads) write(ctx context.Context) error {
 	if epoch == "" {
 		return nil
 	}
-	lock, err := h.engine.lock(ctx, rememberLock)
+	lock, _, err := h.engine.lock(ctx, rememberLock, true)
 	if err != nil {
 		return err
 	}
@@ -216,12 +216,15 @@ func (h *heads) written(changes []remembered) {
 }
 
 // lostEnd is LostEnd of the store.
-func (h *heads) lostEnd(stream string, head uint64) (reached uint64) {
+func (h *heads) lostEnd(stream string, head uint64, goesOn bool) (reached uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.known[stream]
 	if head >= r.due {
 		return 0
+	}
+	if !goesOn {
+		return r.head
 	}
 	r.due = head
 	h.known[stream] = r

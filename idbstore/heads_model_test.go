@@ -63,11 +63,11 @@ func (e mortalEngine) recall(ctx context.Context) (string, error) {
 	return e.fakeEngine.recall(ctx)
 }
 
-func (e mortalEngine) lock(ctx context.Context, name string) (core.Lock, error) {
+func (e mortalEngine) lock(ctx context.Context, name string, waits bool) (core.Lock, bool, error) {
 	if e.life.Err() != nil {
-		return nil, errDead
+		return nil, true, errDead
 	}
-	return e.fakeEngine.lock(ctx, name)
+	return e.fakeEngine.lock(ctx, name, waits)
 }
 
 func (e mortalEngine) remember(ctx context.Context, text string) error {
@@ -142,7 +142,7 @@ func (m *memoryModel) recover(b *memoryTab, stream string) {
 		return
 	}
 	log := m.logs[stream]
-	reached := b.LostEnd(stream, log.head)
+	reached := b.LostEnd(stream, log.head, true)
 	switch {
 	case reached == 0:
 	case reached <= log.head || reached > log.furthest:

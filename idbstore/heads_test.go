@@ -63,7 +63,7 @@ func TestLostEnd(t *testing.T) {
 		}, lost},
 		{"is told of what was lost once more", func(t *testing.T, d *disk) {
 			s := startFake(t, d, 0)
-			if reached := s.LostEnd("s", 4); reached != 6 {
+			if reached := s.LostEnd("s", 4, true); reached != 6 {
 				t.Errorf("reached %d", reached)
 			}
 			appendSteps(t, s, "s", 4, 1)
@@ -209,7 +209,7 @@ func TestRememberedByTabs(t *testing.T) {
 		return tx.remove(keyRange{recordKey("x", 4), recordKey("x", 4)})
 	})
 	c, late := startFake(t, d, 0), startFake(t, d, 0)
-	if reached := c.LostEnd("x", 3); reached != 4 {
+	if reached := c.LostEnd("x", 3, true); reached != 4 {
 		t.Errorf("reached %d", reached)
 	}
 	c.heads.remember()
@@ -217,7 +217,7 @@ func TestRememberedByTabs(t *testing.T) {
 	appendSteps(t, late, "x", 3, 2)
 	late.heads.remember()
 	check("others have gone on", "epoch-1 x 5 5 y 2 2 ")
-	if reached := late.LostEnd("x", 5); reached != 0 {
+	if reached := late.LostEnd("x", 5, true); reached != 0 {
 		t.Errorf("reached %d", reached)
 	}
 

@@ -7,7 +7,7 @@ import (
 )
 
 // formatVersion is what this release reads and writes.
-const formatVersion = 1
+const formatVersion = 2
 
 // identity distinguishes a database from its successor of the same name.
 type identity struct {
@@ -31,10 +31,10 @@ const (
 const maxEpoch = 64
 
 // decodeIdentity reads the identity of a database that has the object stores of
-// Holdfast. In one of a newer format it looks at nothing but the format.
+// Holdfast. In one of another format it looks at nothing but the format.
 func decodeIdentity(format, epoch []byte) (identity, error) {
 	n, err := strconv.Atoi(string(format))
-	if err == nil && n > formatVersion {
+	if err == nil && n > 0 && n != formatVersion {
 		return identity{format: n}, nil
 	}
 	hex := len(epoch) > 0 && len(epoch) <= maxEpoch

@@ -37,8 +37,8 @@ func (s *Store) Inspect(ctx context.Context, stream string, offset uint64) (core
 }
 
 // LostEnd implements [core.Witness].
-func (s *Store) LostEnd(stream string, head uint64) (reached uint64) {
-	return s.heads.lostEnd(stream, head)
+func (s *Store) LostEnd(stream string, head uint64, goesOn bool) (reached uint64) {
+	return s.heads.lostEnd(stream, head, goesOn)
 }
 
 // lostFrom returns what is remembered of stream from its end on. What was lost

@@ -123,6 +123,24 @@ func namesWithPrefix(prefix string) keyRange {
 	return keyRange{[]byte(prefix), append([]byte(prefix), 0xff)}
 }
 
+const sequenceBytes = 8
+
+// recentKey orders the values of directory by when they were updated, the last
+// one first, and then by the name.
+func recentKey(updated uint64, stream string) []byte {
+	key := binary.BigEndian.AppendUint64(make([]byte, 0, sequenceBytes+len(stream)), core.MaxSequence-min(updated, core.MaxSequence))
+	return append(key, stream...)
+}
+
+// dueKey orders them by when they are due.
+func dueKey(due uint64) []byte { return binary.BigEndian.AppendUint64(nil, due) }
+
+// everyKey is the range of all keys of an index: a sequence does not begin with ff.
+var everyKey = keyRange{[]byte{0}, []byte{0xff}}
+
+// after returns the least key that is greater than key.
+func after(key []byte) []byte { return append(bytes.Clone(key), 0) }
+
 func corruptKey(stream string) error {
 	return &core.Error{Code: core.ErrCorrupt, Stream: stream, Detail: "the database has a key that Holdfast did not write"}
 }

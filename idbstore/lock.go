@@ -13,12 +13,21 @@ import (
 // Web Locks exist in secure contexts only; elsewhere the lock is a
 // [core.Lease]. The name is subject to [core.CheckName].
 func (s *Store) Lock(ctx context.Context, name string) (core.Lock, error) {
+	return s.lock(ctx, name, true, core.Lease)
+}
+
+// TryLock implements [core.Locker]. In a frozen page it waits until that thaws.
+func (s *Store) TryLock(ctx context.Context, name string) (core.Lock, error) {
+	return s.lock(ctx, name, false, core.TryLease)
+}
+
+func (s *Store) lock(ctx context.Context, name string, waits bool, lease func(context.Context, core.DurableStore, string, func() bool) (core.Lock, error)) (core.Lock, error) {
 	if err := core.CheckName("lock", name); err != nil {
 		return nil, err
 	}
-	lock, err := s.engine.lock(ctx, name)
-	if err == nil && lock == nil {
-		lock, err = core.Lease(ctx, s, name, s.news.peers.slow)
+	lock, known, err := s.engine.lock(ctx, name, waits)
+	if err == nil && !known {
+		lock, err = lease(ctx, s, name, s.news.peers.slow)
 	}
 	if err != nil {
 		return nil, s.calls.fail("lock", name, err)

@@ -10,32 +10,33 @@ import (
 
 // lock implements engine with Web Locks (W3C,
 // https://w3c.github.io/web-locks/).
-func (e *jsEngine) lock(ctx context.Context, name string) (core.Lock, error) {
+func (e *jsEngine) lock(ctx context.Context, name string, waits bool) (lock core.Lock, known bool, err error) {
 	manager, err := e.lockManager()
 	if err != nil || manager.Type() != safejs.TypeObject {
-		return nil, nil // not in this browser, or not for this origin
+		return nil, false, nil // not in this browser, or not for this origin
 	}
 	kept, err := safejs.Global().Get("holdfastHeld")
 	if err != nil {
-		return nil, failureOf(err)
+		return nil, true, failureOf(err)
 	}
 	l := &webLock{manager: manager, kept: kept, name: lockName(e.name, name), page: &e.page,
 		held: make(chan struct{}), lost: make(chan struct{}), end: make(chan struct{})}
 	for {
 		if err := l.page.thawed(ctx); err != nil {
-			return nil, err
+			return nil, true, err
 		}
-		held, err := l.request(ctx, false)
-		if err != nil {
-			return nil, err
-		}
+		held, err := l.request(ctx, !waits)
 		switch {
+		case err != nil:
+			return nil, true, err
 		case held:
 			close(l.held)
 			go l.keep()
-			return l, nil
+			return l, true, nil
 		case ctx.Err() != nil:
-			return nil, cause(ctx)
+			return nil, true, cause(ctx)
+		case !waits:
+			return nil, true, nil
 		}
 		// The page was frozen while it waited.
 	}

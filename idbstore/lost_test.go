@@ -106,7 +106,7 @@ func TestLostStreamIsListed(t *testing.T) {
 	listed := func(s *Store, prefix, want string) {
 		t.Helper()
 		streams, err := s.Streams(ctx, prefix)
-		if got := fmt.Sprint(streams); err != nil || got != want {
+		if got := headsText(streams); err != nil || got != want {
 			t.Errorf("%q lists %s, %v, want %s", prefix, got, err, want)
 		}
 	}

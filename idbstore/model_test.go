@@ -74,7 +74,7 @@ func set[T any](t *testing.T, name string, value T) {
 type keeper interface {
 	core.DurableStore
 	core.Snapshotter
-	core.Beginner
+	core.Directory
 }
 
 // history is a sequence of calls.
@@ -142,8 +142,20 @@ var (
 	someSize     = rapid.SampledFrom([]int{0, 1, 1, 7, 40, 300, smallRecord + 1})
 	someCount    = rapid.SampledFrom([]int{1, 1, 1, 2, 3, 10, 0})
 	someDistance = rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 1, -1, 2, -2, -5, 9, math.MinInt, math.MaxInt})
+	someTime     = rapid.SampledFrom([]uint64{0, 1, 2, 1_700_000_000_000, core.MaxSequence})
 	someLimit    = rapid.SampledFrom([]int{math.MaxInt, 0, 1, 2, 3, 7, 100, -1})
 )
+
+// drawSummary draws none half of the time, and now and then one of another stream.
+func drawSummary(r *rapid.T, stream string) *core.Summary {
+	if rapid.Bool().Draw(r, "no summary") {
+		return nil
+	}
+	if rapid.IntRange(0, 31).Draw(r, "of another") == 31 {
+		stream = someName.Draw(r, "other")
+	}
+	return &core.Summary{ID: stream, Updated: someTime.Draw(r, "updated"), Due: someTime.Draw(r, "due"), Unfinished: rapid.IntRange(0, 300).Draw(r, "unfinished")}
+}
 
 // near draws a sequence near the head of a stream, most often the head itself.
 func (m *history) near(r *rapid.T, stream string) uint64 {
@@ -169,7 +181,15 @@ func (m *history) actions() map[string]func(*rapid.T) {
 		for i := range payloads {
 			payloads[i] = bytes.Repeat([]byte{byte(m.ops)}, someSize.Draw(r, "size"))
 		}
-		tab, err := m.both(r, func(ctx context.Context, k keeper) (any, error) { return k.Append(ctx, name, expected, payloads...) })
+		w := core.Write{Stream: name, Expected: expected, Payloads: payloads, Summary: drawSummary(r, name)}
+		tab, err := m.both(r, func(ctx context.Context, k keeper) (any, error) {
+			if w.Summary == nil {
+				return k.Append(ctx, name, expected, payloads...)
+			}
+			ended := make(chan error, 1)
+			k.Begin(ctx, func(err error) { ended <- err }, w)
+			return expected, <-ended
+		})
 		if err == nil {
 			tab.wantHead(r, name, expected+uint64(len(payloads)))
 		}
@@ -203,6 +223,28 @@ func (m *history) actions() map[string]func(*rapid.T) {
 				}
 				return []core.Entry{entry}, err
 			})
+		},
+		"list": func(r *rapid.T) {
+			l := core.Listing{Prefix: somePrefix.Draw(r, "prefix"), Recent: rapid.Bool().Draw(r, "recent"), Limit: rapid.IntRange(0, 9).Draw(r, "limit")}
+			if rapid.Bool().Draw(r, "goes on") {
+				l.After = &core.Summary{ID: someName.Draw(r, "after"), Updated: someTime.Draw(r, "updated")}
+			}
+			if rapid.IntRange(0, 3).Draw(r, "by id") == 3 {
+				l.IDs = rapid.SliceOfN(someName, 0, 4).Draw(r, "ids")
+			}
+			m.both(r, func(ctx context.Context, k keeper) (any, error) { return k.List(ctx, l) })
+		},
+		"due": func(r *rapid.T) {
+			until := someTime.Draw(r, "until")
+			m.both(r, func(ctx context.Context, k keeper) (any, error) {
+				streams, next, err := k.Due(ctx, until)
+				return fmt.Sprintf("%q %d", streams, next), err
+			})
+		},
+		"mend": func(r *rapid.T) {
+			name := someName.Draw(r, "stream")
+			head, summary := m.near(r, name), drawSummary(r, name)
+			m.both(r, func(ctx context.Context, k keeper) (any, error) { return nil, k.Mend(ctx, name, head, summary) })
 		},
 		"look": func(r *rapid.T) { m.look(r, m.draw(r), somePrefix.Draw(r, "prefix")) },
 		"read value": func(r *rapid.T) {
@@ -287,6 +329,9 @@ func (m *history) look(r *rapid.T, tab *modelTab, prefix string) {
 	ctx := context.Background()
 	_ = m.same(ctx, r, tab, func(ctx context.Context, k keeper) (any, error) { return k.Scan(ctx, prefix) })
 	_ = m.same(ctx, r, tab, func(ctx context.Context, k keeper) (any, error) { return k.Streams(ctx, prefix) })
+	_ = m.same(ctx, r, tab, func(ctx context.Context, k keeper) (any, error) {
+		return k.List(ctx, core.Listing{Prefix: prefix, Limit: core.MaxListing})
+	})
 }
 
 // wantHead checks that the tab was told of its own append.
@@ -322,6 +367,8 @@ func timeless(answer any) any {
 			list[i].Payload = append([]byte{}, list[i].Payload...)
 		}
 		return append([]core.Entry{}, list...)
+	case []core.Summary:
+		return append([]core.Summary{}, list...)
 	case []core.StreamInfo:
 		return append([]core.StreamInfo{}, list...)
 	default:

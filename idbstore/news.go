@@ -16,15 +16,27 @@ type news struct {
 	mu       sync.Mutex
 	closed   bool
 	watchers map[*watcher]struct{}
-	unposted map[string][]byte // stream to the key of its last record, for other tabs
-	posted   time.Time         // when the last post went out
+	unposted map[string]post // by stream, for other tabs
+	posted   time.Time       // when the last post went out
 }
 
 func newNews() *news {
-	n := &news{watchers: map[*watcher]struct{}{}, unposted: map[string][]byte{}}
+	n := &news{watchers: map[*watcher]struct{}{}, unposted: map[string]post{}}
 	n.timer = later.New(n.post)
 	return n
 }
+
+// post is what other tabs are told of a stream: the key of its last record, after
+// a byte that says whether the summary has changed since the last post.
+type post struct {
+	key     []byte
+	summary bool
+}
+
+const (
+	postHead byte = iota
+	postSummary
+)
 
 // watcher is one call of Watch; its address is its identity.
 type watcher struct{ fn func(core.StreamInfo) }
@@ -48,17 +60,17 @@ func (n *news) watch(fn func(core.StreamInfo)) (stop func()) {
 const postDelay = 16 * time.Millisecond
 
 // announce notifies the watchers of this tab and the other tabs of a new
-// record, with which stream has reached head. The post goes out at once if none
+// record, with which a stream has moved. The post goes out at once if none
 // went out for postDelay, or if the page is hidden, where timers are slow. A
 // page is hidden before it ends, and then posts what is left.
-func (n *news) announce(stream string, head uint64, key []byte) {
-	n.notify(core.StreamInfo{Name: stream, Head: head})
+func (n *news) announce(moved core.StreamInfo, key []byte) {
+	n.notify(moved)
 	n.mu.Lock()
 	wait := postDelay - time.Since(n.posted)
 	if n.peers.slow() {
 		wait = 0
 	}
-	n.unposted[stream] = key
+	n.unposted[moved.Name] = post{key, moved.Summary || n.unposted[moved.Name].summary}
 	n.mu.Unlock()
 	if wait > 0 {
 		n.timer.In(wait)
@@ -70,19 +82,26 @@ func (n *news) announce(stream string, head uint64, key []byte) {
 func (n *news) post() {
 	n.mu.Lock()
 	unposted := n.unposted
-	n.unposted = map[string][]byte{}
+	n.unposted = map[string]post{}
 	if len(unposted) > 0 {
 		n.posted = time.Now()
 	}
 	n.mu.Unlock()
-	for _, key := range unposted {
-		n.peers.post(key)
+	for _, p := range unposted {
+		about := postHead
+		if p.summary {
+			about = postSummary
+		}
+		n.peers.post(append([]byte{about}, p.key...))
 	}
 }
 
-func (n *news) received(key []byte) {
-	if stream, end, _, ok := parseKey(key); ok {
-		n.notify(core.StreamInfo{Name: stream, Head: end})
+func (n *news) received(message []byte) {
+	if len(message) == 0 {
+		return
+	}
+	if stream, end, _, ok := parseKey(message[1:]); ok {
+		n.notify(core.StreamInfo{Name: stream, Head: end, Summary: message[0] == postSummary})
 	}
 }
 

@@ -24,8 +24,8 @@ func (e *jsEngine) listen(received func([]byte), missed, hidden func()) (peers, 
 				if err != nil || e.page.frozen {
 					return
 				}
-				if key, err := e.binary.value(data); err == nil {
-					received(key)
+				if message, err := e.binary.value(data); err == nil {
+					received(message)
 				}
 			},
 		})
@@ -36,11 +36,11 @@ func (e *jsEngine) listen(received func([]byte), missed, hidden func()) (peers, 
 	return p, e.page.listen(missed, hidden)
 }
 
-func (p *jsPeers) post(key []byte) {
+func (p *jsPeers) post(message []byte) {
 	if p.channel.IsUndefined() {
 		return
 	}
-	if data, err := p.engine.binary.toJS(key); err == nil {
+	if data, err := p.engine.binary.toJS(message); err == nil {
 		_, _ = p.channel.Call("postMessage", data) // best effort
 	}
 }

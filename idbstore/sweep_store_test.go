@@ -42,6 +42,10 @@ func writes(writes ...core.Write) func(context.Context, keeper) (any, error) {
 	})
 }
 
+func withSummary(expected uint64) core.Write {
+	return core.Write{Stream: "s", Expected: expected, Payloads: [][]byte{{1}}, Summary: &core.Summary{ID: "s", Unfinished: 2}}
+}
+
 func doing(what func(context.Context, keeper) error) func(context.Context, keeper) (any, error) {
 	return func(ctx context.Context, k keeper) (any, error) { return nil, what(ctx, k) }
 }
@@ -57,6 +61,24 @@ var deeds = []deed{
 	{name: "append to nothing at 3", do: appends("new", 3, "a")},
 	{name: "append to several", do: writes(core.Write{Stream: "new", Expected: 0, Payloads: [][]byte{{1}}}, core.Write{Stream: "s", Expected: 5, Payloads: [][]byte{{2}, {3}}})},
 	{name: "append to several, to one too late", do: writes(core.Write{Stream: "new", Expected: 0, Payloads: [][]byte{{1}}}, core.Write{Stream: "s", Expected: 6, Payloads: [][]byte{{2}}})},
+	{name: "append with a summary", do: writes(withSummary(5))},
+	{name: "append with a summary, too late", do: writes(withSummary(6))},
+	{name: "append to several with a summary", do: writes(core.Write{Stream: "new", Expected: 0, Payloads: [][]byte{{1}}}, withSummary(5))},
+	{name: "list", do: func(ctx context.Context, k keeper) (any, error) { return k.List(ctx, core.Listing{Limit: 1}) }},
+	{name: "list recent", do: func(ctx context.Context, k keeper) (any, error) {
+		return k.List(ctx, core.Listing{Limit: 9, Recent: true})
+	}},
+	{name: "list some", do: func(ctx context.Context, k keeper) (any, error) {
+		return k.List(ctx, core.Listing{IDs: []string{"t", "s"}})
+	}},
+	{name: "due", do: func(ctx context.Context, k keeper) (any, error) {
+		streams, next, err := k.Due(ctx, 5)
+		return []any{streams, next}, err
+	}},
+	{name: "mend", do: doing(func(ctx context.Context, k keeper) error {
+		return k.Mend(ctx, "s", 5, &core.Summary{ID: "s", Unfinished: 2})
+	})},
+	{name: "mend to none", do: doing(func(ctx context.Context, k keeper) error { return k.Mend(ctx, "s", 5, nil) })},
 	{name: "read and append, then it compacts", do: func(ctx context.Context, k keeper) (any, error) {
 		if s, ok := k.(*Store); ok {
 			s.compactor.due = 2
@@ -152,6 +174,12 @@ func furnish(t testing.TB, k keeper) {
 		appends("t", 3, "3"),
 		doing(func(ctx context.Context, k keeper) error { return k.CompareAndSwap(ctx, "k", 0, 7) }),
 		doing(func(ctx context.Context, k keeper) error { return k.SaveSnapshot(ctx, "s", 5, []byte("old")) }),
+		doing(func(ctx context.Context, k keeper) error {
+			return k.Mend(ctx, "s", 5, &core.Summary{ID: "s", Updated: 3, Unfinished: 1, Due: 3})
+		}),
+		doing(func(ctx context.Context, k keeper) error {
+			return k.Mend(ctx, "t", 4, &core.Summary{ID: "t", Updated: 4, Due: 9})
+		}),
 	} {
 		if _, err := do(ctx, k); err != nil {
 			t.Fatal(err)
@@ -188,6 +216,13 @@ func shown(k keeper) (string, error) {
 			return "", err
 		}
 		fmt.Fprintf(&b, " %q", snapshot)
+	}
+	summaries, err := k.List(ctx, core.Listing{Limit: 99})
+	if err != nil {
+		return "", err
+	}
+	for _, s := range summaries {
+		fmt.Fprintf(&b, " %s:%d:%d:%v", s.ID, s.Unfinished, s.Waiting, s.Due > 0)
 	}
 	return b.String(), nil
 }

@@ -37,10 +37,14 @@ type settler interface {
 var modeNames = [4]string{readOnly: "readonly", readWrite: "readwrite", readWriteStrict: "readwrite", readWriteIdle: "readwrite"}
 
 func (d *jsDatabase) begin(m mode, stores string) (transaction, error) {
-	store, others, several := strings.Cut(stores, " ")
+	store, _, several := strings.Cut(stores, " ")
 	var scope any = store
 	if several {
-		scope = []any{store, others}
+		var names []any
+		for name := range strings.SplitSeq(stores, " ") {
+			names = append(names, name)
+		}
+		scope = names
 	}
 	tx, err := d.db.Call("transaction", scope, modeNames[m], d.engine.options[m])
 	if err != nil {
@@ -147,6 +151,17 @@ func (r *jsTransactionRef) in(store string) (transaction, error) {
 	return &jsTransactionRef{r.t, r.end, objectStore}, nil
 }
 
+func (r *jsTransactionRef) by(index string) (transaction, error) {
+	if r.over() {
+		return nil, errOver
+	}
+	of, err := r.store.Call("index", index)
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	return &jsTransactionRef{r.t, r.end, of}, nil
+}
+
 func (r *jsTransactionRef) over() bool { return r.t.end != r.end }
 
 var errOver = &engineError{unexpectedFailure, "the transaction is over"}
@@ -221,6 +236,25 @@ func (r *jsTransactionRef) keys(k keyRange, limit int) answer[[][]byte] {
 
 func (r *jsTransactionRef) values(k keyRange, limit int) answer[[][]byte] {
 	return ask(r, r.t.db.engine.binary.listOfValues, "getAll", k, limit)
+}
+
+func (r *jsTransactionRef) listed(k keyRange, limit int) answer[[]listed] {
+	return ask(r, r.t.db.engine.binary.listed, "getAll", k, limit)
+}
+
+func (r *jsTransactionRef) list(name string, l *listed) error {
+	e := r.t.db.engine
+	key, err := e.binary.toJS([]byte(name))
+	if err != nil {
+		return err
+	}
+	value, err := e.binary.object(l)
+	if err != nil {
+		return err
+	}
+	r.t.writes++
+	_, err = r.call(nil, "put", value, key)
+	return err
 }
 
 func (r *jsTransactionRef) last(k keyRange) answer[[]byte] {

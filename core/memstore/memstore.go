@@ -8,6 +8,7 @@ package memstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -22,7 +23,7 @@ var (
 	_ core.DurableStore = (*Store)(nil)
 	_ core.Watcher      = (*Store)(nil)
 	_ core.Snapshotter  = (*Store)(nil)
-	_ core.Beginner     = (*Store)(nil)
+	_ core.Directory    = (*Store)(nil)
 )
 
 // Store is one handle on a memory. [New] and [Store.Share] make one; the zero
@@ -41,6 +42,7 @@ type memory struct {
 	watches map[*watch]struct{}
 
 	snapshots map[string][]byte
+	directory map[string]core.Summary
 }
 
 // New returns a handle on a new, empty memory.
@@ -51,6 +53,7 @@ func New() *Store {
 		watches: make(map[*watch]struct{}),
 
 		snapshots: make(map[string][]byte),
+		directory: make(map[string]core.Summary),
 	}}
 }
 
@@ -81,13 +84,16 @@ func (s *Store) write(ctx context.Context, writes ...core.Write) error {
 				return &core.SequenceConflictError{Stream: w.Stream, Expected: w.Expected, Actual: head}
 			}
 		}
-		now := time.Now().UnixMilli()
+		now := uint64(time.Now().UnixMilli())
 		for _, w := range writes {
+			if w.Summary != nil {
+				m.summarize(w.Stream, w.Summary)
+			}
 			for i, payload := range w.Payloads {
 				m.streams[w.Stream] = append(m.streams[w.Stream], core.Entry{
 					Stream:    w.Stream,
 					Sequence:  w.Expected + uint64(i),
-					Timestamp: now,
+					Timestamp: int64(cmp.Or(w.Time, now)),
 					Payload:   bytes.Clone(payload),
 				})
 			}
@@ -98,7 +104,7 @@ func (s *Store) write(ctx context.Context, writes ...core.Write) error {
 		return err
 	}
 	for _, w := range writes {
-		s.memory.announce(core.StreamInfo{Name: w.Stream, Head: w.Expected + uint64(len(w.Payloads))})
+		s.memory.announce(core.StreamInfo{Name: w.Stream, Head: w.Expected + uint64(len(w.Payloads)), Summary: w.Summary != nil})
 	}
 	return nil
 }
@@ -231,7 +237,8 @@ func (s *Store) Delete(ctx context.Context, stream string) error {
 			Tombstone: true,
 		}}
 		delete(m.snapshots, stream)
-		moved = core.StreamInfo{Name: stream, Head: m.head(stream)}
+		delete(m.directory, stream)
+		moved = core.StreamInfo{Name: stream, Head: m.head(stream), Summary: true}
 		return nil
 	})
 	if err == nil && moved.Name != "" {

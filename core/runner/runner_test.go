@@ -586,10 +586,11 @@ type outOfReach struct {
 	held chan struct{} // closed while the lock is held
 }
 
-func (o *outOfReach) Lock(context.Context, string) (core.Lock, error) { return o, nil }
-func (o *outOfReach) Locked(context.Context, string) (bool, error)    { return true, nil }
-func (o *outOfReach) Lost() <-chan struct{}                           { return nil }
-func (o *outOfReach) Release()                                        {}
+func (o *outOfReach) Lock(context.Context, string) (core.Lock, error)    { return o, nil }
+func (o *outOfReach) TryLock(context.Context, string) (core.Lock, error) { return o, nil }
+func (o *outOfReach) Locked(context.Context, string) (bool, error)       { return true, nil }
+func (o *outOfReach) Lost() <-chan struct{}                              { return nil }
+func (o *outOfReach) Release()                                           {}
 
 func (o *outOfReach) Held(ctx context.Context) bool {
 	select {

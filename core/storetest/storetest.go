@@ -47,7 +47,7 @@ func Run(t *testing.T, newStorage func(t testing.TB) Storage) {
 var chapters = [][]story{
 	appendStories, conflictStories, readStories, payloadStories, nameStories,
 	valueStories, deleteStories, raceStories, lifeStories, watchStories, randomStories,
-	snapshotStories, historyStories, severalStories,
+	snapshotStories, historyStories, severalStories, directoryStories,
 }
 
 // story is one promise of the contract and the test of it.

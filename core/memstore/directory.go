@@ -1,0 +1,88 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// List implements [core.Directory].
+func (s *Store) List(ctx context.Context, l core.Listing) ([]core.Summary, error) {
+	if err := core.CheckListing(l); err != nil {
+		return nil, err
+	}
+	var found []core.Summary
+	err := s.do(ctx, "list", l.Prefix, func(m *memory) error {
+		if l.IDs != nil {
+			for _, id := range l.IDs {
+				if summary, ok := m.directory[id]; ok {
+					found = append(found, summary)
+				}
+			}
+			return nil
+		}
+		order := func(a, b core.Summary) int { return strings.Compare(a.ID, b.ID) }
+		if l.Recent {
+			order = func(a, b core.Summary) int {
+				return cmp.Or(cmp.Compare(b.Updated, a.Updated), strings.Compare(a.ID, b.ID))
+			}
+		}
+		found = slices.SortedFunc(maps.Values(m.directory), order)
+		found = slices.DeleteFunc(found, func(one core.Summary) bool {
+			return !strings.HasPrefix(one.ID, l.Prefix) || l.After != nil && order(one, *l.After) <= 0
+		})
+		found = found[:min(len(found), l.Limit)]
+		return nil
+	})
+	return found, err
+}
+
+// Due implements [core.Directory].
+func (s *Store) Due(ctx context.Context, until uint64) (streams []string, next uint64, err error) {
+	err = s.do(ctx, "due", "", func(m *memory) error {
+		var due []core.Summary
+		for _, summary := range m.directory {
+			switch {
+			case summary.Due > until:
+				next = core.Sooner(next, summary.Due)
+			case summary.Due > 0:
+				due = append(due, summary)
+			}
+		}
+		slices.SortFunc(due, func(a, b core.Summary) int {
+			return cmp.Or(cmp.Compare(a.Due, b.Due), strings.Compare(a.ID, b.ID))
+		})
+		for _, summary := range due[:min(len(due), core.MaxDue)] {
+			streams = append(streams, summary.ID)
+		}
+		return nil
+	})
+	return streams, next, err
+}
+
+// Mend implements [core.Directory].
+func (s *Store) Mend(ctx context.Context, stream string, head uint64, summary *core.Summary) error {
+	const op = "mend"
+	if err := core.CheckSummary(op, stream, summary); err != nil {
+		return err
+	}
+	return s.do(ctx, op, stream, func(m *memory) error {
+		if m.head(stream) == head {
+			m.summarize(stream, summary)
+		}
+		return nil
+	})
+}
+
+// summarize keeps the summary of a stream, none if it is nil.
+func (m *memory) summarize(stream string, summary *core.Summary) {
+	if summary == nil {
+		delete(m.directory, stream)
+	} else {
+		m.directory[stream] = *summary
+	}
+}

@@ -1,0 +1,155 @@
+package core
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/holdfast-dev/holdfast/internal/wire"
+)
+
+// SummaryOf returns the summary of the conversation with an id and a state.
+func SummaryOf(id string, s *State) Summary {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return summarize(id, s.dates, s.pending)
+}
+
+func summarize(id string, d dates, pending []*kept) Summary {
+	s := Summary{ID: id, Created: d.created, Updated: d.updated, Unfinished: len(pending)}
+	for _, m := range pending {
+		if m.Parked {
+			s.Waiting++
+		}
+	}
+	for m := range eligible(pending) {
+		if m.Parked {
+			s.Due = Sooner(s.Due, m.Due)
+		} else {
+			s.Due = Sooner(s.Due, max(d.updated, 1))
+		}
+	}
+	return s
+}
+
+// foresee returns the summary of a conversation once entries are appended at a
+// time; nil if that does not change it.
+func (s *State) foresee(id string, entries []*entry, at uint64) *Summary {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	d, changed := s.dates, false
+	var touched map[string]*kept // by entries, as they are after them
+	received := len(s.order)
+	for _, e := range entries {
+		event := e.event
+		changed = d.take(event.Kind, at) || changed
+		switch event.Kind {
+		case KindStepStarted, KindStepStreamed, KindAttemptFailed, KindStepWaiting:
+			continue // a message is pending or parked as before
+		}
+		m := touched[event.MessageID]
+		if m == nil {
+			known := s.messages[event.MessageID]
+			switch {
+			case known == nil:
+				m = newMessage(event.MessageID)
+			case known.heeds(event.Kind):
+				m = known.clone()
+			default:
+				continue
+			}
+			if touched == nil {
+				touched = map[string]*kept{}
+			}
+			touched[m.ID] = m
+		}
+		event.Body, event.Output = nil, nil // of no account here, and may be large
+		m.apply(&event)
+		if m.Received && m.Position < 0 {
+			m.Position = received
+			received++
+		}
+	}
+	if !changed && len(touched) == 0 {
+		return nil
+	}
+	summary := summarize(id, d, s.pendingAfter(touched))
+	return &summary
+}
+
+// heeds reports whether an event of a kind can change whether m is pending, or
+// whether it is parked.
+func (m *kept) heeds(kind Kind) bool {
+	switch kind {
+	case KindProcessingStarted, KindStepCompleted, KindStepFailed, KindStepResolved:
+		return m.Parked || m.Failed
+	default:
+		return true
+	}
+}
+
+// pendingAfter returns the pending messages, with some as they will be. The
+// caller holds the lock.
+func (s *State) pendingAfter(touched map[string]*kept) []*kept {
+	pending := make([]*kept, 0, len(s.pending)+len(touched))
+	for _, m := range s.pending {
+		if touched[m.ID] == nil {
+			pending = append(pending, m)
+		}
+	}
+	for _, m := range touched {
+		if m.Pending() {
+			pending = append(pending, m)
+		}
+	}
+	slices.SortFunc(pending, func(a, b *kept) int { return cmp.Compare(a.Position, b.Position) })
+	return pending
+}
+
+// The bytes of a summary are
+//
+//	[version, id, created, updated, unfinished, waiting, due]
+//
+// and the seal, see wire.Seal. One of another version is ignored, and made again
+// from the log.
+const summaryVersion = 1
+
+// EncodeSummary returns the bytes of a summary, for a [Directory] to store.
+func EncodeSummary(s Summary) []byte {
+	w := wire.NewWriter(make([]byte, 0, len(s.ID)+64))
+	w.Array(7)
+	w.Uint(summaryVersion)
+	w.Text(s.ID)
+	w.Uint(s.Created)
+	w.Uint(s.Updated)
+	w.Uint(uint64(s.Unfinished))
+	w.Uint(uint64(s.Waiting))
+	w.Uint(s.Due)
+	return wire.Seal("", w.End())
+}
+
+// DecodeSummary returns the summary that was encoded as b, which may come from
+// anywhere. [ErrCorrupt] if it is damaged, or of another release.
+func DecodeSummary(b []byte) (Summary, error) {
+	content, whole := wire.Unseal("", b)
+	var r wire.Reader
+	r.Reset(content)
+	r.Array("the summary", 7)
+	if r.Uint("the version", math.MaxUint64) != summaryVersion {
+		r.Refuse("the version", " is another one")
+	}
+	s := Summary{ID: string(r.Text("the id"))}
+	s.Created, s.Updated = r.Uint("a time", MaxSequence), r.Uint("a time", MaxSequence)
+	s.Unfinished, s.Waiting = int(r.Uint("a number", math.MaxInt32)), int(r.Uint("a number", math.MaxInt32))
+	s.Due = r.Uint("a time", MaxSequence)
+	if r.More() {
+		r.Refuse("the summary", " is followed by other bytes")
+	}
+	if !whole {
+		r.Refuse("the summary", " has a wrong checksum")
+	}
+	if defect := r.Defect(); defect != "" || CheckName("", s.ID) != nil {
+		return Summary{}, &Error{Code: ErrCorrupt, Op: "decode summary", Detail: "a stored summary is damaged: " + defect}
+	}
+	return s, nil
+}

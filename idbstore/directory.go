@@ -1,0 +1,165 @@
+package idbstore
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// listed is what the object store directory has of a stream, under its name: the
+// summary, and what the two indexes order it by.
+type listed struct {
+	recent  []byte // see recentKey
+	due     []byte // see dueKey; nil if it is never due
+	summary []byte
+}
+
+// newListed returns nil for nil.
+func newListed(s *core.Summary) *listed {
+	if s == nil {
+		return nil
+	}
+	l := &listed{recent: recentKey(s.Updated, s.ID), summary: core.EncodeSummary(*s)}
+	if s.Due > 0 {
+		l.due = dueKey(s.Due)
+	}
+	return l
+}
+
+// name returns the name of the stream.
+func (l *listed) name() []byte { return l.recent[min(sequenceBytes, len(l.recent)):] }
+
+// listPage is how many summaries one request asks for, at most: a few hundred
+// kilobytes, with names of full length.
+const listPage = 256
+
+// List implements [core.Directory]. It costs one request for each listPage of
+// them.
+func (s *Store) List(ctx context.Context, l core.Listing) ([]core.Summary, error) {
+	if err := core.CheckListing(l); err != nil {
+		return nil, err
+	}
+	return view(ctx, s.calls, "list", l.Prefix, directoryStore, func(ctx context.Context, tx transaction) ([]core.Summary, error) {
+		if l.IDs != nil {
+			return listByID(ctx, tx, l.IDs)
+		}
+		r, key := namesWithPrefix(l.Prefix), (*listed).name
+		if l.Recent {
+			var err error
+			if tx, err = tx.by(recentIndex); err != nil {
+				return nil, err
+			}
+			r, key = everyKey, func(l *listed) []byte { return l.recent }
+		}
+		if l.After != nil {
+			r.lower = after(key(newListed(l.After)))
+		}
+		return list(ctx, tx, r, l, key)
+	})
+}
+
+// list reads summaries in the order of tx, by keys which key returns.
+func list(ctx context.Context, tx transaction, r keyRange, l core.Listing, key func(*listed) []byte) ([]core.Summary, error) {
+	var found []core.Summary
+	for most := min(l.Limit, listPage); bytes.Compare(r.lower, r.upper) <= 0; {
+		page, err := tx.listed(r, most).wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range page {
+			summary, err := core.DecodeSummary(one.summary)
+			if err != nil || !strings.HasPrefix(summary.ID, l.Prefix) {
+				continue
+			}
+			if found = append(found, summary); len(found) == l.Limit {
+				return found, nil
+			}
+		}
+		if len(page) < most {
+			break
+		}
+		last := key(&page[len(page)-1])
+		if bytes.Compare(last, r.lower) < 0 {
+			return nil, corruptKey(l.Prefix) // it does not say where it stands
+		}
+		r.lower = after(last)
+	}
+	return found, nil
+}
+
+func listByID(ctx context.Context, tx transaction, ids []string) ([]core.Summary, error) {
+	asked := make([]answer[[]listed], len(ids))
+	for i, id := range ids {
+		asked[i] = tx.listed(keyRange{[]byte(id), []byte(id)}, 1)
+	}
+	var found []core.Summary
+	for _, one := range asked {
+		there, err := one.wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range there {
+			if summary, err := core.DecodeSummary(one.summary); err == nil {
+				found = append(found, summary)
+			}
+		}
+	}
+	return found, nil
+}
+
+// Due implements [core.Directory]. It costs two requests.
+func (s *Store) Due(ctx context.Context, until uint64) (streams []string, next uint64, err error) {
+	next, err = view(ctx, s.calls, "due", "", directoryStore, func(ctx context.Context, tx transaction) (uint64, error) {
+		tx, err := tx.by(dueIndex)
+		if err != nil {
+			return 0, err
+		}
+		end := after(dueKey(min(until, core.MaxSequence)))
+		askedNames, askedNext := tx.keys(keyRange{everyKey.lower, end}, core.MaxDue), tx.listed(keyRange{end, everyKey.upper}, 1)
+		names, err := askedNames.wait(ctx)
+		if err != nil {
+			return 0, err
+		}
+		streams = make([]string, len(names))
+		for i, name := range names {
+			streams[i] = string(name)
+		}
+		first, err := askedNext.wait(ctx)
+		if err != nil || len(first) == 0 {
+			return 0, err
+		}
+		summary, err := core.DecodeSummary(first[0].summary)
+		if err != nil {
+			return until + 1, nil // then it is looked at, and mended
+		}
+		return summary.Due, nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return streams, next, nil
+}
+
+// Mend implements [core.Directory].
+func (s *Store) Mend(ctx context.Context, stream string, head uint64, summary *core.Summary) error {
+	const op = "mend"
+	if err := core.CheckSummary(op, stream, summary); err != nil {
+		return err
+	}
+	return s.calls.run(ctx, op, stream, readWriteIdle, recordsAndDirectory, func(ctx context.Context, tx transaction) error {
+		_, now, _, err := lastRecord(ctx, tx, stream)
+		if err != nil || now != head {
+			return err
+		}
+		directory, err := tx.in(directoryStore)
+		if err != nil {
+			return err
+		}
+		if summary == nil {
+			return removeKey(directory, stream)
+		}
+		return directory.list(stream, newListed(summary))
+	})
+}
