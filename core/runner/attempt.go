@@ -40,6 +40,9 @@ type outcome struct {
 	err    error
 }
 
+// Conversation returns the conversation that the message is of.
+func (a *Attempt) Conversation() *core.Conversation { return a.runner.Conversation }
+
 // Message returns the message as the log has it now.
 func (a *Attempt) Message() core.Message {
 	m, _ := a.runner.State().Message(a.id)

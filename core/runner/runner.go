@@ -32,6 +32,63 @@ func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) 
 	if err := o.check(); err != nil {
 		return err
 	}
+	r, end := newRunner(ctx, c, handler, o)
+	defer func() { end(err) }()
+	for failures := 0; ; {
+		var worked bool
+		worked, err = r.own()
+		failures++
+		if worked {
+			failures = 1
+		}
+		switch {
+		case r.run.Err() != nil:
+		case err == nil: // lost, but nothing was being worked on
+		case passes(err):
+			r.options.OnError(err)
+		default:
+			return err
+		}
+		if sleep(r.run, standard.wait(failures)) != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return context.Cause(r.run)
+		}
+	}
+}
+
+// Drain is Run until no message can be worked on, and returns at once if another
+// runner has the conversation. After each message yield is asked whether to return
+// already; a nil yield never says so. A message that waits is let go, too. Drain
+// returns the errors that would have Run try again later.
+func Drain(ctx context.Context, c *core.Conversation, handler Handler, o Options, yield func() bool) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
+	r, end := newRunner(ctx, c, handler, o)
+	defer func() { end(err) }()
+	if r.drains = yield; yield == nil {
+		r.drains = func() bool { return false }
+	}
+	lock, err := tryLock(ctx, c.Store(), c.ID())
+	if err != nil || lock == nil {
+		return err
+	}
+	_, err = r.hold(lock)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case r.run.Err() != nil:
+		return context.Cause(r.run)
+	default:
+		return err
+	}
+}
+
+// newRunner returns a runner, which follows the conversation until end is called
+// with why.
+func newRunner(ctx context.Context, c *core.Conversation, handler Handler, o Options) (r *runner, end func(error)) {
 	if o.MaxStarts == 0 {
 		o.MaxStarts = 10
 	}
@@ -42,41 +99,19 @@ func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) 
 		o.OnOwnership = func(bool) {}
 	}
 	o.Retry = o.Retry.over(standard)
-	run, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	r := &runner{Conversation: c, handler: handler, options: o, id: core.NewRunnerID(), run: run,
+	run, cancel := context.WithCancelCause(ctx)
+	r = &runner{Conversation: c, handler: handler, options: o, id: core.NewRunnerID(), run: run,
 		resting: map[string]*Attempt{}, nudged: make(chan struct{}, 1)}
 	go func() {
 		if err := c.Follow(run); err != nil {
-			end(err)
+			cancel(err)
 		}
 	}()
-	defer func() {
+	return r, func(err error) {
 		for _, a := range r.resting {
 			a.cancel(err)
 		}
-	}()
-	for failures := 0; ; {
-		var worked bool
-		worked, err = r.own()
-		failures++
-		if worked {
-			failures = 1
-		}
-		switch {
-		case run.Err() != nil:
-		case err == nil: // lost, but nothing was being worked on
-		case passes(err):
-			o.OnError(err)
-		default:
-			return err
-		}
-		if sleep(run, standard.wait(failures)) != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return context.Cause(run)
-		}
+		cancel(nil)
 	}
 }
 
@@ -91,6 +126,7 @@ type runner struct {
 	// joined is the message that was last sent to this runner while it was idle:
 	// the start of its processing was appended with it, if that went well.
 	joined atomic.Pointer[string]
+	drains func() bool // nil in a Run; in a Drain, whether to end before the next message
 }
 
 // own processes messages for as long as this runner has the conversation's
@@ -101,6 +137,11 @@ func (r *runner) own() (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	return r.hold(lock)
+}
+
+// hold is own, with the lock.
+func (r *runner) hold(lock core.Lock) (worked bool, err error) {
 	defer lock.Release()
 	r.options.OnOwnership(true)
 	defer r.options.OnOwnership(false)
@@ -126,12 +167,14 @@ func (r *runner) own() (worked bool, err error) {
 		case found && lock.Held(ctx):
 			err = r.attempt(ctx, id)
 		case found: // and ctx has ended
+		case r.drains != nil:
+			return true, nil
 		default:
 			if err = r.Refresh(ctx); err != nil && passes(err) {
 				err = nil // nothing depends on it; the next look may work
 			}
 		}
-		if err != nil {
+		if err != nil || r.drains != nil && r.drains() {
 			return true, err
 		}
 	}
@@ -142,7 +185,7 @@ func (r *runner) own() (worked bool, err error) {
 const lookInterval = 10 * time.Second
 
 // next returns the message to be processed next. It waits for one no longer
-// than lookInterval.
+// than lookInterval, and not at all in a Drain.
 func (r *runner) next(ctx context.Context) (id string, found bool) {
 	ctx, cancel := context.WithTimeout(ctx, lookInterval)
 	defer cancel()
@@ -169,6 +212,9 @@ func (r *runner) next(ctx context.Context) (id string, found bool) {
 		id, due := r.State().NextPending(millis(time.Now()))
 		if id != "" {
 			return id, true
+		}
+		if r.drains != nil {
+			return "", false
 		}
 		var wake <-chan time.Time
 		if due > 0 {
@@ -210,10 +256,22 @@ func (r *runner) lock() (core.Lock, error) {
 // Owned reports whether any runner, here or in another tab, processes c at this
 // moment, or waits for something to process.
 func Owned(ctx context.Context, c *core.Conversation) (bool, error) {
-	if l, ok := c.Store().(core.Locker); ok {
-		return l.Locked(ctx, c.ID())
+	return owned(ctx, c.Store(), c.ID())
+}
+
+func owned(ctx context.Context, store core.DurableStore, id string) (bool, error) {
+	if l, ok := store.(core.Locker); ok {
+		return l.Locked(ctx, id)
 	}
-	return core.Leased(ctx, c.Store(), c.ID())
+	return core.Leased(ctx, store, id)
+}
+
+// tryLock returns nil if another runner has the conversation.
+func tryLock(ctx context.Context, store core.DurableStore, id string) (core.Lock, error) {
+	if l, ok := store.(core.Locker); ok {
+		return l.TryLock(ctx, id)
+	}
+	return core.TryLease(ctx, store, id, nil)
 }
 
 // until waits until the state is as wanted.

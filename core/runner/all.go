@@ -1,0 +1,256 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
+)
+
+// AllOptions of [All] and [RunAll]. The zero value means the defaults.
+type AllOptions struct {
+	// Prefix is what the ids of the conversations begin with.
+	Prefix string
+	// Concurrency is how many are worked on at the same time; default 8.
+	Concurrency int
+	// OnError is called with what goes wrong with a conversation. One with an error
+	// that cannot pass, such as a damaged log, is left alone until something is
+	// appended to it; so is one that has lost its end until that was recovered. The
+	// id is empty for an error of the store.
+	OnError func(id string, err error)
+}
+
+// How long a conversation is left alone that another runner has, or that could not
+// be worked on; and how long one is worked on while others wait.
+const (
+	restInterval = 2 * time.Second
+	shareTime    = time.Second
+)
+
+// RunAll processes all conversations of a store which have something to do, now
+// and when they do, as [Run] does one: those that were interrupted, those whose
+// wait is over, and those to which something is sent. It recovers no other. What
+// was changed last comes first; conversations take turns, and those that others
+// process are left to them. The conversation of a message is
+// [Attempt.Conversation].
+//
+// It returns nil when ctx ends, an error of the store that cannot pass, and
+// [core.ErrInvalidArgument] for options out of range, or if the store is no
+// [core.Directory].
+func RunAll(ctx context.Context, store core.DurableStore, handler Handler, o Options, all AllOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	return All(ctx, store, all, func(ctx context.Context, id string, yield func() bool) error {
+		c, err := core.RecoverUnlessLost(ctx, id, store)
+		if err != nil {
+			return err
+		}
+		return Drain(ctx, c, handler, o, yield)
+	})
+}
+
+// All is RunAll with another way to work on a conversation: it calls work, which
+// recovers the conversation and calls [Drain].
+func All(ctx context.Context, store core.DurableStore, o AllOptions, work func(ctx context.Context, id string, yield func() bool) error) error {
+	const op = "process all"
+	directory, ok := store.(core.Directory)
+	switch {
+	case !ok:
+		return &core.Error{Code: core.ErrInvalidArgument, Op: op, Detail: "the store keeps no directory, see core.Directory"}
+	case o.Concurrency < 0:
+		return &core.Error{Code: core.ErrInvalidArgument, Op: op, Detail: "Concurrency must not be negative"}
+	}
+	if err := core.CheckPrefix(op, o.Prefix); err != nil {
+		return err
+	}
+	o.Concurrency = cmp.Or(o.Concurrency, 8)
+	if o.OnError == nil {
+		o.OnError = func(string, error) {}
+	}
+	a := &all{store: store, directory: directory, options: o, work: work, looks: make(chan struct{}, 1),
+		slots: map[string]*slot{}, resting: map[string]time.Time{}, turns: map[string]int{}}
+	if watcher, ok := store.(core.Watcher); ok {
+		defer watcher.Watch(a.moved)()
+	}
+	defer a.working.Wait()
+	return a.run(ctx)
+}
+
+type all struct {
+	store     core.DurableStore
+	directory core.Directory // the same
+	options   AllOptions
+	work      func(ctx context.Context, id string, yield func() bool) error
+	looks     chan struct{} // holds a token when there is a reason to look for work
+	working   sync.WaitGroup
+
+	mu      sync.Mutex
+	slots   map[string]*slot     // those that are worked on, by id
+	resting map[string]time.Time // until when others are left alone; zero for until something is appended
+	turns   map[string]int       // of those with work to do: when they were worked on last
+	turn    int
+	crowded bool // some with work to do have no slot
+}
+
+// slot is a conversation that is worked on.
+type slot struct {
+	since time.Time
+	moved bool // its summary has changed since
+}
+
+func (a *all) run(ctx context.Context) error {
+	for failures := 0; ; {
+		next, err := a.look(ctx)
+		wait := min(time.Until(next), lookInterval)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failures = 0
+		case passes(err):
+			a.options.OnError("", err)
+			failures++
+			wait = standard.wait(failures)
+		default:
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-a.looks:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// look gives the free slots to conversations with work to do, and returns when to
+// look again at the latest.
+func (a *all) look(ctx context.Context) (next time.Time, err error) {
+	due, first, err := a.directory.Due(ctx, millis(time.Now()))
+	if err != nil {
+		return next, err
+	}
+	next = time.Now().Add(lookInterval)
+	if first > 0 {
+		next = earlier(next, at(first))
+	}
+	for _, id := range a.candidates(due, &next) {
+		if !a.hasRoom() {
+			break
+		}
+		held, err := owned(ctx, a.store, id)
+		if err != nil {
+			return next, err
+		}
+		if held {
+			a.rest(id, time.Now().Add(restInterval))
+			next = earlier(next, time.Now().Add(restInterval))
+		} else {
+			a.begin(ctx, id)
+		}
+	}
+	return next, nil
+}
+
+// candidates returns those of the due conversations that can be worked on, first
+// those that were not for the longest time, and of equal ones the last one. It
+// makes next the time when another of them can be.
+func (a *all) candidates(due []string, next *time.Time) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	turns := make(map[string]int, len(due))
+	var ids []string
+	for _, id := range slices.Backward(due) {
+		turns[id] = a.turns[id]
+		until, rests := a.resting[id]
+		switch {
+		case !strings.HasPrefix(id, a.options.Prefix), a.slots[id] != nil:
+		case rests && until.IsZero():
+		case rests && time.Now().Before(until):
+			*next = earlier(*next, until)
+		default:
+			ids = append(ids, id)
+		}
+	}
+	a.turns = turns
+	slices.SortStableFunc(ids, func(x, y string) int { return cmp.Compare(turns[x], turns[y]) })
+	return ids
+}
+
+// hasRoom reports whether there is a free slot, and notes that it is called for if
+// there is none.
+func (a *all) hasRoom() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.crowded = len(a.slots) == a.options.Concurrency
+	return !a.crowded
+}
+
+func (a *all) rest(id string, until time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.resting[id] = until
+}
+
+func (a *all) begin(ctx context.Context, id string) {
+	s := &slot{since: time.Now()}
+	a.mu.Lock()
+	a.turn++
+	a.slots[id], a.turns[id] = s, a.turn
+	delete(a.resting, id)
+	a.mu.Unlock()
+	yielded := false
+	yield := func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		yielded = a.crowded && time.Since(s.since) >= shareTime
+		return yielded
+	}
+	a.working.Go(func() {
+		err := a.work(ctx, id, yield)
+		a.mu.Lock()
+		delete(a.slots, id)
+		switch {
+		case err != nil && !passes(err):
+			a.resting[id] = time.Time{}
+		case err != nil, !yielded && !s.moved:
+			a.resting[id] = time.Now().Add(restInterval)
+		}
+		a.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			a.options.OnError(id, err)
+		}
+		token(a.looks)
+	})
+}
+
+// moved hears of every head.
+func (a *all) moved(to core.StreamInfo) {
+	if !to.Summary && to.Name != "" {
+		return
+	}
+	a.mu.Lock()
+	if to.Name == "" {
+		clear(a.resting)
+	} else {
+		delete(a.resting, to.Name)
+	}
+	if s := a.slots[to.Name]; s != nil {
+		s.moved = true
+	}
+	a.mu.Unlock()
+	token(a.looks)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
