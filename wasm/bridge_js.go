@@ -27,9 +27,11 @@ type bridge struct {
 	lastHandle    int
 	runners       map[int]context.CancelCauseFunc // by the host's number
 	owned         map[string]int                  // how many of these process a conversation, by its id
+	unwatched     func()                          // ends what watch has begun
 	workers       workers
 	attempts      answers[*attempt]
 	calls         answers[*call]
+	turns         answers[*turn]
 }
 
 // program is the bridge, where exported functions find it.

@@ -78,8 +78,17 @@ func (b *bridge) create(args arguments) (any, error) {
 }
 
 func (b *bridge) recover(ctx context.Context, args arguments) (any, error) {
-	c, err := core.Recover(ctx, args.text(0), b.store)
+	t, inTurn := b.turns.waiting[args.number(1)]
+	if !inTurn {
+		c, err := core.Recover(ctx, args.text(0), b.store)
+		if err != nil {
+			return nil, err
+		}
+		return b.keep(c)
+	}
+	c, err := core.RecoverUnlessLost(ctx, args.text(0), b.store)
 	if err != nil {
+		t.end(err)
 		return nil, err
 	}
 	return b.keep(c)

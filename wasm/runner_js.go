@@ -76,7 +76,7 @@ func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, e
 			return nil, context.Cause(ctx)
 		}
 	}
-	return nil, runner.Run(ctx, h.Conversation, handler, runner.Options{
+	options := runner.Options{
 		Retry:     args.retry(2),
 		MaxStarts: args.number(6),
 		OnError:   func(err error) { _, _ = onError.Invoke(failure(err)) },
@@ -87,7 +87,57 @@ func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, e
 				b.owned[h.ID()]--
 			}
 		},
+	}
+	if t, inTurn := b.turns.waiting[args.number(10)]; inTurn {
+		defer context.AfterFunc(t.ctx, func() { stop(context.Cause(t.ctx)) })()
+		t.end(runner.Drain(ctx, h.Conversation, handler, options, t.yield))
+		return nil, nil
+	}
+	return nil, runner.Run(ctx, h.Conversation, handler, options)
+}
+
+// turn is a conversation that is worked on by processAll.
+type turn struct {
+	ctx   context.Context
+	yield func() bool
+	ended chan error
+}
+
+// end ends a turn; the first one counts.
+func (t *turn) end(err error) {
+	select {
+	case t.ended <- err:
+	default:
+	}
+}
+
+// processAll runs until stop, or an error that cannot pass.
+func (b *bridge) processAll(ctx context.Context, args arguments) (any, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	b.runners[args.number(0)] = stop
+	defer delete(b.runners, args.number(0))
+	onTurn, onError := args.value(3), args.value(4)
+	o := runner.AllOptions{
+		Prefix:      args.text(1),
+		Concurrency: args.number(2),
+		OnError:     func(_ string, err error) { _, _ = onError.Invoke(failure(err)) }, // the host's callbacks do not throw
+	}
+	return nil, runner.All(ctx, b.store, o, func(ctx context.Context, id string, yield func() bool) error {
+		t := &turn{ctx, yield, make(chan error, 1)}
+		number := b.turns.add(t)
+		defer delete(b.turns.waiting, number)
+		_, _ = onTurn.Invoke(number, id)
+		return <-t.ended
 	})
+}
+
+// pass ends a turn in which nothing was done.
+func (b *bridge) pass(args arguments) (any, error) {
+	if t, ok := b.turns.waiting[args.number(0)]; ok {
+		t.end(nil)
+	}
+	return nil, nil
 }
 
 // runner returns who processes a conversation.

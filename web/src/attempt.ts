@@ -4,11 +4,11 @@ import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import { Delivery, Run, type Stored, type Waiting } from "./delivery.js";
 import { HoldfastError, StepError } from "./errors.js";
-import { callOf, type End, type Noted, rehearse } from "./rehearsal.js";
+import { type BareHandler, callOf, type End, type Noted, rehearse } from "./rehearsal.js";
 import { Lazy } from "./state/lazy.js";
 import { streamed } from "./streamed.js";
 import { asError, isFinal, isTerminal, stepsOf, textOf, textsOf } from "./thrown.js";
-import type { Handler, Message, RunStep, StepContext, StepOptions, Streamed, StreamOptions, WaitOptions } from "./types.js";
+import type { Message, RunStep, StepContext, StepOptions, Streamed, StreamOptions, WaitOptions } from "./types.js";
 import { decodeValue, decodeValues, encodeOutput } from "./values.js";
 
 const maxTime = 86_400_000;
@@ -73,7 +73,7 @@ export class Attempt {
     this.#promised.clear();
   }
 
-  async run(handler: Handler, message: Message): Promise<void> {
+  async run(handler: BareHandler, message: Message): Promise<void> {
     const { signal } = this.#controller;
     if (signal.aborted) return;
     let result: Uint8Array | undefined;
@@ -105,7 +105,7 @@ export class Attempt {
     this.#answer(() => this.#instance.callNow((bridge) => bridge.handled(this.#number, undefined, [...textsOf(error), ...steps])));
   }
 
-  async #rehearse(handler: Handler, message: Message, end: End): Promise<void> {
+  async #rehearse(handler: BareHandler, message: Message, end: End): Promise<void> {
     const difference = this.#notes && (await rehearse(handler, message, this.#notes, end));
     if (difference === undefined) return;
     const text = `holdfast: process: step_mismatch: in a rehearsal of message ${JSON.stringify(message.id)} the handler went another way: ${difference}; do what varies within steps, give steps that have no order keys, and within a step use the step that its function is given`;

@@ -4,7 +4,7 @@ import { type Bridge, type Call, type EventKind, eventKinds as kinds, type Opene
 import type { Instance } from "./bridge/instance.js";
 import type { Posted } from "./bridge/posted.js";
 import * as check from "./check.js";
-import { Runner } from "./runner.js";
+import { processOptions, Runner, type Settings, settingsOf } from "./runner.js";
 import { decodeEvents } from "./state/events.js";
 import { State } from "./state/state.js";
 import { HoldfastError } from "./errors.js";
@@ -19,11 +19,20 @@ const mostUnread = 64;
 
 type Delivery = { readonly id: string; readonly body?: unknown; readonly receivedAt?: number };
 
+/** What works until it is stopped. */
+interface Running {
+  /** For the bridge. */
+  readonly number: number;
+  readonly ended: Promise<void>;
+  /** Ends it as the end of the page does. */
+  crash(): void;
+}
+
 /** The conversations of an instance that JavaScript still holds. */
 export class Registry {
   readonly #open = new Map<number, WeakRef<LiveConversation>>();
   readonly #subscribed = new Set<LiveConversation>();
-  readonly #runners = new Set<Runner>();
+  readonly #runners = new Set<Running>();
   readonly #collected: FinalizationRegistry<number>;
 
   constructor(readonly instance: Instance) {
@@ -47,12 +56,18 @@ export class Registry {
     }
   }
 
+  /** Recovers a conversation, with `turn`, see Bridge, for `processAll`. */
+  async recover(id: string, turn = 0): Promise<LiveConversation> {
+    const opened = await this.instance.call<Opened>((bridge, call) => bridge.recover(id, turn, call));
+    return this.adopt(id, opened, await this.state(opened));
+  }
+
   /** Makes the object for a conversation that the bridge has opened. */
-  adopt<Body, Result>(id: string, opened: Opened, state: State): Conversation<Body, Result> {
+  adopt(id: string, opened: Opened, state: State): LiveConversation {
     const conversation = new LiveConversation(this, id, opened, state);
     this.#open.set(opened.handle, new WeakRef(conversation));
     this.#collected.register(conversation, opened.handle);
-    return conversation as Conversation as Conversation<Body, Result>; // the types are what the application says
+    return conversation;
   }
 
   /** Keeps a conversation as long as it has listeners, also without another reference. */
@@ -62,7 +77,7 @@ export class Registry {
   }
 
   /** Keeps a runner, and with it its conversation, until it has ended. */
-  run(runner: Runner): void {
+  run(runner: Running): void {
     this.#runners.add(runner);
     void runner.ended.then(() => this.#runners.delete(runner));
   }
@@ -81,7 +96,7 @@ export class Registry {
   }
 }
 
-class LiveConversation implements Conversation {
+export class LiveConversation implements Conversation {
   readonly id: string;
   readonly snapshot: () => ConversationState;
   readonly #registry: Registry;
@@ -199,12 +214,18 @@ class LiveConversation implements Conversation {
   }
 
   process(handler: Handler, options?: ProcessOptions): () => Promise<void> {
-    const owner = { handle: this.#handle, instance: this.#registry.instance, message: (id: string) => this.state.stored(id) };
-    const runner = new Runner(owner, handler, options);
-    this.#registry.run(runner);
-    const end = attend(handler, { id: this.id, pending: () => this.#pending(), subscribe: this.subscribe });
-    if (end !== undefined) void runner.ended.then(end);
+    const runner = this.run(settingsOf(handler, check.options("process", "options", options ?? {}, processOptions)));
     return () => runner.stop();
+  }
+
+  /** Does that, with `turn`, see Bridge, only as long as there is something to do. */
+  run(settings: Settings, turn = 0): Runner {
+    const owner = { handle: this.#handle, instance: this.#registry.instance, conversation: this, message: (id: string) => this.state.stored(id) };
+    const runner = new Runner(owner, settings, turn);
+    this.#registry.run(runner);
+    const end = attend(settings.handler, { id: this.id, pending: () => this.#pending(), subscribe: this.subscribe });
+    if (end !== undefined) void runner.ended.then(end);
+    return runner;
   }
 
   #pending(): number | undefined {

@@ -1,12 +1,14 @@
-import type { Call, Opened, Verified } from "./bridge/bridge.js";
+import type { Call, Verified } from "./bridge/bridge.js";
 import { errorOf } from "./bridge/failure.js";
 import { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import { Registry } from "./conversation.js";
+import { listPage, News } from "./directory.js";
 import { noticeLeftOver } from "./leftover.js";
 import { loadModule } from "./load.js";
+import { ProcessAll } from "./process-all.js";
 import { State } from "./state/state.js";
-import type { Conversation, ConversationInfo, Damage, Health, Holdfast, OpenOptions, Verification } from "./types.js";
+import type { Conversation, ConversationInfo, Damage, Health, Holdfast, ListOptions, OpenOptions, Page, ProcessAllOptions, Verification } from "./types.js";
 
 const maxTimeout = 600_000;
 
@@ -50,10 +52,14 @@ type Settings = Required<Pick<OpenOptions, "database" | "storage" | "durability"
 class OpenStore implements Holdfast {
   readonly #registry: Registry;
   readonly #settings: Settings;
+  readonly #all: ProcessAll;
+  readonly #news: News;
   #closing: Promise<void> | undefined;
 
   constructor(registry: Registry, settings: Settings) {
     this.#registry = registry;
+    this.#all = new ProcessAll(registry);
+    this.#news = new News(registry.instance);
     this.#settings = settings;
   }
 
@@ -63,13 +69,11 @@ class OpenStore implements Holdfast {
 
   create<Body, Result>(id: string): Conversation<Body, Result> {
     const name = check.name("create", "id", id);
-    return this.#registry.adopt(name, this.#registry.instance.callNow((bridge) => bridge.create(name)), State.empty);
+    return typed(this.#registry.adopt(name, this.#registry.instance.callNow((bridge) => bridge.create(name)), State.empty));
   }
 
   async recover<Body, Result>(id: string): Promise<Conversation<Body, Result>> {
-    const name = check.name("recover", "id", id);
-    const opened = await this.#registry.instance.call<Opened>((bridge, call) => bridge.recover(name, call));
-    return this.#registry.adopt(name, opened, await this.#registry.state(opened));
+    return typed(await this.#registry.recover(check.name("recover", "id", id)));
   }
 
   async conversations(prefix = ""): Promise<readonly ConversationInfo[]> {
@@ -78,6 +82,18 @@ class OpenStore implements Holdfast {
     const list: ConversationInfo[] = [];
     for (let i = 0; i < flat.length; i += 2) list.push({ id: flat[i] as string, head: flat[i + 1] as number });
     return list;
+  }
+
+  process(handler: unknown, options: ProcessAllOptions = {}): () => Promise<void> {
+    return this.#all.process(handler, options);
+  }
+
+  async list(options: ListOptions = {}): Promise<Page> {
+    return listPage(this.#registry.instance, options);
+  }
+
+  subscribe(listener: (ids: readonly string[] | undefined) => void): () => void {
+    return this.#news.subscribe(listener);
   }
 
   async delete(id: string): Promise<void> {
@@ -123,6 +139,11 @@ class OpenStore implements Holdfast {
     this.#closing ??= this.#registry.close();
     return this.#closing;
   }
+}
+
+/** The types of bodies and results are what the application says. */
+function typed<Body, Result>(conversation: Conversation): Conversation<Body, Result> {
+  return conversation as Conversation<Body, Result>;
 }
 
 /** The StorageManager, which only secure contexts have, and Node has not. */

@@ -13,7 +13,7 @@
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { HoldfastError } from "./errors.js";
 import { open } from "./open.js";
-import type { Conversation, ConversationState, Handler, Holdfast, OpenOptions, Plain, ProcessOptions } from "./types.js";
+import type { Conversation, ConversationState, Handler, Holdfast, ListOptions, OpenOptions, Page, Plain, ProcessOptions } from "./types.js";
 
 /** What {@link useHoldfast} knows. The same object until something changes. */
 export type UseHoldfast =
@@ -99,7 +99,7 @@ export type UseConversation<Body = unknown, Result = unknown> =
    */
   | { readonly status: "failed"; readonly error: HoldfastError };
 
-const opening: UseConversation<never, never> = Object.freeze({ status: "opening" });
+const opening = Object.freeze({ status: "opening" as const });
 
 /**
  * Recovers the conversation `id`, and renders the component again after each change of its state,
@@ -111,6 +111,65 @@ const opening: UseConversation<never, never> = Object.freeze({ status: "opening"
 export function useConversation<Body = unknown, Result = unknown>(holdfast: Holdfast | undefined, id: string): UseConversation<Body, Result> {
   const source = useMemo(() => sourceOf<Body, Result>(holdfast, id), [holdfast, id]);
   return useSyncExternalStore(source.subscribe, source.snapshot, () => opening);
+}
+
+/** What {@link useConversations} knows. The same object until something changes. */
+export type UseConversations =
+  /** The list is being read, or `holdfast` is `undefined`; also on the server, and in hydration. */
+  | { readonly status: "opening" }
+  /** A page of the list, see {@link Holdfast.list}. */
+  | ({ readonly status: "open" } & Page)
+  /** The list cannot be read, for example `closed`. */
+  | { readonly status: "failed"; readonly error: HoldfastError };
+
+/**
+ * Lists conversations, and renders the component again when the list has changed, from any tab. `options` say which part, as for
+ * {@link Holdfast.list}: raise `limit` to show more. Until a changed list was read the one before is shown.
+ */
+export function useConversations(holdfast: Holdfast | undefined, options: ListOptions = {}): UseConversations {
+  const wanted = JSON.stringify(options);
+  const source = useMemo(() => listOf(holdfast, JSON.parse(wanted) as ListOptions), [holdfast, wanted]);
+  return useSyncExternalStore(source.subscribe, source.snapshot, () => opening);
+}
+
+/** The list of one component. */
+function listOf(holdfast: Holdfast | undefined, options: ListOptions): Source<UseConversations> {
+  let known: UseConversations = opening;
+
+  const subscribe = (changed: () => void): (() => void) => {
+    if (holdfast === undefined) return () => undefined;
+    let left = false;
+    let reading = false;
+    let stale = false;
+    const read = async (): Promise<void> => {
+      stale = true;
+      if (reading) return; // it reads once more
+      reading = true;
+      while (stale) {
+        stale = false;
+        const next = await holdfast.list(options).then(
+          (page): UseConversations => ({ status: "open", ...page }),
+          (error: unknown): UseConversations => ({ status: "failed", error: error as HoldfastError }),
+        );
+        if (left) return;
+        known = next;
+        changed();
+      }
+      reading = false;
+    };
+    let stop = (): void => undefined;
+    try {
+      stop = holdfast.subscribe(() => void read());
+    } catch {
+      // It is closed: read says so.
+    }
+    void read();
+    return () => {
+      left = true;
+      stop();
+    };
+  };
+  return { subscribe, snapshot: () => known };
 }
 
 /** What `useSyncExternalStore` wants. */

@@ -1,7 +1,10 @@
 import { Delivery, Run } from "./delivery.js";
 import { textOf } from "./thrown.js";
-import type { Handler, Message, RunStep } from "./types.js";
+import type { Message, RunStep, Work } from "./types.js";
 import { encodeOutput } from "./values.js";
+
+/** A handler that knows its conversation. */
+export type BareHandler = (work: Omit<Work, "conversation">) => unknown;
 
 /** Milliseconds that a handler may take between its steps. */
 const patience = 10_000;
@@ -35,7 +38,7 @@ async function endOf(handler: () => unknown): Promise<End> {
  * Calls a handler once more over what it has got from its steps, of which no function is called, and
  * returns what it does otherwise than before, if it does: then it would go another way after a crash.
  */
-export async function rehearse(handler: Handler, message: Message, notes: ReadonlyMap<string, Noted>, end: End): Promise<string | undefined> {
+export async function rehearse(handler: BareHandler, message: Message, notes: ReadonlyMap<string, Noted>, end: End): Promise<string | undefined> {
   const delivery = new Delivery(() => [...notes].map(([path, { after, order }]) => ({ path, scope: "", after, unordered: false, order })));
   const run = new Run(0, "");
   const counts = new Map<string, number>();

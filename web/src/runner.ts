@@ -1,11 +1,12 @@
 import { Attempt, retryOptions } from "./attempt.js";
+import type { Retry } from "./bridge/bridge.js";
 import { errorOf, lost } from "./bridge/failure.js";
 import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import type { Stored } from "./delivery.js";
 import type { StoredMessage } from "./state/message.js";
 import { report } from "./thrown.js";
-import type { Handler, ProcessOptions } from "./types.js";
+import type { Conversation, Handler } from "./types.js";
 
 // The runner is in Go, see core/runner. It calls the functions of the application through here. What
 // they throw stays here.
@@ -14,7 +15,45 @@ import type { Handler, ProcessOptions } from "./types.js";
 export interface Owner {
   readonly handle: number;
   readonly instance: Instance;
+  readonly conversation: Conversation;
   message(id: string): StoredMessage | undefined;
+}
+
+/** What {@link Conversation.process} was given. */
+export interface Settings {
+  readonly handler: Handler;
+  readonly retry: Retry;
+  readonly maxStarts: number;
+  readonly onError: (error: Error) => void;
+  readonly signal: AbortSignal | undefined;
+  readonly rehearses: boolean;
+}
+
+/** The names of the options. */
+export const processOptions = ["maxAttempts", "backoff", "timeout", "maxStarts", "onError", "signal", "rehearse"] as const;
+
+/** Checks that. */
+export function settingsOf(handler: unknown, given: Readonly<Record<(typeof processOptions)[number], unknown>>): Settings {
+  const operation = "process";
+  if (typeof handler !== "function") throw check.refuse(operation, `the handler must be a function, not ${check.kindOf(handler)}`);
+  const retry = retryOptions(operation, given);
+  const maxStarts = given.maxStarts === undefined ? 0 : check.integer(operation, "maxStarts", given.maxStarts, 1, 1000);
+  const { onError = report, signal } = given;
+  if (typeof onError !== "function") throw check.refuse(operation, `onError must be a function, not ${check.kindOf(onError)}`);
+  if (signal !== undefined && !isSignal(signal)) throw check.refuse(operation, "signal must be an AbortSignal");
+  return { handler: handler as Handler, retry, maxStarts, onError: onError as Settings["onError"], signal, rehearses: given.rehearse === true };
+}
+
+let lastNumber = 0;
+
+/** Returns a number for the bridge that no other runner has. */
+export const newNumber = (): number => ++lastNumber;
+
+/** Has `stop` called when a signal aborts, until `ended`. */
+export function stopWith(signal: AbortSignal | undefined, stop: () => void, ended: Promise<void>): void {
+  if (signal?.aborted === true) stop();
+  else signal?.addEventListener("abort", stop, { once: true });
+  void ended.then(() => signal?.removeEventListener("abort", stop));
 }
 
 /** A call of `conversation.process`. */
@@ -24,38 +63,25 @@ export class Runner {
   /** Its number for the bridge. */
   readonly number: number;
   readonly #owner: Owner;
-  readonly #handler: Handler;
-  readonly #onError: (error: Error) => void;
-  readonly #rehearses: boolean;
+  readonly #settings: Settings;
   readonly #attempts = new Map<number, Attempt>();
 
-  static #last = 0;
-
-  constructor(owner: Owner, handler: unknown, options: ProcessOptions | undefined) {
-    const operation = "process";
-    if (typeof handler !== "function") throw check.refuse(operation, `the handler must be a function, not ${check.kindOf(handler)}`);
-    const given = check.options(operation, "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "maxStarts", "onError", "signal", "rehearse"]);
-    const retry = retryOptions(operation, given);
-    const maxStarts = given.maxStarts === undefined ? 0 : check.integer(operation, "maxStarts", given.maxStarts, 1, 1000);
-    const { onError = report, signal } = given;
-    if (typeof onError !== "function") throw check.refuse(operation, `onError must be a function, not ${check.kindOf(onError)}`);
-    if (signal !== undefined && !isSignal(signal)) throw check.refuse(operation, "signal must be an AbortSignal");
-
+  /** `turn` is that of `processAll`, 0 for none. */
+  constructor(owner: Owner, settings: Settings, turn: number) {
     this.#owner = owner;
-    this.number = ++Runner.#last;
-    this.#handler = handler as Handler;
-    this.#rehearses = given.rehearse === true;
-    this.#onError = onError as (error: Error) => void;
+    this.#settings = settings;
+    this.number = newNumber();
     owner.instance.callNow((bridge) => bridge.health()); // throws if the store is no longer open
     const running = owner.instance.call<null>((bridge, call) =>
       bridge.process(
         owner.handle,
         this.number,
-        ...retry,
-        maxStarts,
+        ...settings.retry,
+        settings.maxStarts,
         (attempt, id) => this.#begin(attempt, id),
         (attempt, reason) => this.#abort(attempt, errorOf(reason)),
         (failure) => this.#report(errorOf(failure)),
+        turn,
         call,
       ),
     );
@@ -66,10 +92,7 @@ export class Runner {
         this.#report(error as Error);
       },
     );
-    const stop = (): void => void this.stop();
-    if (signal?.aborted === true) stop();
-    else signal?.addEventListener("abort", stop, { once: true });
-    void this.ended.then(() => signal?.removeEventListener("abort", stop));
+    stopWith(settings.signal, () => void this.stop(), this.ended);
   }
 
   stop(): Promise<void> {
@@ -87,7 +110,7 @@ export class Runner {
     const message = this.#owner.message(id);
     if (message === undefined) return; // deleted at this moment; the attempt is about to be aborted
     const stored = (): Stored[] => storedOf(this.#owner.message(id) ?? message);
-    const attempt = new Attempt(this.#owner.instance, number, stored, this.#rehearses, (error) => this.#report(error));
+    const attempt = new Attempt(this.#owner.instance, number, stored, this.#settings.rehearses, (error) => this.#report(error));
     this.#attempts.set(number, attempt);
     // After the callback: the application may run for long, or throw.
     queueMicrotask(() => void this.#run(number, attempt, message));
@@ -95,7 +118,8 @@ export class Runner {
 
   async #run(number: number, attempt: Attempt, message: StoredMessage): Promise<void> {
     for (const { rehearsal } of this.#attempts.values()) await rehearsal; // a handler is not called twice at once
-    await attempt.run(this.#handler, message.view);
+    const { conversation } = this.#owner;
+    await attempt.run((work) => this.#settings.handler({ ...work, conversation }), message.view);
     await attempt.rehearsal;
     this.#attempts.delete(number);
   }
@@ -106,7 +130,7 @@ export class Runner {
   }
 
   #report(error: Error): void {
-    const onError = this.#onError; // not a method: reportError minds
+    const { onError } = this.#settings; // not a method: reportError minds
     queueMicrotask(() => onError(error));
   }
 }

@@ -245,6 +245,8 @@ export type Handler<Body = unknown, Result = unknown> = (work: Work<Body>) => Re
 export interface Work<Body = unknown> {
   /** The message as it was when this attempt began. */
   readonly message: Message<Body>;
+  /** The conversation that the message is of. */
+  readonly conversation: Conversation;
   /** Runs a step, or returns what is stored of it. */
   readonly step: RunStep;
   /**
@@ -416,6 +418,14 @@ export interface ProcessOptions extends RetryOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of {@link Holdfast.process}. */
+export interface ProcessAllOptions extends ProcessOptions {
+  /** What the ids of the conversations begin with. Default: all. */
+  readonly prefix?: string;
+  /** How many conversations are worked on at the same time, 1 to 1000. Default: 8. */
+  readonly concurrency?: number;
+}
+
 /** Where the runner of a conversation is, see {@link Conversation.runner}. */
 export type RunnerPlace = "here" | "elsewhere" | "nobody";
 
@@ -556,6 +566,42 @@ export interface ConversationInfo {
   readonly head: number;
 }
 
+/** What {@link Holdfast.list} knows of a conversation, without its log. Times are in milliseconds since the Unix epoch. */
+export interface Summary {
+  readonly id: string;
+  /** When its first event was stored. */
+  readonly created: number;
+  /** When a message was last received, or has last finished, failed or been cancelled. */
+  readonly updated: number;
+  /** How many messages have neither finished nor failed nor been cancelled. */
+  readonly unfinished: number;
+  /** How many of these wait, for an answer, a time, or a decision. */
+  readonly waiting: number;
+  /** When work on a message can go on by itself; in the past, if it can at once. `undefined` where none can. */
+  readonly due: number | undefined;
+}
+
+/** Options of {@link Holdfast.list}. */
+export interface ListOptions {
+  /** What the ids begin with. Default: everything. */
+  readonly prefix?: string;
+  /** `"recent"`: by `updated`, the last one first. `"id"`: by the UTF-8 bytes of the id. Default: `"recent"`. */
+  readonly order?: "recent" | "id";
+  /** How many there are at most, 1 to 999. Default: 50. */
+  readonly limit?: number;
+  /** What was in `next` of the page before. */
+  readonly after?: string;
+  /** The ids, at most 1000, of which to return the rows, in this order, as far as they are there. Goes with no other option. */
+  readonly ids?: readonly string[];
+}
+
+/** A page of the list of conversations. */
+export interface Page {
+  readonly rows: readonly Summary[];
+  /** What to pass as `after` to get the next page; `undefined` if this was the last one. */
+  readonly next: string | undefined;
+}
+
 /** A range of events that cannot be read. */
 export interface Damage {
   /** The first and the last sequence. */
@@ -618,6 +664,27 @@ export interface Holdfast {
    * all its events has the head 0, until `recover` has reported that.
    */
   conversations(prefix?: string): Promise<readonly ConversationInfo[]>;
+  /**
+   * Processes all conversations with `handler`, as {@link Conversation.process} does one: those that a crash has interrupted, those
+   * whose wait is over, and those to which something is sent, from whichever tab. It reads no other. What was changed last comes
+   * first. Conversations take turns; tabs share them, and one that has its own `process` is left to that. `work.conversation` is
+   * the conversation of the message.
+   *
+   * `onError` also hears of a conversation that is damaged or has lost its end; nothing is done with it until `recover` has told that, too,
+   * and something is sent. Two calls whose prefixes overlap are an `invalid_argument`. Returns the function that stops it.
+   */
+  process<Body = unknown, R = unknown>(handler: Handler<Body, R> & Handler<Body, Plain<R>>, options?: ProcessAllOptions): () => Promise<void>;
+  /**
+   * Reads a page of the list of conversations. It costs the same for any number of them, and reads no log. A conversation is
+   * in the list from its first event on. The log is the truth: should the list differ from it, `recover` mends that.
+   */
+  list(options?: ListOptions): Promise<Page>;
+  /**
+   * Calls `listener` with the ids of the conversations whose row in the list has changed, or that were deleted, in this or
+   * another tab; with `undefined` where that may be any, as after the page was frozen: then read the list again. At most
+   * once in 16 ms. Returns the function that unsubscribes. Throws what is over, when the store was closed.
+   */
+  subscribe(listener: (ids: readonly string[] | undefined) => void): () => void;
   /**
    * Deletes a conversation. Its sequences are not used again: a handle of before gets a
    * conflict, refreshes, and finds it empty. Deleting an absent one does nothing.

@@ -239,6 +239,25 @@ for (const strict of [false, true]) {
       expect(await view.evaluate((view) => view.renders.length)).toBe(renders);
     });
 
+    test("the list follows what is sent in every tab, shows as much as is wanted, and says when the store is closed", async ({ page, server, tab }) => {
+      const [, other] = await openTab(page, server);
+      const view = await show(page, tab, [], strict);
+      const item = page.getByRole("listitem");
+      await view.evaluate((view) => view.list(undefined, 2));
+      await expect(item).toHaveText(["opening"]);
+      await view.evaluate((view, { holdfast }) => view.list(holdfast, 2), tab);
+      await expect(item).toHaveCount(0);
+      for (const id of ["a", "b", "c"]) await send(await recover(other, id), "m");
+      await expect(item).toHaveText(["c 1", "b 1", "more"]);
+      await view.evaluate((view, { holdfast }) => view.list(holdfast, 3), tab);
+      await expect(item).toHaveText(["c 1", "b 1", "a 1"]);
+      await tab.evaluate(({ holdfast }) => holdfast.delete("b"));
+      await expect(item).toHaveText(["c 1", "a 1"]);
+      await tab.evaluate(({ holdfast }) => holdfast.close());
+      await view.evaluate((view, { holdfast }) => view.list(holdfast, 4), tab);
+      await expect(item).toHaveText(["closed"]);
+    });
+
     test("unmounted while it reads, it subscribes to nothing", async ({ page, tab }) => {
       const facts = await tab.evaluateHandle(({ conversation }) => {
         const seen = { subscriptions: 0, arrive: (): void => undefined };

@@ -48,6 +48,10 @@ export class Appender {
    * on, and the new one. At `value` is the record. The head is as expected if there is no record
    * between the two where `first` is set; otherwise only the one with the least key, perhaps with a
    * mark.
+   *
+   * Where `directory` is given, it puts a summary there, too. At `parts` are three in a row, which end at
+   * `recent`, `due` and `all`: two properties that have indexes, of which the second may be empty,
+   * and the summary. The name of the stream is in the first, after eight bytes.
    */
   readonly append = (
     call: number,
@@ -62,9 +66,14 @@ export class Appender {
     value: number,
     size: number,
     ended: Ended,
+    directory?: string,
+    parts = 0,
+    recent = 0,
+    due = 0,
+    all = 0,
   ): void => {
     const least = this.#copy(keys, lower);
-    const tx = db.transaction(store, "readwrite", options);
+    const tx = db.transaction(directory === undefined ? store : [store, directory], "readwrite", options);
     const appending: Appending = { tx, committing: false };
     let state = failed;
     // Only an event of the transaction is the end: the success of a request is no commit (Indexed
@@ -86,17 +95,27 @@ export class Appender {
     try {
       const records = tx.objectStore(store);
       const heads = records.getAllKeys(IDBKeyRange.bound(least, this.#copy(keys + lower, upper - lower)), 2);
+      const commit = (): void => {
+        state = commitFailed;
+        appending.committing = true;
+        tx.commit();
+      };
       heads.onsuccess = () => {
-        if (isExpected(heads.result, least, first)) {
-          state = commitFailed;
-          appending.committing = true;
-          tx.commit();
-        } else {
+        if (!isExpected(heads.result, least, first)) {
           state = headMoved;
           tx.abort();
-        }
+        } else if (directory === undefined) commit();
       };
       records.add(this.#copy(value, size), this.#copy(keys + upper, key - upper));
+      if (directory !== undefined) {
+        const listed = {
+          recent: this.#copy(parts, recent),
+          ...(due > recent && { due: this.#copy(parts + recent, due - recent) }),
+          summary: this.#copy(parts + due, all - due),
+        };
+        // Of several changes that are still under way at the commit Firefox keeps some if others fail.
+        tx.objectStore(directory).put(listed, listed.recent.slice(8)).onsuccess = commit;
+      }
     } catch (error) {
       // Otherwise the requests made so far would commit.
       tx.onabort = tx.oncomplete = null;

@@ -71,10 +71,21 @@ export type Outcome = readonly [value: Uint8Array | readonly [attempts: number, 
 export interface Bridge {
   open(storage: string, database: string, defaultDurability: boolean, timeout: number, call: Call<null>): void;
   conversations(prefix: string, call: Call<(string | number)[]>): void;
+  /** Resolves with id, created, updated, unfinished, waiting and due of each summary in turn. `ids` are separated by zeros. */
+  summaries(
+    ids: string | undefined,
+    prefix: string,
+    recent: boolean,
+    afterId: string,
+    afterUpdated: number,
+    limit: number,
+    call: Call<(string | number)[]>,
+  ): void;
   delete(id: string, call: Call<null>): void;
   verify(id: string, call: Call<Verified>): void;
   close(call: Call<null>): void;
-  recover(id: string, call: Call<Opened>): void;
+  /** With a `turn` it leaves a lost end to the next one to be told of, and an error ends the turn. */
+  recover(id: string, turn: number, call: Call<Opened>): void;
   /** Resolves with -2 for skip, -1 for start, or the step to resume from. */
   receive(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, call: Call<number>): void;
   /**
@@ -89,7 +100,10 @@ export interface Bridge {
   retry(handle: number, id: string, from: number, call: Call<boolean>): void;
   answer(handle: number, id: string, step: number, answer: Uint8Array | undefined, call: Call<boolean>): void;
   resolve(handle: number, id: string, step: number, rerun: boolean, call: Call<boolean>): void;
-  /** Processes messages until `stop(runner)`. `runner` is any number that is not in use. */
+  /**
+   * Processes messages until `stop(runner)`. `runner` is any number that is not in use. With a `turn` it ends when there is nothing
+   * more to do, or others wait, and with it the turn.
+   */
   process(
     handle: number,
     runner: number,
@@ -99,9 +113,24 @@ export interface Bridge {
       onMessage: (attempt: number, id: string) => void,
       onAbort: (attempt: number, reason: Failure) => void,
       onError: (failure: Failure) => void,
+      turn: number,
       call: Call<null>,
     ]
   ): void;
+  /**
+   * Calls `onTurn` for conversations that have something to do, until `stop(runner)`. Each turn ends with the end of `process`, with
+   * an error of `recover`, or with `pass`.
+   */
+  processAll(
+    runner: number,
+    prefix: string,
+    concurrency: number,
+    onTurn: (turn: number, id: string) => void,
+    onError: (failure: Failure) => void,
+    call: Call<null>,
+  ): void;
+  /** Ends a turn without having done anything. */
+  pass(turn: number): Result<null>;
   stop(runner: number): Result<null>;
   /** Resolves with who processes the conversation. */
   runner(handle: number, call: Call<RunnerPlace>): void;
@@ -128,5 +157,8 @@ export interface Bridge {
   follow(handle: number): Result<null>;
   unfollow(handle: number): Result<null>;
   release(handle: number): Result<null>;
+  /** Calls `changed` with the id of each conversation whose summary has changed, and with "" where that may be any. */
+  watch(changed: (id: string) => void): Result<null>;
+  unwatch(): Result<null>;
   health(): Result<{ readonly epoch?: string; readonly due?: number; readonly lastError?: Failure }>;
 }

@@ -52,6 +52,25 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...of("create", (id) => store.create(id)),
       ...of("recover", (id) => store.recover(id)),
       ...of("conversations", (prefix) => store.conversations(prefix)),
+      ...of(
+        "list",
+        (options) => store.list(options),
+        (prefix) => store.list({ prefix }),
+        (order) => store.list({ order }),
+        (limit) => store.list({ limit }),
+        (after) => store.list({ after }),
+        (ids) => store.list({ ids }),
+        (id) => store.list({ ids: [id] }),
+      ),
+      ...of("subscribe", (listener) => store.subscribe(listener)(), (extra) => (store.subscribe(() => undefined) as (extra: unknown) => void)(extra)),
+      ...of(
+        "process",
+        (handler) => store.process(handler, { prefix: "processed" })(),
+        (options) => store.process(() => 1, options)(),
+        (prefix) => store.process(() => 1, { prefix })(),
+        (concurrency) => store.process(() => 1, { concurrency, prefix: "processed" })(),
+        (signal) => store.process(() => 1, { signal, prefix: "processed" })(),
+      ),
       // Not of the conversation under attack.
       ...of("delete", (id) => (id === "target" ? undefined : store.delete(id))),
       ...of("verify", (id) => store.verify(id)),
@@ -99,6 +118,7 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...of("events", (range) => c.events(range), (from) => c.events({ from, limit: 3 }), (limit) => c.events({ from: 2 ** 53 - 1, limit })),
       ...of("subscribe", (listener) => c.subscribe(listener)(), (extra) => (c.subscribe(() => undefined) as (extra: unknown) => void)(extra)),
       ...of("snapshot", (extra) => (c.snapshot as (extra: unknown) => unknown)(extra)),
+      ...of("run", () => undefined), // the package calls it
       ...of("changed", () => undefined), // the bridge calls it
       ...of("notify", () => undefined), // the package calls it
     ],

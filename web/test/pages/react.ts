@@ -1,6 +1,6 @@
 // A chat in React, in development mode, whose warnings the tests read. It tells what it was given at each of its renders.
 import type { Conversation, Holdfast, Message, OpenOptions } from "@holdfast-dev/holdfast";
-import { useConversation, type UseConversation, useHoldfast, type UseHoldfast, useProcess } from "@holdfast-dev/holdfast/react";
+import { useConversation, type UseConversation, useConversations, useHoldfast, type UseHoldfast, useProcess } from "@holdfast-dev/holdfast/react";
 import { createElement as h, type ReactNode, StrictMode } from "react";
 import { createRoot, hydrateRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
@@ -45,6 +45,21 @@ function Chat({ holdfast, id, renders }: ChatProps): ReactNode {
     case "open":
       return h("ul", null, ...chat.state.messages.map((message) => h("li", { key: message.id }, textOf(message), ...questions(message, chat.conversation))));
   }
+}
+
+interface ListProps {
+  readonly holdfast: Holdfast | undefined;
+  readonly limit: number;
+  readonly renders: string[];
+}
+
+/** The list of conversations. */
+function List({ holdfast, limit, renders }: ListProps): ReactNode {
+  const list = useConversations(holdfast, { limit });
+  const rows = list.status === "open" ? list.rows.map(({ id, unfinished }) => `${id} ${unfinished}`) : [list.status === "failed" ? list.error.code : list.status];
+  if (list.status === "open" && list.next !== undefined) rows.push("more");
+  renders.push(rows.join());
+  return h("ul", null, ...rows.map((row) => h("li", { key: row }, row)));
 }
 
 interface AgentProps {
@@ -101,6 +116,13 @@ export class View {
   show(holdfast: Holdfast | undefined, ...ids: string[]): void {
     const chats = ids.map((id, place) => h(Chat, { key: place, holdfast, id, renders: this.renders }));
     this.#root.render(this.#strict ? h(StrictMode, null, ...chats) : chats);
+  }
+
+  readonly lists: string[] = [];
+
+  list(holdfast: Holdfast | undefined, limit: number): void {
+    const list = h(List, { holdfast, limit, renders: this.lists });
+    this.#root.render(this.#strict ? h(StrictMode, null, list) : list);
   }
 
   readonly stores: UseHoldfast[] = [];

@@ -1,0 +1,63 @@
+import { errorOf } from "./bridge/failure.js";
+import * as check from "./check.js";
+import type { Registry } from "./conversation.js";
+import { newNumber, processOptions, type Settings, settingsOf, stopWith } from "./runner.js";
+import type { ProcessAllOptions } from "./types.js";
+
+// Which conversation is next is decided in Go, see core/runner/all.go.
+
+/** {@link Holdfast.process}. */
+export class ProcessAll {
+  readonly #registry: Registry;
+  /** Those of the calls under way. */
+  readonly #prefixes = new Set<string>();
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  process(handler: unknown, options: ProcessAllOptions): () => Promise<void> {
+    const given = check.options("process", "options", options, [...processOptions, "prefix", "concurrency"]);
+    const settings = settingsOf(handler, given);
+    const prefix = check.name("process", "prefix", given.prefix ?? "");
+    const concurrency = given.concurrency === undefined ? 0 : check.integer("process", "concurrency", given.concurrency, 1, 1000);
+    for (const other of this.#prefixes) {
+      if (other.startsWith(prefix) || prefix.startsWith(other)) {
+        throw check.refuse("process", `conversations with the prefix ${JSON.stringify(other)} are processed already; stop that first`);
+      }
+    }
+    const { instance } = this.#registry;
+    instance.callNow((bridge) => bridge.health()); // throws if the store is no longer open
+    const number = newNumber();
+    const report = (error: Error): void => queueMicrotask(() => settings.onError.call(undefined, error));
+    this.#prefixes.add(prefix);
+    const running = instance.call<null>((bridge, call) =>
+      bridge.processAll(
+        number,
+        prefix,
+        concurrency,
+        (turn, id) => void this.#take(turn, id, { ...settings, signal: undefined }),
+        (failure) => report(errorOf(failure)),
+        call,
+      ),
+    );
+    const ended = running.catch((error: unknown) => report(error as Error)).then(() => void this.#prefixes.delete(prefix));
+    this.#registry.run({ number, ended, crash: () => undefined });
+    const stop = (): Promise<void> => {
+      instance.callIfOpen((bridge) => bridge.stop(number));
+      return ended;
+    };
+    stopWith(settings.signal, () => void stop(), ended);
+    return stop;
+  }
+
+  async #take(turn: number, id: string, settings: Settings): Promise<void> {
+    try {
+      const conversation = await this.#registry.recover(id, turn);
+      await conversation.run(settings, turn).ended;
+    } catch {
+      // The program has told already what is wrong.
+    }
+    this.#registry.instance.callIfOpen((bridge) => bridge.pass(turn)); // unless it has ended the turn
+  }
+}
