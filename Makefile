@@ -33,6 +33,9 @@ demo: build ## build, then serve the demo on 127.0.0.1 and print its address
 
 PARTS := cd .tools && go run ./parts
 
+# The specs, without those that are the same with both backends.
+ALIKE := --project=once --project=demo --project=leveldb --project=sqlite
+
 # What takes long, or is rarely touched, is left to make test.
 .PHONY: check
 check: export RACE :=
@@ -42,6 +45,7 @@ check: ## run what takes less than three minutes, for each commit: format, vet, 
 
 .PHONY: test
 test: export BUGS_CHANGED := -changed
+test: export SPECS := $(ALIKE) --grep-invert=(?=.*@slow)(?=.*@indexeddb)
 test: ## run all tests in their short form, before a push, up to the first part that fails
 	$(PARTS) $@ test-go test-wasm test-web bugs
 
@@ -65,7 +69,7 @@ test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, those of the 
 
 .PHONY: test-web
 test-web: build ## run the TypeScript tests in Chromium, those of the storage on both IndexedDB backends; takes SPECS, arguments for Playwright
-	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test $${SPECS---project=once --project=demo --project=leveldb --project=sqlite}
+	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test $${SPECS-$(ALIKE)}
 
 .PHONY: model
 model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many random operations, natively and in Chromium, make each call fail at each of its steps, draw lives of tabs and of runners with faults, and compare the fake of IndexedDB with the real one; takes MODEL_OPS, MODEL_BROWSER_OPS, MODEL_SEED (0 for a random one), MODEL_MEMORY, histories of what is remembered beside the database

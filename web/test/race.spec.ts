@@ -4,7 +4,7 @@ import { attach, log } from "./harness/tab.js";
 import { expect, test } from "./harness/test.js";
 
 const writers = Number(process.env["CROWD_TABS"] ?? 4);
-const appends = Number(process.env["CROWD_APPENDS"] ?? 250);
+const appends = Number(process.env["CROWD_APPENDS"] ?? 100);
 /** How many events a writer appends at once. Of appends that end in different places IndexedDB itself refuses none: only the head tells. */
 const size = (writer: number): number => 1 + (writer % 3);
 
