@@ -2,7 +2,6 @@ package idbstore
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -18,7 +17,7 @@ type row struct {
 	key   string
 	value []byte
 	index map[string]string // the value's property of each index that it is in
-	of    string            // of a row of an index: the key of the value
+	of    *string           // of a row of an index: the key of the value
 }
 
 // bytes returns a value as bytes; those of the directory are objects.
@@ -34,7 +33,7 @@ func (r rows) by(index string) rows {
 	var indexed rows
 	for _, one := range r {
 		if key, in := one.index[index]; in {
-			indexed = append(indexed, row{key: key, value: one.value, index: one.index, of: one.key})
+			indexed = append(indexed, row{key: key, value: one.value, index: one.index, of: &one.key})
 		}
 	}
 	slices.SortStableFunc(indexed, func(a, b row) int { return strings.Compare(a.key, b.key) })
@@ -83,7 +82,11 @@ func (r rows) first(limit int) int {
 func (r rows) keys(limit int) [][]byte {
 	keys := make([][]byte, r.first(limit))
 	for i := range keys {
-		keys[i] = []byte(cmp.Or(r[i].of, r[i].key))
+		key := &r[i].key
+		if r[i].of != nil {
+			key = r[i].of
+		}
+		keys[i] = []byte(*key)
 	}
 	return keys
 }

@@ -152,7 +152,7 @@ func TestOpenRefuses(t *testing.T) {
 	t.Run("a newer format", func(t *testing.T) {
 		name := freshDatabase(t)
 		s := open(t, name, Options{})
-		rawPut(t, s, metaStore, []byte(metaFormat), []byte("2"))
+		rawPut(t, s, metaStore, []byte(metaFormat), []byte("3"))
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
