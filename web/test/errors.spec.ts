@@ -291,9 +291,9 @@ const reached: Partial<Record<ErrorCode, Reached>> = {
         const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
         const write = async (format: string): Promise<unknown> =>
           told.idb((await told.objectStore("holdfast", "meta")).put(bytes(format), bytes("format")));
-        await write("2");
+        await write("3");
         const failure = await told.failure(open());
-        await write("1");
+        await write("2");
         if ((await (await open()).recover("c")).expectedSeq !== 1) throw new Error("it was written to");
         await told.idb(indexedDB.open("newer", 2));
         const newer = await told.failure(open({ database: "newer" }));

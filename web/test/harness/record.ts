@@ -37,7 +37,7 @@ export async function appendByHand(page: Page, stream: string, sequence: number,
       tx.objectStore("records").put(Uint8Array.from(value), Uint8Array.from(key).buffer);
       await new Promise((resolve) => (tx.oncomplete = resolve));
       database.close();
-      new BroadcastChannel("holdfast:holdfast").postMessage(Uint8Array.from(key));
+      new BroadcastChannel("holdfast:holdfast").postMessage(Uint8Array.from([0, ...key])); // 0: with the same summary
     },
     [[...recordKey(stream, sequence + 1)], [...bytes]] as const,
   );
