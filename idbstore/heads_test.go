@@ -61,6 +61,15 @@ func TestLostEnd(t *testing.T) {
 			}
 			closed(t, s)
 		}, lost},
+		{"is asked for without taking note", func(t *testing.T, d *disk) {
+			s := startFake(t, d, 0)
+			for range 2 {
+				if _, err := core.RecoverUnlessLost(context.Background(), "s", s); !errors.Is(err, core.ErrGap) {
+					t.Errorf("recover: %v", err)
+				}
+			}
+			closed(t, s)
+		}, told + lost},
 		{"is told of what was lost once more", func(t *testing.T, d *disk) {
 			s := startFake(t, d, 0)
 			if reached := s.LostEnd("s", 4, true); reached != 6 {

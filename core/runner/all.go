@@ -25,10 +25,12 @@ type AllOptions struct {
 }
 
 // How long a conversation is left alone that another runner has, or that could not
-// be worked on; and how long one is worked on while others wait.
+// be worked on: at first, since a lock may be given up in the background, and at
+// most. And how long one is worked on while others wait.
 const (
-	restInterval = 2 * time.Second
-	shareTime    = time.Second
+	firstRest = 50 * time.Millisecond
+	mostRest  = 2 * time.Second
+	shareTime = time.Second
 )
 
 // RunAll processes all conversations of a store which have something to do, now
@@ -73,11 +75,13 @@ func All(ctx context.Context, store core.DurableStore, o AllOptions, work func(c
 		o.OnError = func(string, error) {}
 	}
 	a := &all{store: store, directory: directory, options: o, work: work, looks: make(chan struct{}, 1),
-		slots: map[string]*slot{}, resting: map[string]time.Time{}, turns: map[string]int{}}
+		slots: map[string]*slot{}, resting: map[string]rest{}, turns: map[string]int{}}
 	if watcher, ok := store.(core.Watcher); ok {
 		defer watcher.Watch(a.moved)()
 	}
 	defer a.working.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	return a.run(ctx)
 }
 
@@ -90,11 +94,17 @@ type all struct {
 	working   sync.WaitGroup
 
 	mu      sync.Mutex
-	slots   map[string]*slot     // those that are worked on, by id
-	resting map[string]time.Time // until when others are left alone; zero for until something is appended
-	turns   map[string]int       // of those with work to do: when they were worked on last
+	slots   map[string]*slot // those that are worked on, by id
+	resting map[string]rest  // those that are left alone
+	turns   map[string]int   // of those with work to do: when they were worked on last
 	turn    int
 	crowded bool // some with work to do have no slot
+}
+
+// rest is how long a conversation is left alone.
+type rest struct {
+	until  time.Time // zero for until something is appended
+	length time.Duration
 }
 
 // slot is a conversation that is worked on.
@@ -149,8 +159,7 @@ func (a *all) look(ctx context.Context) (next time.Time, err error) {
 			return next, err
 		}
 		if held {
-			a.rest(id, time.Now().Add(restInterval))
-			next = earlier(next, time.Now().Add(restInterval))
+			next = earlier(next, a.rest(id))
 		} else {
 			a.begin(ctx, id)
 		}
@@ -164,21 +173,24 @@ func (a *all) look(ctx context.Context) (next time.Time, err error) {
 func (a *all) candidates(due []string, next *time.Time) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	turns := make(map[string]int, len(due))
+	turns, resting := map[string]int{}, map[string]rest{} // of what is due no longer they keep nothing
 	var ids []string
 	for _, id := range slices.Backward(due) {
 		turns[id] = a.turns[id]
-		until, rests := a.resting[id]
+		r, rests := a.resting[id]
+		if rests {
+			resting[id] = r
+		}
 		switch {
 		case !strings.HasPrefix(id, a.options.Prefix), a.slots[id] != nil:
-		case rests && until.IsZero():
-		case rests && time.Now().Before(until):
-			*next = earlier(*next, until)
+		case rests && r.until.IsZero():
+		case rests && time.Now().Before(r.until):
+			*next = earlier(*next, r.until)
 		default:
 			ids = append(ids, id)
 		}
 	}
-	a.turns = turns
+	a.turns, a.resting, a.crowded = turns, resting, false
 	slices.SortStableFunc(ids, func(x, y string) int { return cmp.Compare(turns[x], turns[y]) })
 	return ids
 }
@@ -192,10 +204,14 @@ func (a *all) hasRoom() bool {
 	return !a.crowded
 }
 
-func (a *all) rest(id string, until time.Time) {
+// rest leaves a conversation alone, each time twice as long, and returns until when.
+func (a *all) rest(id string) (until time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.resting[id] = until
+	length := min(max(2*a.resting[id].length, firstRest), mostRest)
+	until = time.Now().Add(length)
+	a.resting[id] = rest{until, length}
+	return until
 }
 
 func (a *all) begin(ctx context.Context, id string) {
@@ -203,7 +219,6 @@ func (a *all) begin(ctx context.Context, id string) {
 	a.mu.Lock()
 	a.turn++
 	a.slots[id], a.turns[id] = s, a.turn
-	delete(a.resting, id)
 	a.mu.Unlock()
 	yielded := false
 	yield := func() bool {
@@ -214,20 +229,33 @@ func (a *all) begin(ctx context.Context, id string) {
 	}
 	a.working.Go(func() {
 		err := a.work(ctx, id, yield)
+		switch {
+		case err != nil && passes(err), err == nil && !yielded && !a.hasMoved(s):
+			a.rest(id) // it may be due all the same, as when another was faster
+		case err != nil:
+			a.leave(id)
+		}
 		a.mu.Lock()
 		delete(a.slots, id)
-		switch {
-		case err != nil && !passes(err):
-			a.resting[id] = time.Time{}
-		case err != nil, !yielded && !s.moved:
-			a.resting[id] = time.Now().Add(restInterval)
-		}
 		a.mu.Unlock()
 		if err != nil && ctx.Err() == nil {
 			a.options.OnError(id, err)
 		}
 		token(a.looks)
 	})
+}
+
+// leave leaves a conversation alone until something is appended to it.
+func (a *all) leave(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.resting[id] = rest{}
+}
+
+func (a *all) hasMoved(s *slot) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return s.moved
 }
 
 // moved hears of every head.
