@@ -1,5 +1,6 @@
 // SIGKILL at random moments of a message with six steps, while two tabs are open. `make crash` runs many rounds of it.
 import { setTimeout as after } from "node:timers/promises";
+import type { Page } from "@playwright/test";
 import { Effects, work } from "./harness/effects.js";
 import { random } from "./harness/random.js";
 import { mend } from "./harness/leveldb.js";
@@ -9,6 +10,20 @@ import { expect, test } from "./harness/test.js";
 const kills = Number(process.env["CRASH_ROUNDS"] ?? 2);
 const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 1_000_000));
 const roundDeadline = 30_000;
+
+/** Checks that the list says of the conversation what its log does, before `recover` would mend it. */
+async function expectListed(page: Page): Promise<void> {
+  const [listed, logged] = await page.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const holdfast = await open();
+    const [row] = (await holdfast.list({ ids: ["chat"] })).rows;
+    const { state } = await holdfast.recover("chat");
+    const unfinished = state.messages.filter(({ status }) => status !== "finished").length;
+    await holdfast.close();
+    return [row?.unfinished ?? 0, unfinished];
+  });
+  expect(listed, "unfinished messages in the list").toBe(logged);
+}
 
 test("an agent killed at any moment pays for no completed step again", { tag: ["@launch", "@long"] }, async ({ backend, launch, profile, server }) => {
   test.setTimeout((kills + 3) * roundDeadline);
@@ -23,6 +38,7 @@ test("an agent killed at any moment pays for no completed step again", { tag: ["
       const page = await running.newPage();
       await effects.watch(page);
       await page.goto(server.origin);
+      if (tabs.length === 0) await expectListed(page);
       tabs.push(await attach(page, "chat"));
     }
     // From one entry of the effect log on, up to the rest of the message and the one behind it.
