@@ -36,6 +36,7 @@ func recoverLog(ctx context.Context, id string, store DurableStore, told bool) (
 	}
 	ctx, cancel := withDeadline(ctx, store)
 	defer cancel()
+	kept := keptSummary(ctx, id, store) // while the log is read
 	c := conversation(id, store, NewState())
 	restored := c.log.restore(ctx)
 	err := c.log.read(ctx)
@@ -47,34 +48,51 @@ func recoverLog(ctx context.Context, id string, store DurableStore, told bool) (
 	if err == nil {
 		err = c.log.complete(told)
 	}
+	summary, known := kept()
 	if err != nil {
 		return nil, c.log.fail(op, err)
 	}
-	c.log.mendSummary(ctx)
+	if known {
+		c.log.mendSummary(ctx, summary)
+	}
 	c.log.snapshotWhenQuiet()
 	return c, nil
+}
+
+// keptSummary begins to read the summary that a [Directory] keeps of a log. What
+// it returns waits for it: nil if there is none, not known if it cannot be read.
+func keptSummary(ctx context.Context, id string, store DurableStore) func() (summary *Summary, known bool) {
+	directory, ok := store.(Directory)
+	if !ok {
+		return func() (*Summary, bool) { return nil, false }
+	}
+	var kept []Summary
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		kept, err = directory.List(ctx, Listing{IDs: []string{id}})
+	}()
+	return func() (*Summary, bool) {
+		<-done
+		if len(kept) == 0 {
+			return nil, err == nil
+		}
+		return &kept[0], true
+	}
 }
 
 // mendSummary has the [Directory] keep the summary of the log, which was read to
 // its end, if it keeps another one. Nothing depends on it: what fails here is
 // mended by the next one that recovers.
-func (l *log) mendSummary(ctx context.Context) {
-	store, ok := l.store.(Directory)
-	if !ok {
-		return
-	}
-	var summary *Summary
+func (l *log) mendSummary(ctx context.Context, kept *Summary) {
+	var right *Summary
 	if l.expected > 0 && !l.last.tombstone {
 		s := SummaryOf(l.id, l.state)
-		summary = &s
+		right = &s
 	}
-	kept, err := store.List(ctx, Listing{IDs: []string{l.id}})
-	switch {
-	case err != nil:
-	case summary == nil && len(kept) == 0:
-	case summary != nil && len(kept) == 1 && kept[0] == *summary:
-	default:
-		_ = store.Mend(ctx, l.id, l.expected, summary)
+	if right != kept && (right == nil || kept == nil || *right != *kept) {
+		_ = l.store.(Directory).Mend(ctx, l.id, l.expected, right)
 	}
 }
 

@@ -2,7 +2,6 @@ package idbstore
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -25,7 +24,10 @@ type addition struct {
 
 func newAddition(w core.Write) addition {
 	end := w.Expected + uint64(len(w.Payloads))
-	value := encodeRecord(w.Stream, w.Expected, int64(cmp.Or(w.Time, uint64(time.Now().UnixMilli()))), w.Payloads)
+	if w.Time == 0 {
+		w.Time = uint64(time.Now().UnixMilli())
+	}
+	value := encodeRecord(w.Stream, w.Expected, int64(w.Time), w.Payloads)
 	return addition{w.Stream, w.Expected, end, recordsEndingFrom(w.Stream, w.Expected), sizedKey(w.Stream, end, len(value)), value, newListed(w.Summary)}
 }
 

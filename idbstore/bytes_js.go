@@ -156,6 +156,22 @@ func (b binaryValues) listed(v safejs.Value) ([]listed, error) {
 		return nil, failureOf(err)
 	}
 	list := make([]listed, n)
+	if n > fewItems && !b.pack.IsUndefined() {
+		packed, err := b.pack.Invoke(v, recentIndex, summaryProperty)
+		if err != nil {
+			return nil, failureOf(err)
+		}
+		if !packed.IsUndefined() {
+			parts, err := b.unpack(packed, 2*n)
+			if err != nil {
+				return nil, err
+			}
+			for i := range list {
+				list[i] = listed{recent: parts[2*i], summary: parts[2*i+1]}
+			}
+			return list, nil
+		}
+	}
 	for i := range list {
 		item, err := v.Index(i)
 		if err != nil {

@@ -3,7 +3,6 @@ package idbstore
 import (
 	"bytes"
 	"context"
-	"strings"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -63,14 +62,21 @@ func (s *Store) List(ctx context.Context, l core.Listing) ([]core.Summary, error
 // list reads summaries in the order of tx, by keys which key returns.
 func list(ctx context.Context, tx transaction, r keyRange, l core.Listing, key func(*listed) []byte) ([]core.Summary, error) {
 	var found []core.Summary
-	for most := min(l.Limit, listPage); bytes.Compare(r.lower, r.upper) <= 0; {
+	most := min(l.Limit, listPage)
+	if l.Recent && l.Prefix != "" {
+		most = listPage // there may be only a few among many others
+	}
+	for bytes.Compare(r.lower, r.upper) <= 0 {
 		page, err := tx.listed(r, most).wait(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, one := range page {
+			if !bytes.HasPrefix(one.name(), []byte(l.Prefix)) {
+				continue
+			}
 			summary, err := core.DecodeSummary(one.summary)
-			if err != nil || !strings.HasPrefix(summary.ID, l.Prefix) {
+			if err != nil {
 				continue
 			}
 			if found = append(found, summary); len(found) == l.Limit {

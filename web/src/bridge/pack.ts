@@ -3,12 +3,14 @@ const lengthBytes = 4;
 /**
  * The global `holdfastPack` of the Go program, with which it reads the results of IndexedDB. Puts
  * byte strings in a row, each after its length as a little-endian uint32. Read one by one each
- * would cost as much as a kilobyte. Returns `undefined` if one of the items is no byte string.
+ * would cost as much as a kilobyte. Of objects it takes two properties, if their names are given. Returns
+ * `undefined` if something is no byte string.
  */
-export function pack(items: readonly unknown[]): Uint8Array | undefined {
+export function pack(items: readonly unknown[], first?: string, second?: string): Uint8Array | undefined {
+  const strings = first === undefined || second === undefined ? items : items.flatMap((item) => [property(item, first), property(item, second)]);
   const parts: Uint8Array[] = [];
   let size = 0;
-  for (const item of items) {
+  for (const item of strings) {
     const part = item instanceof ArrayBuffer ? new Uint8Array(item) : item;
     if (!(part instanceof Uint8Array)) return undefined;
     parts.push(part);
@@ -24,3 +26,5 @@ export function pack(items: readonly unknown[]): Uint8Array | undefined {
   }
   return packed;
 }
+
+const property = (item: unknown, name: string): unknown => (item as Readonly<Record<string, unknown>> | null | undefined)?.[name];
