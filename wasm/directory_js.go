@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -29,6 +31,19 @@ func (b *bridge) summaries(ctx context.Context, args arguments) (any, error) {
 		flat = append(flat, s.ID, s.Created, s.Updated, s.Unfinished, s.Waiting, s.Due)
 	}
 	return flat, nil
+}
+
+// due returns when a conversation with a prefix can be worked on, as pending does of
+// one. Of the time of the first that is due later others may be the reason.
+func (b *bridge) due(ctx context.Context, args arguments) (any, error) {
+	streams, next, err := b.directory().Due(ctx, uint64(time.Now().UnixMilli()))
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(streams, func(id string) bool { return strings.HasPrefix(id, args.text(0)) }) {
+		return -1, nil
+	}
+	return next, nil
 }
 
 // watch calls the host's function with the id of each conversation whose summary

@@ -45,8 +45,8 @@ interface ExtensionEvent {
 }
 
 /**
- * Makes a handler for {@link Conversation.process} in the service worker or a page of a browser extension. While a message of
- * the conversation can be worked on, the browser does not take this service worker for idle, and an alarm of the extension fires
+ * Makes a handler for {@link Conversation.process} or {@link Holdfast.process} in the service worker or a page of a browser extension. While a
+ * message of the conversation, or of one of all, can be worked on, the browser does not take this service worker for idle, and an alarm of the extension fires
  * every 30 seconds, so that a worker which was ended all the same starts again and goes on. If a message waits for a time, the
  * alarm fires then, and the worker may be ended. If nothing goes on by itself, there is no alarm.
  *

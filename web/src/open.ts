@@ -58,8 +58,8 @@ class OpenStore implements Holdfast {
 
   constructor(registry: Registry, settings: Settings) {
     this.#registry = registry;
-    this.#all = new ProcessAll(registry);
     this.#news = new News(registry.instance);
+    this.#all = new ProcessAll(registry, this.#news);
     this.#settings = settings;
   }
 

@@ -1,6 +1,9 @@
+import { attend, type Attended } from "./attendant.js";
+import type { Call } from "./bridge/bridge.js";
 import { errorOf } from "./bridge/failure.js";
 import * as check from "./check.js";
 import type { Registry } from "./conversation.js";
+import type { News } from "./directory.js";
 import { newNumber, processOptions, type Settings, settingsOf, stopWith } from "./runner.js";
 import type { ProcessAllOptions } from "./types.js";
 
@@ -9,11 +12,13 @@ import type { ProcessAllOptions } from "./types.js";
 /** {@link Holdfast.process}. */
 export class ProcessAll {
   readonly #registry: Registry;
+  readonly #news: News;
   /** Those of the calls under way. */
   readonly #prefixes = new Set<string>();
 
-  constructor(registry: Registry) {
+  constructor(registry: Registry, news: News) {
     this.#registry = registry;
+    this.#news = news;
   }
 
   process(handler: unknown, options: ProcessAllOptions): () => Promise<void> {
@@ -26,6 +31,8 @@ export class ProcessAll {
         throw check.refuse("process", `conversations with the prefix ${JSON.stringify(other)} are processed already; stop that first`);
       }
     }
+    const { handler: whole } = settings;
+    const one: Settings = { ...settings, handler: (work) => whole(work), signal: undefined }; // what it has brought along attends all
     const { instance } = this.#registry;
     instance.callNow((bridge) => bridge.health()); // throws if the store is no longer open
     const number = newNumber();
@@ -36,12 +43,14 @@ export class ProcessAll {
         number,
         prefix,
         concurrency,
-        (turn, id) => void this.#take(turn, id, { ...settings, signal: undefined }),
+        (turn, id) => void this.#take(turn, id, one),
         (failure) => report(errorOf(failure)),
         call,
       ),
     );
     const ended = running.catch((error: unknown) => report(error as Error)).then(() => void this.#prefixes.delete(prefix));
+    const leave = attend(settings.handler, this.#attended(prefix));
+    if (leave !== undefined) void ended.then(leave);
     this.#registry.run({ number, ended, crash: () => undefined });
     const stop = (): Promise<void> => {
       instance.callIfOpen((bridge) => bridge.stop(number));
@@ -49,6 +58,23 @@ export class ProcessAll {
     };
     stopWith(settings.signal, () => void stop(), ended);
     return stop;
+  }
+
+  /** All conversations with a prefix, as one is for what a handler has brought along. */
+  #attended(prefix: string): Attended {
+    let due: number | undefined;
+    return {
+      id: prefix === "" ? "all conversations" : `all conversations ${prefix}`,
+      pending: () => due,
+      subscribe: (listener) => {
+        const look = async (): Promise<void> => {
+          due = await this.#registry.instance.call((bridge, call: Call<number>) => bridge.due(prefix, call)).catch(() => undefined);
+          listener();
+        };
+        void look();
+        return this.#news.subscribe(() => void look());
+      },
+    };
   }
 
   async #take(turn: number, id: string, settings: Settings): Promise<void> {

@@ -245,6 +245,31 @@ test("for a message that waits for a time the alarm fires then, for one that wai
   await expect.poll(() => alarmsOf(panel)).toEqual([]);
 });
 
+test("one alarm is for all conversations that are processed, as long as one of them has something to do", { tag: "@launch" }, async ({ launch, make }) => {
+  const extension = await make(variant({ "vite.config.ts": more("lab.html") }, { "lab.html": page("lab.ts"), "lab.ts": labScript }));
+  const running = await launch(loading(extension));
+  const place = await openPage(running.context, extension, "lab.html");
+  await clearAlarms(place);
+  const due = await place.evaluate(async () => {
+    const { open, keepAwake } = lab;
+    const holdfast = await open({ database: "many" });
+    Object.assign(globalThis, { holdfast });
+    holdfast.process(keepAwake(({ message, step }: Work) => step.sleep("rest", message.body === "long" ? 600_000 : 300_000)));
+    for (const body of ["long", "short"]) await holdfast.create(body).send({ id: "m", body });
+    let rows = (await holdfast.list({ order: "id" })).rows;
+    while (rows.some(({ waiting }) => waiting === 0)) rows = (await holdfast.list({ order: "id" })).rows;
+    return rows.map(({ due = 0 }) => due);
+  });
+  const all = "holdfast:all conversations";
+  await expect.poll(() => alarmsOf(place)).toEqual([[all, due[1], 0.5]]);
+  const cancel = (id: string): Promise<boolean> =>
+    place.evaluate(async (id) => (await (globalThis as unknown as { holdfast: Package.Holdfast }).holdfast.recover(id)).cancel("m"), id);
+  await cancel("short");
+  await expect.poll(() => alarmsOf(place)).toEqual([[all, due[0], 0.5]]);
+  await cancel("long");
+  await expect.poll(() => alarmsOf(place)).toEqual([]);
+});
+
 test("where there can be no alarm keepAwake says what to do", { tag: "@launch" }, async ({ launch, server, make }) => {
   const poor = await make(
     variant(

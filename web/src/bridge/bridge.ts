@@ -129,6 +129,8 @@ export interface Bridge {
     onError: (failure: Failure) => void,
     call: Call<null>,
   ): void;
+  /** Resolves with when a conversation with the prefix can be worked on, as `pending` returns that. */
+  due(prefix: string, call: Call<number>): void;
   /** Ends a turn without having done anything. */
   pass(turn: number): Result<null>;
   stop(runner: number): Result<null>;
