@@ -13,15 +13,33 @@ const maxDepth = 32;
 interface Insides extends Pick<Encoder, "encode"> {
   encodeNumber(number: number): void;
   encodeNumberAsFloat(number: number): void;
+  encodeString(text: string): void;
+  writeStringHeader(byteLength: number): void;
+  writeU8a(bytes: Uint8Array): void;
 }
 
-/** Keeps the sign of -0, which the library writes as the integer 0. */
+/** From this length on the browser encodes a text; the library counts its bytes in a loop first. */
+const longText = 1024;
+
+/** Keeps the sign of -0, which the library writes as the integer 0, and is faster with long texts. */
 class ExactEncoder extends (Encoder as unknown as new (options: { readonly maxDepth: number; readonly ignoreUndefined: boolean }) => Insides) {
   override encodeNumber(number: number): void {
     if (Object.is(number, -0)) this.encodeNumberAsFloat(number);
     else super.encodeNumber(number);
   }
+
+  override encodeString(text: string): void {
+    if (text.length < longText) {
+      super.encodeString(text);
+      return;
+    }
+    const utf8 = utf8Encoder.encode(text);
+    this.writeStringHeader(utf8.byteLength);
+    this.writeU8a(utf8);
+  }
 }
+
+const utf8Encoder = new TextEncoder();
 
 /** Kept because of its buffer, unless that has grown beyond `keptBytes`. */
 let encoder: ExactEncoder | undefined;
