@@ -140,12 +140,15 @@ type Directory interface {
 	// List returns summaries. One that is damaged is left out. Errors are those
 	// of [CheckListing] and of an unusable store.
 	List(ctx context.Context, listing Listing) ([]Summary, error)
-	// Due returns the streams whose summaries are due at a time or before, at most
-	// [MaxDue] of them, by ascending [Summary].Due, and when the next one after
-	// that time is; 0 for never.
+	// Due returns the streams that are ready, by ascending [Summary].Updated, and
+	// then those that are due at a time or before, by ascending [Summary].Due; of
+	// all these the first [MaxDue]. It also returns when the next one after that
+	// time is due; 0 for never. A stream whose summary cannot be read may be among
+	// them: to recover it mends that.
 	Due(ctx context.Context, until uint64) (streams []string, next uint64, err error)
 	// Mend puts the summary of a stream, or removes it if that is nil, if the head
 	// of the stream is as given; otherwise it does nothing and returns nil.
+	// Watchers hear of it, as of a write.
 	Mend(ctx context.Context, stream string, head uint64, summary *Summary) error
 }
 
@@ -159,9 +162,10 @@ type Summary struct {
 	// Unfinished is how many messages are [Message.Pending], and Waiting how many
 	// of these are parked.
 	Unfinished, Waiting int
-	// Due is when work on a message can go on by itself: in the past if it can at
-	// once, 0 if there is none that can.
-	Due uint64
+	// Ready says that a message can be worked on at once. Due is when the first of
+	// those that wait goes on by itself; 0 for never.
+	Ready bool
+	Due   uint64
 }
 
 // Listing says which summaries a [Directory] returns, and in which order.

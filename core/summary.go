@@ -26,7 +26,7 @@ func summarize(id string, d dates, pending []*kept) Summary {
 		if m.Parked {
 			s.Due = Sooner(s.Due, m.Due)
 		} else {
-			s.Due = Sooner(s.Due, max(d.updated, 1))
+			s.Ready = true
 		}
 	}
 	return s
@@ -74,6 +74,9 @@ func (s *State) foresee(id string, entries []*entry, at uint64) *Summary {
 		return nil
 	}
 	summary := summarize(id, d, s.pendingAfter(touched))
+	if !changed && summary == summarize(id, d, s.pending) {
+		return nil
+	}
 	return &summary
 }
 
@@ -108,7 +111,7 @@ func (s *State) pendingAfter(touched map[string]*kept) []*kept {
 
 // The bytes of a summary are
 //
-//	[version, id, created, updated, unfinished, waiting, due]
+//	[version, id, created, updated, unfinished, waiting, 1 if it is ready, due]
 //
 // and the seal, see wire.Seal. One of another version is ignored, and made again
 // from the log.
@@ -117,13 +120,18 @@ const summaryVersion = 1
 // EncodeSummary returns the bytes of a summary, for a [Directory] to store.
 func EncodeSummary(s Summary) []byte {
 	w := wire.NewWriter(make([]byte, 0, len(s.ID)+64))
-	w.Array(7)
+	w.Array(8)
 	w.Uint(summaryVersion)
 	w.Text(s.ID)
 	w.Uint(s.Created)
 	w.Uint(s.Updated)
 	w.Uint(uint64(s.Unfinished))
 	w.Uint(uint64(s.Waiting))
+	if s.Ready {
+		w.Uint(1)
+	} else {
+		w.Uint(0)
+	}
 	w.Uint(s.Due)
 	return wire.Seal("", w.End())
 }
@@ -134,13 +142,14 @@ func DecodeSummary(b []byte) (Summary, error) {
 	content, whole := wire.Unseal("", b)
 	var r wire.Reader
 	r.Reset(content)
-	r.Array("the summary", 7)
+	r.Array("the summary", 8)
 	if r.Uint("the version", math.MaxUint64) != summaryVersion {
 		r.Refuse("the version", " is another one")
 	}
 	s := Summary{ID: string(r.Text("the id"))}
 	s.Created, s.Updated = r.Uint("a time", MaxSequence), r.Uint("a time", MaxSequence)
 	s.Unfinished, s.Waiting = int(r.Uint("a number", math.MaxInt32)), int(r.Uint("a number", math.MaxInt32))
+	s.Ready = r.Uint("a flag", 1) == 1
 	s.Due = r.Uint("a time", MaxSequence)
 	if r.More() {
 		r.Refuse("the summary", " is followed by other bytes")

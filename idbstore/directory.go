@@ -11,7 +11,7 @@ import (
 // summary, and what the two indexes order it by.
 type listed struct {
 	recent  []byte // see recentKey
-	due     []byte // see dueKey; nil if it is never due
+	due     []byte // see readyKey and dueKey; nil if it is neither
 	summary []byte
 }
 
@@ -21,7 +21,10 @@ func newListed(s *core.Summary) *listed {
 		return nil
 	}
 	l := &listed{recent: recentKey(s.Updated, s.ID), summary: core.EncodeSummary(*s)}
-	if s.Due > 0 {
+	switch {
+	case s.Ready:
+		l.due = readyKey(s.Updated)
+	case s.Due > 0:
 		l.due = dueKey(s.Due)
 	}
 	return l
@@ -138,7 +141,7 @@ func (s *Store) Due(ctx context.Context, until uint64) (streams []string, next u
 		}
 		summary, err := core.DecodeSummary(first[0].summary)
 		if err != nil {
-			return until + 1, nil // then it is looked at, and mended
+			streams = append(streams, string(first[0].name()))
 		}
 		return summary.Due, nil
 	})
@@ -154,9 +157,11 @@ func (s *Store) Mend(ctx context.Context, stream string, head uint64, summary *c
 	if err := core.CheckSummary(op, stream, summary); err != nil {
 		return err
 	}
-	return s.calls.run(ctx, op, stream, readWriteIdle, recordsAndDirectory, func(ctx context.Context, tx transaction) error {
-		_, now, _, err := lastRecord(ctx, tx, stream)
-		if err != nil || now != head {
+	var last []byte
+	mended := false
+	err := s.calls.run(ctx, op, stream, readWriteIdle, recordsAndDirectory, func(ctx context.Context, tx transaction) error {
+		key, now, _, err := lastRecord(ctx, tx, stream)
+		if last, mended = key, err == nil && now == head; !mended {
 			return err
 		}
 		directory, err := tx.in(directoryStore)
@@ -168,4 +173,8 @@ func (s *Store) Mend(ctx context.Context, stream string, head uint64, summary *c
 		}
 		return directory.list(stream, newListed(summary))
 	})
+	if err == nil && mended {
+		s.news.announce(core.StreamInfo{Name: stream, Head: head, Summary: true}, last)
+	}
+	return err
 }

@@ -132,8 +132,10 @@ func recentKey(updated uint64, stream string) []byte {
 	return append(key, stream...)
 }
 
-// dueKey orders them by when they are due.
-func dueKey(due uint64) []byte { return binary.BigEndian.AppendUint64(nil, due) }
+// readyKey orders those that are ready by when they were updated. After them come
+// those that are due later, which dueKey orders by when that is.
+func readyKey(updated uint64) []byte { return binary.BigEndian.AppendUint64([]byte{0}, updated) }
+func dueKey(due uint64) []byte       { return binary.BigEndian.AppendUint64([]byte{1}, due) }
 
 // everyKey is the range of all keys of an index: a sequence does not begin with ff.
 var everyKey = keyRange{[]byte{0}, []byte{0xff}}

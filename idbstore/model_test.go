@@ -154,7 +154,7 @@ func drawSummary(r *rapid.T, stream string) *core.Summary {
 	if rapid.IntRange(0, 31).Draw(r, "of another") == 31 {
 		stream = someName.Draw(r, "other")
 	}
-	return &core.Summary{ID: stream, Updated: someTime.Draw(r, "updated"), Due: someTime.Draw(r, "due"), Unfinished: rapid.IntRange(0, 300).Draw(r, "unfinished")}
+	return &core.Summary{ID: stream, Updated: someTime.Draw(r, "updated"), Due: someTime.Draw(r, "due"), Unfinished: rapid.IntRange(0, 300).Draw(r, "unfinished"), Ready: rapid.Bool().Draw(r, "ready")}
 }
 
 // near draws a sequence near the head of a stream, most often the head itself.

@@ -222,7 +222,7 @@ func shown(k keeper) (string, error) {
 		return "", err
 	}
 	for _, s := range summaries {
-		fmt.Fprintf(&b, " %s:%d:%d:%v", s.ID, s.Unfinished, s.Waiting, s.Due > 0)
+		fmt.Fprintf(&b, " %s:%d:%d:%v:%v", s.ID, s.Unfinished, s.Waiting, s.Ready, s.Due > 0)
 	}
 	return b.String(), nil
 }

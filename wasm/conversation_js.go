@@ -78,13 +78,17 @@ func (b *bridge) create(args arguments) (any, error) {
 }
 
 func (b *bridge) recover(ctx context.Context, args arguments) (any, error) {
-	t, inTurn := b.turns.waiting[args.number(1)]
-	if !inTurn {
+	number := args.number(1)
+	if number == 0 {
 		c, err := core.Recover(ctx, args.text(0), b.store)
 		if err != nil {
 			return nil, err
 		}
 		return b.keep(c)
+	}
+	t, inTurn := b.turns.waiting[number]
+	if !inTurn {
+		return nil, errStopped
 	}
 	c, err := core.RecoverUnlessLost(ctx, args.text(0), b.store)
 	if err != nil {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -28,22 +26,17 @@ func (b *bridge) summaries(ctx context.Context, args arguments) (any, error) {
 	}
 	flat := make([]any, 0, 6*len(found))
 	for _, s := range found {
-		flat = append(flat, s.ID, s.Created, s.Updated, s.Unfinished, s.Waiting, s.Due)
+		flat = append(flat, s.ID, s.Created, s.Updated, s.Unfinished, s.Waiting, dueOf(s.Ready, s.Due))
 	}
 	return flat, nil
 }
 
-// due returns when a conversation with a prefix can be worked on, as pending does of
-// one. Of the time of the first that is due later others may be the reason.
-func (b *bridge) due(ctx context.Context, args arguments) (any, error) {
-	streams, next, err := b.directory().Due(ctx, uint64(time.Now().UnixMilli()))
-	if err != nil {
-		return nil, err
+// dueOf returns when there is something to do: -1 for now, 0 for never, or a time.
+func dueOf(now bool, due uint64) any {
+	if now {
+		return -1
 	}
-	if slices.ContainsFunc(streams, func(id string) bool { return strings.HasPrefix(id, args.text(0)) }) {
-		return -1, nil
-	}
-	return next, nil
+	return due
 }
 
 // watch calls the host's function with the id of each conversation whose summary

@@ -46,7 +46,6 @@ func main() {
 		{"answer", b.of(b.giveAnswer)},
 		{"process", b.of(b.process)},
 		{"processAll", b.background(b.processAll)},
-		{"due", b.background(b.due)},
 		{"pass", b.immediate(b.pass)},
 		{"runner", b.of(b.runner)},
 		{"pending", b.immediate(b.pending)},

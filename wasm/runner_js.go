@@ -88,7 +88,11 @@ func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, e
 			}
 		},
 	}
-	if t, inTurn := b.turns.waiting[args.number(10)]; inTurn {
+	if number := args.number(10); number > 0 {
+		t, inTurn := b.turns.waiting[number]
+		if !inTurn {
+			return nil, nil
+		}
 		defer context.AfterFunc(t.ctx, func() { stop(context.Cause(t.ctx)) })()
 		t.end(runner.Drain(ctx, h.Conversation, handler, options, t.yield))
 		return nil, nil
@@ -117,11 +121,12 @@ func (b *bridge) processAll(ctx context.Context, args arguments) (any, error) {
 	defer stop(nil)
 	b.runners[args.number(0)] = stop
 	defer delete(b.runners, args.number(0))
-	onTurn, onError := args.value(3), args.value(4)
+	onTurn, onError, onDue := args.value(3), args.value(4), args.value(5)
 	o := runner.AllOptions{
 		Prefix:      args.text(1),
 		Concurrency: args.number(2),
 		OnError:     func(_ string, err error) { _, _ = onError.Invoke(failure(err)) }, // the host's callbacks do not throw
+		OnDue:       func(now bool, due uint64) { _, _ = onDue.Invoke(dueOf(now, due)) },
 	}
 	return nil, runner.All(ctx, b.store, o, func(ctx context.Context, id string, yield func() bool) error {
 		t := &turn{ctx, yield, make(chan error, 1)}
@@ -164,15 +169,14 @@ func (b *bridge) pending(args arguments) (any, error) {
 		return nil, err
 	}
 	id, due := h.State().NextPending(uint64(time.Now().UnixMilli()))
-	if id != "" {
-		return -1, nil
-	}
-	return due, nil
+	return dueOf(id != "", due), nil
 }
+
+var errStopped = &core.Error{Code: core.ErrClosed, Op: "process", Detail: "the runner was stopped; the next one of the conversation goes on"}
 
 func (b *bridge) stop(args arguments) (any, error) {
 	if stop, ok := b.runners[args.number(0)]; ok {
-		stop(&core.Error{Code: core.ErrClosed, Op: "process", Detail: "the runner was stopped; the next one of the conversation goes on"})
+		stop(errStopped)
 	}
 	return nil, nil
 }

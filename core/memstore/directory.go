@@ -47,14 +47,20 @@ func (s *Store) Due(ctx context.Context, until uint64) (streams []string, next u
 		var due []core.Summary
 		for _, summary := range m.directory {
 			switch {
+			case summary.Ready, summary.Due > 0 && summary.Due <= until:
+				due = append(due, summary)
 			case summary.Due > until:
 				next = core.Sooner(next, summary.Due)
-			case summary.Due > 0:
-				due = append(due, summary)
 			}
 		}
+		key := func(s core.Summary) uint64 {
+			if s.Ready {
+				return s.Updated
+			}
+			return 1<<63 | s.Due
+		}
 		slices.SortFunc(due, func(a, b core.Summary) int {
-			return cmp.Or(cmp.Compare(a.Due, b.Due), strings.Compare(a.ID, b.ID))
+			return cmp.Or(cmp.Compare(key(a), key(b)), strings.Compare(a.ID, b.ID))
 		})
 		for _, summary := range due[:min(len(due), core.MaxDue)] {
 			streams = append(streams, summary.ID)
@@ -70,12 +76,17 @@ func (s *Store) Mend(ctx context.Context, stream string, head uint64, summary *c
 	if err := core.CheckSummary(op, stream, summary); err != nil {
 		return err
 	}
-	return s.do(ctx, op, stream, func(m *memory) error {
-		if m.head(stream) == head {
+	mended := false
+	err := s.do(ctx, op, stream, func(m *memory) error {
+		if mended = m.head(stream) == head; mended {
 			m.summarize(stream, summary)
 		}
 		return nil
 	})
+	if mended && err == nil {
+		s.memory.announce(core.StreamInfo{Name: stream, Head: head, Summary: true})
+	}
+	return err
 }
 
 // summarize keeps the summary of a stream, none if it is nil.

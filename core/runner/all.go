@@ -18,10 +18,14 @@ type AllOptions struct {
 	// Concurrency is how many are worked on at the same time; default 8.
 	Concurrency int
 	// OnError is called with what goes wrong with a conversation. One with an error
-	// that cannot pass, such as a damaged log, is left alone until something is
-	// appended to it; so is one that has lost its end until that was recovered. The
-	// id is empty for an error of the store.
+	// that cannot pass, such as a damaged log or one that has lost its end, is left
+	// alone until something is appended to it. The id is empty for an error of the
+	// store.
 	OnError func(id string, err error)
+	// OnDue is called when it has changed whether there is something to do now, here
+	// or elsewhere, and else when there is, in milliseconds since the Unix epoch, 0 for
+	// never. It must be quick.
+	OnDue func(now bool, due uint64)
 }
 
 // How long a conversation is left alone that another runner has, or that could not
@@ -74,6 +78,9 @@ func All(ctx context.Context, store core.DurableStore, o AllOptions, work func(c
 	if o.OnError == nil {
 		o.OnError = func(string, error) {}
 	}
+	if o.OnDue == nil {
+		o.OnDue = func(bool, uint64) {}
+	}
 	a := &all{store: store, directory: directory, options: o, work: work, looks: make(chan struct{}, 1),
 		slots: map[string]*slot{}, resting: map[string]rest{}, turns: map[string]int{}}
 	if watcher, ok := store.(core.Watcher); ok {
@@ -99,6 +106,13 @@ type all struct {
 	turns   map[string]int   // of those with work to do: when they were worked on last
 	turn    int
 	crowded bool // some with work to do have no slot
+	told    *told
+}
+
+// told is what OnDue was called with last.
+type told struct {
+	now bool
+	due uint64
 }
 
 // rest is how long a conversation is left alone.
@@ -151,20 +165,38 @@ func (a *all) look(ctx context.Context) (next time.Time, err error) {
 		next = earlier(next, at(first))
 	}
 	for _, id := range a.candidates(due, &next) {
-		if !a.hasRoom() {
-			break
-		}
 		held, err := owned(ctx, a.store, id)
-		if err != nil {
+		switch {
+		case err != nil:
 			return next, err
-		}
-		if held {
+		case held:
 			next = earlier(next, a.rest(id))
-		} else {
-			a.begin(ctx, id)
+		case !a.begin(ctx, id):
+			a.tell(due, first)
+			return next, nil
 		}
 	}
+	a.tell(due, first)
 	return next, nil
+}
+
+// tell calls OnDue if what it says has changed.
+func (a *all) tell(due []string, first uint64) {
+	a.mu.Lock()
+	now := len(a.slots) > 0 || slices.ContainsFunc(due, func(id string) bool {
+		r, rests := a.resting[id]
+		return strings.HasPrefix(id, a.options.Prefix) && !(rests && r.until.IsZero())
+	})
+	news := told{now, first}
+	if now {
+		news.due = 0
+	}
+	changed := a.told == nil || *a.told != news
+	a.told = &news
+	a.mu.Unlock()
+	if changed {
+		a.options.OnDue(news.now, news.due)
+	}
 }
 
 // candidates returns those of the due conversations that can be worked on, first
@@ -195,15 +227,6 @@ func (a *all) candidates(due []string, next *time.Time) []string {
 	return ids
 }
 
-// hasRoom reports whether there is a free slot, and notes that it is called for if
-// there is none.
-func (a *all) hasRoom() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.crowded = len(a.slots) == a.options.Concurrency
-	return !a.crowded
-}
-
 // rest leaves a conversation alone, each time twice as long, and returns until when.
 func (a *all) rest(id string) (until time.Time) {
 	a.mu.Lock()
@@ -214,9 +237,14 @@ func (a *all) rest(id string) (until time.Time) {
 	return until
 }
 
-func (a *all) begin(ctx context.Context, id string) {
+// begin gives a conversation a slot, and reports whether there is a free one.
+func (a *all) begin(ctx context.Context, id string) bool {
 	s := &slot{since: time.Now()}
 	a.mu.Lock()
+	if a.crowded = len(a.slots) == a.options.Concurrency; a.crowded {
+		a.mu.Unlock()
+		return false
+	}
 	a.turn++
 	a.slots[id], a.turns[id] = s, a.turn
 	a.mu.Unlock()
@@ -243,6 +271,7 @@ func (a *all) begin(ctx context.Context, id string) {
 		}
 		token(a.looks)
 	})
+	return true
 }
 
 // leave leaves a conversation alone until something is appended to it.

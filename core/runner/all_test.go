@@ -89,7 +89,11 @@ func TestRunAllRecoversOnlyWhatHasWork(t *testing.T) {
 		killed := func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
 			started++
 			if a.Conversation().ID() == "asleep" {
-				return nil, runner.Sleep(ctx, a, "nap", time.Now().Add(time.Hour))
+				err := runner.Sleep(ctx, a, "nap", time.Now().Add(time.Hour))
+				if cause := context.Cause(ctx); !errors.Is(cause, core.ErrClosed) {
+					t.Errorf("let go, because %v", cause)
+				}
+				return nil, err
 			}
 			if _, err := runner.Step(ctx, a, "first", func(context.Context, runner.Call) (string, error) { return "paid", nil }, runner.StepOptions{}); err != nil {
 				return nil, err

@@ -67,7 +67,13 @@ func Drain(ctx context.Context, c *core.Conversation, handler Handler, o Options
 		return err
 	}
 	r, end := newRunner(ctx, c, handler, o)
-	defer func() { end(err) }()
+	defer func() {
+		if err == nil && r.run.Err() == nil {
+			end(&core.Error{Code: core.ErrClosed, Op: "process", Stream: c.ID(), Detail: "the message waits; its handler is called again when that is over"})
+			return
+		}
+		end(err)
+	}()
 	if r.drains = yield; yield == nil {
 		r.drains = func() bool { return false }
 	}
@@ -187,6 +193,10 @@ const lookInterval = 10 * time.Second
 // next returns the message to be processed next. It waits for one no longer
 // than lookInterval, and not at all in a Drain.
 func (r *runner) next(ctx context.Context) (id string, found bool) {
+	if r.drains != nil {
+		id, _ := r.State().NextPending(millis(time.Now()))
+		return id, id != ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookInterval)
 	defer cancel()
 	defer r.WithSend(func(s *core.State, id string) []core.Event {
@@ -212,9 +222,6 @@ func (r *runner) next(ctx context.Context) (id string, found bool) {
 		id, due := r.State().NextPending(millis(time.Now()))
 		if id != "" {
 			return id, true
-		}
-		if r.drains != nil {
-			return "", false
 		}
 		var wake <-chan time.Time
 		if due > 0 {

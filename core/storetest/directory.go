@@ -86,6 +86,11 @@ var directoryStories = []story{
 		h.wantBegun(summarized(write("never", 1, "b"), core.Summary{ID: "never", Due: 1}))
 		h.delete("late")
 		h.wantDue(20, core.MaxSequence, "never", "soon too")
+		for name, updated := range map[string]uint64{"ready": 40, "ready before": 3} {
+			h.wantBegun(summarized(write(name, 0, "a"), core.Summary{ID: name, Updated: updated, Ready: true, Due: 50}))
+		}
+		h.wantDue(0, 1, "ready before", "ready")
+		h.wantDue(20, core.MaxSequence, "ready before", "ready", "never", "soon too")
 	}},
 	{"a summary is deleted with its stream", func(s *stage) {
 		h := s.openDirectory()
@@ -110,7 +115,9 @@ var directoryStories = []story{
 			mend("chat", head, &wrong)
 		}
 		h.wantSummaries(core.Listing{Limit: 9})
+		heard := s.listen(h.handle)
 		mend("chat", 2, &right)
+		heard.await("chat", 2)
 		h.wantSummaries(core.Listing{Limit: 9}, right)
 		mend("chat", 1, nil)
 		h.wantSummaries(core.Listing{Limit: 9}, right)

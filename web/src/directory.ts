@@ -50,7 +50,7 @@ function rowsOf(flat: readonly (string | number)[]): Summary[] {
   const rows: Summary[] = [];
   for (let i = 0; i < flat.length; i += columns) {
     const [id, created, updated, unfinished, waiting, due] = flat.slice(i, i + columns) as [string, number, number, number, number, number];
-    rows.push({ id, created, updated, unfinished, waiting, due: due > 0 ? due : undefined });
+    rows.push({ id, created, updated, unfinished, waiting, due: due === 0 ? undefined : Math.max(due, 0) });
   }
   return rows;
 }

@@ -59,7 +59,7 @@ class OpenStore implements Holdfast {
   constructor(registry: Registry, settings: Settings) {
     this.#registry = registry;
     this.#news = new News(registry.instance);
-    this.#all = new ProcessAll(registry, this.#news);
+    this.#all = new ProcessAll(registry);
     this.#settings = settings;
   }
 

@@ -1,9 +1,7 @@
-import { attend, type Attended } from "./attendant.js";
-import type { Call } from "./bridge/bridge.js";
+import { attend } from "./attendant.js";
 import { errorOf } from "./bridge/failure.js";
 import * as check from "./check.js";
 import type { Registry } from "./conversation.js";
-import type { News } from "./directory.js";
 import { newNumber, processOptions, type Settings, settingsOf, stopWith } from "./runner.js";
 import type { ProcessAllOptions } from "./types.js";
 
@@ -12,13 +10,11 @@ import type { ProcessAllOptions } from "./types.js";
 /** {@link Holdfast.process}. */
 export class ProcessAll {
   readonly #registry: Registry;
-  readonly #news: News;
   /** Those of the calls under way. */
   readonly #prefixes = new Set<string>();
 
-  constructor(registry: Registry, news: News) {
+  constructor(registry: Registry) {
     this.#registry = registry;
-    this.#news = news;
   }
 
   process(handler: unknown, options: ProcessAllOptions): () => Promise<void> {
@@ -37,6 +33,8 @@ export class ProcessAll {
     instance.callNow((bridge) => bridge.health()); // throws if the store is no longer open
     const number = newNumber();
     const report = (error: Error): void => queueMicrotask(() => settings.onError.call(undefined, error));
+    let due: number | undefined;
+    const listeners = new Set<() => void>();
     this.#prefixes.add(prefix);
     const running = instance.call<null>((bridge, call) =>
       bridge.processAll(
@@ -45,36 +43,32 @@ export class ProcessAll {
         concurrency,
         (turn, id) => void this.#take(turn, id, one),
         (failure) => report(errorOf(failure)),
+        (next) => {
+          due = next;
+          for (const listener of listeners) listener();
+        },
         call,
       ),
     );
-    const ended = running.catch((error: unknown) => report(error as Error)).then(() => void this.#prefixes.delete(prefix));
-    const leave = attend(settings.handler, this.#attended(prefix));
+    const free = (): void => void this.#prefixes.delete(prefix);
+    const ended = running.catch((error: unknown) => report(error as Error)).then(free);
+    const leave = attend(settings.handler, {
+      id: prefix === "" ? "all conversations" : `all conversations ${prefix}`,
+      pending: () => due,
+      subscribe: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    });
     if (leave !== undefined) void ended.then(leave);
     this.#registry.run({ number, ended, crash: () => undefined });
     const stop = (): Promise<void> => {
+      free(); // the next one may begin: a lock keeps the two apart
       instance.callIfOpen((bridge) => bridge.stop(number));
       return ended;
     };
     stopWith(settings.signal, () => void stop(), ended);
     return stop;
-  }
-
-  /** All conversations with a prefix, as one is for what a handler has brought along. */
-  #attended(prefix: string): Attended {
-    let due: number | undefined;
-    return {
-      id: prefix === "" ? "all conversations" : `all conversations ${prefix}`,
-      pending: () => due,
-      subscribe: (listener) => {
-        const look = async (): Promise<void> => {
-          due = await this.#registry.instance.call((bridge, call: Call<number>) => bridge.due(prefix, call)).catch(() => undefined);
-          listener();
-        };
-        void look();
-        return this.#news.subscribe(() => void look());
-      },
-    };
   }
 
   async #take(turn: number, id: string, settings: Settings): Promise<void> {

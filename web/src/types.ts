@@ -252,7 +252,7 @@ export interface Work<Body = unknown> {
   /**
    * Aborts when the message is not to be worked on any longer. Its `reason` is a {@link HoldfastError}: `cancelled` by
    * `cancel(id)` or because the conversation was deleted; `lost_ownership` when another runner has taken over; `closed` by
-   * `stop()` or `close()`; `step_mismatch`, see {@link RunStep}; `corrupt` if what is stored of a step cannot be decoded, which
+   * `stop()` or `close()`, or in {@link Holdfast.process} because the message waits; `step_mismatch`, see {@link RunStep}; `corrupt` if what is stored of a step cannot be decoded, which
    * fails the message; or an error of the storage. From then on nothing that the handler does is recorded, whether it catches
    * the error or not.
    */
@@ -577,7 +577,7 @@ export interface Summary {
   readonly unfinished: number;
   /** How many of these wait, for an answer, a time, or a decision. */
   readonly waiting: number;
-  /** When work on a message can go on by itself; in the past, if it can at once. `undefined` where none can. */
+  /** When work on a message can go on by itself: 0 if it can at once, `undefined` if it cannot. */
   readonly due: number | undefined;
 }
 
@@ -670,8 +670,9 @@ export interface Holdfast {
    * first. Conversations take turns; tabs share them, and one that has its own `process` is left to that. `work.conversation` is
    * the conversation of the message.
    *
-   * `onError` also hears of a conversation that is damaged or has lost its end; nothing is done with it until `recover` has told that, too,
-   * and something is sent. Two calls whose prefixes overlap are an `invalid_argument`. Returns the function that stops it.
+   * While a message waits its handler is let go, with `closed`, and called again when that is over. `onError` also hears of a conversation
+   * that is damaged or has lost its end, which `recover` tells, too: nothing is done with it until something is appended to it. Two calls
+   * whose prefixes overlap are an `invalid_argument`. Returns the function that stops it.
    */
   process<Body = unknown, R = unknown>(handler: Handler<Body, R> & Handler<Body, Plain<R>>, options?: ProcessAllOptions): () => Promise<void>;
   /**

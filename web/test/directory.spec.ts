@@ -35,8 +35,8 @@ test("the list tells of each conversation what its log says, without reading it"
     const row = async (): Promise<unknown> => {
       const [row] = (await holdfast.list({ ids: ["a"] })).rows;
       if (row === undefined) return "none";
-      const { created, updated, due, ...rest } = row;
-      return { ...rest, due: due === updated ? "updated" : due, inTime: begun <= created && created <= updated && updated <= Date.now() };
+      const { created, updated, ...rest } = row;
+      return { ...rest, inTime: begun <= created && created <= updated && updated <= Date.now() };
     };
     const seen = [await row()];
     await chat.send({ id: "m" });
@@ -55,8 +55,8 @@ test("the list tells of each conversation what its log says, without reading it"
   const known = { id: "a", inTime: true };
   expect(rows).toEqual([
     "none",
-    { ...known, unfinished: 1, waiting: 0, due: "updated" },
-    { ...known, unfinished: 2, waiting: 0, due: "updated" },
+    { ...known, unfinished: 1, waiting: 0, due: 0 },
+    { ...known, unfinished: 2, waiting: 0, due: 0 },
     { ...known, unfinished: 2, waiting: 1, due: undefined },
     { ...known, unfinished: 0, waiting: 0, due: undefined },
   ]);
@@ -290,6 +290,40 @@ test("a conversation with its own process is left to that, and prefixes must not
   });
   expect(said).toEqual(["invalid_argument", "invalid_argument", "invalid_argument"]);
   expect(told.toSorted()).toEqual(["all o2", "apart x1", "own other"]);
+});
+
+test("a store that is closed amid turns, or stopped and processed again at once, hangs in nothing", async ({ tab }) => {
+  await tab.evaluate(async ({ holdfast }) => {
+    for (let i = 0; i < 30; i++) await holdfast.create(`c${i}`).send({ id: "m", body: "x".repeat(100_000) });
+    await holdfast.close();
+  });
+  const reasons = await tab.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const reasons = new Set<string>();
+    for (const delay of [undefined, 0, 1, 2, 5, 10, 20, 40]) {
+      const holdfast = await open();
+      const handler: Handler = ({ signal, step }) => {
+        signal.addEventListener("abort", () => reasons.add((signal.reason as { code: string }).code));
+        return step.wait("never");
+      };
+      const stop = holdfast.process(handler);
+      void stop();
+      holdfast.process(handler);
+      if (delay !== undefined) await new Promise((resolve) => setTimeout(resolve, delay));
+      await holdfast.close();
+    }
+    // Those that wait are let go for the same reason.
+    const holdfast = await open();
+    holdfast.process(({ signal, step }) => {
+      signal.addEventListener("abort", () => reasons.add((signal.reason as { code: string }).code));
+      return step.wait("never");
+    });
+    let rows = (await holdfast.list({ prefix: "c" })).rows;
+    while (rows.some(({ waiting }) => waiting === 0)) rows = (await holdfast.list({ prefix: "c" })).rows;
+    await holdfast.close();
+    return [...reasons];
+  });
+  expect(reasons).toEqual(["closed"]);
 });
 
 test("a damaged conversation is told of and left alone", async ({ tab, page }) => {

@@ -71,7 +71,7 @@ export type Outcome = readonly [value: Uint8Array | readonly [attempts: number, 
 export interface Bridge {
   open(storage: string, database: string, defaultDurability: boolean, timeout: number, call: Call<null>): void;
   conversations(prefix: string, call: Call<(string | number)[]>): void;
-  /** Resolves with id, created, updated, unfinished, waiting and due of each summary in turn. `ids` are separated by zeros. */
+  /** Resolves with id, created, updated, unfinished, waiting and due, as `pending` returns it, of each summary in turn. `ids` are separated by zeros. */
   summaries(
     ids: string | undefined,
     prefix: string,
@@ -127,10 +127,10 @@ export interface Bridge {
     concurrency: number,
     onTurn: (turn: number, id: string) => void,
     onError: (failure: Failure) => void,
+    /** Hears when there is something to do, as `pending` returns it, whenever that has changed. */
+    onDue: (due: number) => void,
     call: Call<null>,
   ): void;
-  /** Resolves with when a conversation with the prefix can be worked on, as `pending` returns that. */
-  due(prefix: string, call: Call<number>): void;
   /** Ends a turn without having done anything. */
   pass(turn: number): Result<null>;
   stop(runner: number): Result<null>;

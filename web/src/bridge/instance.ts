@@ -223,13 +223,11 @@ export class Instance {
     throw error;
   }
 
-  /** Does the same, or nothing if the program is over. */
+  /** Does the same, also while the store is being closed; nothing if the program is over, and with it all that it has kept. */
   callIfOpen(work: (bridge: Bridge) => Result<unknown>): void {
-    try {
-      this.callNow(work);
-    } catch {
-      // The program is over, and with it all that it has kept.
-    }
+    this.#catchUp();
+    const bridge = this.#bridge;
+    if (bridge !== undefined && this.#over === undefined && this.#death === undefined) this.#guard(() => work(bridge));
   }
 
   /**
