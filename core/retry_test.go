@@ -301,7 +301,11 @@ func (r *retryModel) forgetAfter(s *modelStep) {
 		}
 		later := other.called && other.after >= s.order && strings.HasPrefix(s.scope, other.scope)
 		if other.counted && (because || later) {
-			r.forget(other)
+			if other.ended {
+				r.forgetAfter(other)
+			} else {
+				r.forget(other)
+			}
 			for _, in := range r.sorted() {
 				if strings.HasPrefix(in.path, other.path+"/") {
 					r.forget(in)
