@@ -57,8 +57,11 @@ func recordOne(ctx context.Context, c *core.Conversation, e core.Event) (uint64,
 		return c.RecordStepCompleted(ctx, e.MessageID, e.Step, e.Output)
 	case core.KindProcessingFinished:
 		return c.RecordProcessingFinished(ctx, e.MessageID)
-	default:
+	case core.KindErrorOccurred:
 		return c.RecordError(ctx, e.MessageID, e.Error)
+	default:
+		r := c.RecordAll(ctx, []core.Event{e})[0]
+		return r.Sequence, r.Err
 	}
 }
 

@@ -11,13 +11,15 @@ import (
 // does not have is zero, and is not stored. An event never contains its
 // sequence: that is its place in the log.
 type Event struct {
-	Kind      Kind
-	ID        EventID
-	MessageID string // subject to [CheckName]
+	Kind Kind
+	ID   EventID
+	// MessageID is the message that the event is about; of KindNote it is the id
+	// of the note, and of KindMetadata the key. It is subject to [CheckName].
+	MessageID string
 
-	// ReceivedAt is when the message was received, in milliseconds since the
-	// Unix epoch by the caller's clock, at most [MaxSequence]. Only
-	// KindMessageReceived has it.
+	// ReceivedAt is when the message was received or the note was made, in
+	// milliseconds since the Unix epoch by the caller's clock, at most
+	// [MaxSequence]. KindMessageReceived and KindNote have it.
 	ReceivedAt uint64
 	// Body is the message itself, opaque; nil if the log does not carry it,
 	// which is not the same as an empty one. Only KindMessageReceived has it.
@@ -34,17 +36,17 @@ type Event struct {
 	// Step is the index of the step, from 0. The kinds of steps have it.
 	Step uint32
 	// Name is the name of the step, subject to [CheckName]; it may be empty for
-	// KindStepCompleted. The kinds of steps have it.
+	// KindStepCompleted. The kinds of steps have it, and KindNote as its type.
 	Name string
 	// Offset is how many bytes the step had streamed before these, at most
 	// [MaxSequence]; with 0 a new run of the step begins. Only KindStepStreamed
 	// has it.
 	Offset uint64
 	// Output is opaque: what a step returned or streamed, or the result of a
-	// finished message, or the prompt of a wait. Nil and empty are stored alike,
-	// but for KindProcessingFinished and KindStepWaiting, where nil is none.
-	// KindStepCompleted, KindStepStreamed, KindStepWaiting and
-	// KindProcessingFinished have it.
+	// finished message, or the prompt of a wait, or the data of a note, or the value
+	// of a key, where nil removes the key. Nil and empty are stored alike for
+	// KindStepCompleted and KindStepStreamed; for KindStepWaiting,
+	// KindProcessingFinished, KindNote and KindMetadata nil is none.
 	Output []byte
 
 	// Place is where the step was called. The first event of a step has it, unless
@@ -99,13 +101,14 @@ type LoggedEvent struct {
 	// Tombstone marks where the log was deleted: the events before it are
 	// gone, and Event is zero.
 	Tombstone bool
+	noted     bool // it has added a note to a state
 	Event     Event
 
 	ended Step // by it, in a state; without details if it has ended none
 }
 
-// Kind says what an event states about its message. The numbers are stored and
-// never change their meaning.
+// Kind says what an event states, mostly about its message. The numbers are stored
+// and never change their meaning.
 type Kind uint8
 
 // The kinds of events.
@@ -139,6 +142,10 @@ const (
 	KindStepWaiting Kind = 13
 	// KindStepResolved: an uncertain step is to run again.
 	KindStepResolved Kind = 14
+	// KindNote: the application has noted something, which is never processed.
+	KindNote Kind = 15
+	// KindMetadata: a key of the conversation has a value, or none any more.
+	KindMetadata Kind = 16
 )
 
 var kindNames = [...]string{
@@ -156,6 +163,8 @@ var kindNames = [...]string{
 	KindAttemptFailed:      "attempt_failed",
 	KindStepWaiting:        "step_waiting",
 	KindStepResolved:       "step_resolved",
+	KindNote:               "note",
+	KindMetadata:           "metadata_set",
 }
 
 // String returns the name of the kind, such as "message_received".
@@ -165,6 +174,9 @@ func (k Kind) String() string {
 	}
 	return "kind(" + strconv.Itoa(int(k)) + ")"
 }
+
+// ofConversation reports whether an event of this kind is about no message.
+func (k Kind) ofConversation() bool { return k == KindNote || k == KindMetadata }
 
 // EventID identifies an event: 16 random bytes. It finds an event whose append
 // had an unknown outcome, and it stays the same should the event ever get

@@ -29,14 +29,18 @@ import (
 //	12 attempt failed      step, name, failure, attempt, due, place?
 //	13 step waiting        step, name, flags, due, prompt, place?
 //	14 step resolved       step
+//	15 note                received at, type, data?
+//	16 metadata set        value?
+//
+// The message id is that of a note there, and here the key.
 //
 // A question mark is on what may be left out, from the end. A place is scope,
 // key, count, after, unordered, called; a failure is an array of the name and the message
 // of each cause in turn; steps and doubted are arrays.
 //
-// id, body, runner, output, result, prompt and key are of type bin, message id,
-// name, scope, error and the texts of a failure of type str, the rest are
-// unsigned integers. Every length and integer takes its shortest form, so an
+// id, body, runner, output, result, prompt, data, value and key are of type bin,
+// message id, name, type, scope, error and the texts of a failure of type str, the
+// rest are unsigned integers. Every length and integer takes its shortest form, so an
 // event has exactly one encoding, which can be compared byte by byte. A new
 // optional field goes at the end of an array.
 
@@ -66,6 +70,8 @@ var formsOf = [...][]int{
 	KindAttemptFailed:      {8, 8 + placeFields},
 	KindStepWaiting:        {8, 8 + placeFields},
 	KindStepResolved:       {4},
+	KindNote:               {5, 6},
+	KindMetadata:           {3, 4},
 }
 
 // forms returns none for a kind that this release does not know.
@@ -89,7 +95,7 @@ func (e *Event) form() int {
 		if more = (e.Runner != RunnerID{}); more && e.Resumed {
 			return 2
 		}
-	case KindProcessingFinished:
+	case KindProcessingFinished, KindNote, KindMetadata:
 		more = e.Output != nil
 	case KindErrorOccurred:
 		more = len(e.Steps) > 0
@@ -109,8 +115,8 @@ func (e *Event) form() int {
 // EncodeEvent returns the bytes of e, which share no memory with it. Fields
 // that the kind does not have are ignored.
 //
-// Errors: [ErrInvalidArgument] for an unknown kind, a message id or a step's
-// name that [CheckName] refuses, and texts that are not valid UTF-8;
+// Errors: [ErrInvalidArgument] for an unknown kind, a MessageID or a Name that
+// [CheckName] refuses, and texts that are not valid UTF-8;
 // [ErrOutOfRange] for a time or an Offset over [MaxSequence]; [ErrTooLarge] if
 // the result would be over [MaxPayloadBytes].
 func EncodeEvent(e Event) ([]byte, error) {
@@ -178,6 +184,8 @@ func (e *Event) check(op string) error {
 		return checkIndexes(op, e.Steps)
 	case KindMessageRetried:
 		return cmp.Or(checkIndexes(op, e.Steps), checkIndexes(op, e.Doubted))
+	case KindNote:
+		return CheckName(op, e.Name)
 	default:
 		return nil
 	}
@@ -241,7 +249,7 @@ func writeEvent(w *wire.Writer, e Event) (stored Event) {
 			stored.Name = e.Name
 			w.Text(e.Name)
 		}
-	case KindProcessingFinished:
+	case KindProcessingFinished, KindMetadata:
 		if more {
 			stored.Output = w.Bytes(e.Output)
 		}
@@ -294,6 +302,13 @@ func writeEvent(w *wire.Writer, e Event) (stored Event) {
 		}
 	case KindStepResolved:
 		step()
+	case KindNote:
+		stored.ReceivedAt, stored.Name = e.ReceivedAt, e.Name
+		w.Uint(e.ReceivedAt)
+		w.Text(e.Name)
+		if more {
+			stored.Output = w.Bytes(e.Output)
+		}
 	}
 	if e.Kind.ofStep() && e.Place.placed() {
 		stored.Place = e.Place
@@ -509,6 +524,16 @@ func (r *eventReader) rest(e *Event, more bool) {
 		e.Output = optionalBytes(&r.Reader, "the prompt", flags&waitPrompt != 0)
 	case KindStepResolved:
 		step()
+	case KindNote:
+		e.ReceivedAt = r.Uint("the time of the note", MaxSequence)
+		e.Name = r.checked("the type", string(r.Text("the type")))
+		if more {
+			e.Output = r.Bytes("the data")
+		}
+	case KindMetadata:
+		if more {
+			e.Output = r.Bytes("the value")
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ var testFailure = core.Failure{{Name: "StepError", Message: "the step has failed
 
 // allKinds are all kinds of events.
 var allKinds = func() (all []core.Kind) {
-	for kind := core.KindMessageReceived; kind <= core.KindStepResolved; kind++ {
+	for kind := core.KindMessageReceived; kind <= core.KindMetadata; kind++ {
 		all = append(all, kind)
 	}
 	return all
@@ -87,12 +87,19 @@ var goldenEvents = map[string]core.Event{
 	"step_waiting_for_an_answer": {Kind: core.KindStepWaiting, ID: testID, MessageID: "msg-1", Step: 5, Name: "allow", Pass: true, Due: 300, Output: []byte("May I?"), Place: core.Place{Called: 7}},
 	"step_waiting_empty_prompt":  {Kind: core.KindStepWaiting, ID: testID, MessageID: "msg-1", Step: 5, Name: "allow", Output: []byte{}},
 	"step_sleeping":              {Kind: core.KindStepWaiting, ID: testID, MessageID: "msg-1", Step: 5, Name: "nap", Sleep: true, Due: core.MaxSequence, Place: core.Place{Called: 7}},
-	"step_resolved":              {Kind: core.KindStepResolved, ID: testID, MessageID: "msg-1", Step: 300},
-	"error_of_steps":             {Kind: core.KindErrorOccurred, ID: testID, MessageID: "msg-2", Error: "boom", Steps: []uint32{0, 4, math.MaxUint32}},
-	"retried_to_forget":          {Kind: core.KindMessageRetried, ID: testID, MessageID: "msg-1", Steps: []uint32{4}},
-	"retried_in_doubt":           {Kind: core.KindMessageRetried, ID: testID, MessageID: "msg-1", Steps: []uint32{1, 2, 300}, Doubted: []uint32{2, 300}, Reseed: true},
-	"parked":                     {Kind: core.KindProcessingStopped, ID: testID, MessageID: "msg-1", Parked: true},
-	"parked_until":               {Kind: core.KindProcessingStopped, ID: testID, MessageID: "msg-1", Parked: true, Due: core.MaxSequence, Pass: true},
+	"note":                       {Kind: core.KindNote, ID: testID, MessageID: "note-1", Name: "pinned"},
+	"note_with_data":             {Kind: core.KindNote, ID: testID, MessageID: "nöte", ReceivedAt: core.MaxSequence, Name: "draft 📦", Output: []byte("text")},
+	"note_empty_data":            {Kind: core.KindNote, ID: testID, MessageID: "note-1", ReceivedAt: 128, Name: "pinned", Output: []byte{}},
+	"metadata":                   {Kind: core.KindMetadata, ID: testID, MessageID: "title", Output: []byte("Trees")},
+	"metadata_empty":             {Kind: core.KindMetadata, ID: testID, MessageID: "title", Output: []byte{}},
+	"metadata_gone":              {Kind: core.KindMetadata, ID: testID, MessageID: "title"},
+
+	"step_resolved":     {Kind: core.KindStepResolved, ID: testID, MessageID: "msg-1", Step: 300},
+	"error_of_steps":    {Kind: core.KindErrorOccurred, ID: testID, MessageID: "msg-2", Error: "boom", Steps: []uint32{0, 4, math.MaxUint32}},
+	"retried_to_forget": {Kind: core.KindMessageRetried, ID: testID, MessageID: "msg-1", Steps: []uint32{4}},
+	"retried_in_doubt":  {Kind: core.KindMessageRetried, ID: testID, MessageID: "msg-1", Steps: []uint32{1, 2, 300}, Doubted: []uint32{2, 300}, Reseed: true},
+	"parked":            {Kind: core.KindProcessingStopped, ID: testID, MessageID: "msg-1", Parked: true},
+	"parked_until":      {Kind: core.KindProcessingStopped, ID: testID, MessageID: "msg-1", Parked: true, Due: core.MaxSequence, Pass: true},
 }
 
 func TestGoldenBytes(t *testing.T) {
@@ -178,7 +185,7 @@ func TestEncodeRefuses(t *testing.T) {
 		want  error
 	}{
 		{"no kind", received(func(e *core.Event) { e.Kind = 0 }), core.ErrInvalidArgument},
-		{"unknown kind", received(func(e *core.Event) { e.Kind = 15 }), core.ErrInvalidArgument},
+		{"unknown kind", received(func(e *core.Event) { e.Kind = 17 }), core.ErrInvalidArgument},
 		{"empty message id", received(func(e *core.Event) { e.MessageID = "" }), core.ErrInvalidArgument},
 		{"message id with NUL", received(func(e *core.Event) { e.MessageID = "a\x00" }), core.ErrInvalidArgument},
 		{"message id not UTF-8", received(func(e *core.Event) { e.MessageID = "\xff" }), core.ErrInvalidArgument},
@@ -218,6 +225,13 @@ func TestEncodeRefuses(t *testing.T) {
 		{"steps of an error not in order", full(core.KindErrorOccurred, func(e *core.Event) { e.Steps = []uint32{1, 0} }), core.ErrInvalidArgument},
 		{"a step of a retry twice", full(core.KindMessageRetried, func(e *core.Event) { e.Steps = []uint32{1, 1} }), core.ErrInvalidArgument},
 		{"doubted steps not in order", full(core.KindMessageRetried, func(e *core.Event) { e.Doubted = []uint32{7, 6} }), core.ErrInvalidArgument},
+		{"note without an id", full(core.KindNote, func(e *core.Event) { e.MessageID = "" }), core.ErrInvalidArgument},
+		{"note without a type", full(core.KindNote, func(e *core.Event) { e.Name = "" }), core.ErrInvalidArgument},
+		{"note of a type with NUL", full(core.KindNote, func(e *core.Event) { e.Name = "a\x00" }), core.ErrInvalidArgument},
+		{"note of too late", full(core.KindNote, func(e *core.Event) { e.ReceivedAt = core.MaxSequence + 1 }), core.ErrOutOfRange},
+		{"data too large", full(core.KindNote, func(e *core.Event) { e.Output = large }), core.ErrTooLarge},
+		{"metadata without a key", full(core.KindMetadata, func(e *core.Event) { e.MessageID = "" }), core.ErrInvalidArgument},
+		{"value too large", full(core.KindMetadata, func(e *core.Event) { e.Output = large }), core.ErrTooLarge},
 		{"prompt too large", full(core.KindStepWaiting, func(e *core.Event) { e.Output = large }), core.ErrTooLarge},
 	}
 	for _, tt := range tests {
@@ -288,11 +302,11 @@ var hostileEvents = []struct {
 	{"a field more than the array has", "93 01 ID a1 6d 2a", core.ErrCorrupt},
 	{"a field too few of a step", "94 03 ID a1 6d 00", core.ErrCorrupt},
 	{"kind 0", "93 00 ID a1 6d", core.ErrCorrupt},
-	{"kind 15", "93 0f ID a1 6d", core.ErrUnsupportedVersion},
+	{"kind 17", "93 11 ID a1 6d", core.ErrUnsupportedVersion},
 	{"kind 255", "93 ccff ID a1 6d", core.ErrUnsupportedVersion},
 	{"kind 257, which is not kind 1", "94 cd0101 ID a1 6d 2a", core.ErrUnsupportedVersion},
 	{"kind 2^32+2, which is not kind 2", "93 cf0000000100000002 ID a1 6d", core.ErrUnsupportedVersion},
-	{"kind 15 with other fields", "92 0f c3", core.ErrUnsupportedVersion},
+	{"kind 17 with other fields", "92 11 c3", core.ErrUnsupportedVersion},
 	{"a field more", "96 02 ID a1 6d ID 01 00", core.ErrUnsupportedVersion},
 	{"a resumption that is none", "95 02 ID a1 6d ID 00", core.ErrCorrupt},
 	{"a field more of a step", "9d 03 ID a1 6d 00 c4 00 a1 6e PLACE 00", core.ErrUnsupportedVersion},
@@ -340,6 +354,18 @@ var hostileEvents = []struct {
 	{"parked until past 2^53-1", "95 0a ID a1 6d cf0020000000000000 00", core.ErrCorrupt},
 	{"parked to be passed twice", "95 0a ID a1 6d 00 02", core.ErrCorrupt},
 	{"parked, half", "94 0a ID a1 6d 00", core.ErrCorrupt},
+	{"a note without a type", "94 0f ID a1 6d 00", core.ErrCorrupt},
+	{"a note of an empty type", "95 0f ID a1 6d 00 a0", core.ErrCorrupt},
+	{"a note of a type with NUL", "95 0f ID a1 6d 00 a1 00", core.ErrCorrupt},
+	{"a note of a type as bin", "95 0f ID a1 6d 00 c4 01 6e", core.ErrCorrupt},
+	{"a note of past 2^53-1", "95 0f ID a1 6d cf0020000000000000 a1 6e", core.ErrCorrupt},
+	{"nil as data", "96 0f ID a1 6d 00 a1 6e c0", core.ErrCorrupt},
+	{"a huge bin as data", "96 0f ID a1 6d 00 a1 6e c6 ffffffff", core.ErrCorrupt},
+	{"a field more of a note", "97 0f ID a1 6d 00 a1 6e c4 00 00", core.ErrUnsupportedVersion},
+	{"metadata without a key", "93 10 ID a0", core.ErrCorrupt},
+	{"nil as value", "94 10 ID a1 6d c0", core.ErrCorrupt},
+	{"a value as str", "94 10 ID a1 6d a1 62", core.ErrCorrupt},
+	{"a field more of metadata", "95 10 ID a1 6d c4 00 00", core.ErrUnsupportedVersion},
 	{"a decision on no step", "93 0e ID a1 6d", core.ErrCorrupt},
 	{"a field more of an end", "95 04 ID a1 6d c4 00 00", core.ErrUnsupportedVersion},
 	{"a field more of a cancellation", "94 08 ID a1 6d 00", core.ErrUnsupportedVersion},
@@ -479,7 +505,7 @@ func TestDecodeSharesTheInput(t *testing.T) {
 func TestKindString(t *testing.T) {
 	want := []string{"kind(0)", "message_received", "processing_started", "step_completed", "processing_finished", "error_occurred",
 		"step_started", "step_streamed", "message_cancelled", "message_retried", "processing_stopped",
-		"step_failed", "attempt_failed", "step_waiting", "step_resolved", "kind(15)"}
+		"step_failed", "attempt_failed", "step_waiting", "step_resolved", "note", "metadata_set", "kind(17)"}
 	for i, name := range want {
 		if got := core.Kind(i).String(); got != name {
 			t.Errorf("kind %d is %q, want %q", i, got, name)

@@ -73,6 +73,13 @@ func (s *State) Known() []string {
 	return ids
 }
 
+// AllNotes returns the notes of all types, in order.
+func (s *State) AllNotes() []Note {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.notes.list)
+}
+
 // PackedSteps returns the completed steps of a message as its row has them, nil
 // if no event has named it.
 func (s *State) PackedSteps(id string) []byte {

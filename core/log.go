@@ -38,6 +38,13 @@ func (l *log) expectedSeq() uint64 {
 	return l.expected
 }
 
+// isEmpty reports whether the log has no events, or none since it was deleted.
+func (l *log) isEmpty() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.expected == 0 || l.last.tombstone
+}
+
 // append appends a group at the expected sequence, settles the outcome if the
 // store does not know it, applies the group to the state once it is committed,
 // and then calls ended, on any goroutine. The caller has the turn until then.

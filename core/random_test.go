@@ -57,6 +57,14 @@ func randomEvent(r *rand.Rand, s *core.State, number int) core.Event {
 			}
 		}
 	}
+	switch e.Kind {
+	case core.KindNote:
+		e.MessageID = strconv.Itoa(r.IntN(40))
+	case core.KindMetadata:
+		if r.IntN(2) == 0 {
+			e.Output = make([]byte, r.IntN(core.MaxMetadataBytes/2)) // of which three may be too much
+		}
+	}
 	_, stored, err := core.StoredEvent(e)
 	if err != nil {
 		panic(err)

@@ -87,7 +87,7 @@ func keptSummary(ctx context.Context, id string, store DurableStore) func() (sum
 // mended by the next one that recovers.
 func (l *log) mendSummary(ctx context.Context, kept *Summary) {
 	var right *Summary
-	if l.expected > 0 && !l.last.tombstone {
+	if !l.isEmpty() {
 		s := SummaryOf(l.id, l.state)
 		right = &s
 	}

@@ -100,7 +100,7 @@ func TestRecoverRefuses(t *testing.T) {
 	}{
 		{"damaged event", entries(start(0), bytes(1, "\x93\x02")), core.ErrCorrupt, "sequence 1 "},
 		{"empty payload", entries(bytes(0, "")), core.ErrCorrupt, "sequence 0 "},
-		{"newer kind", entries(start(0), start(1), bytes(2, "\x93\x0f\xc0\xc0\xc0")), core.ErrUnsupportedVersion, "sequence 2 "},
+		{"newer kind", entries(start(0), start(1), bytes(2, "\x93\x11\xc0\xc0\xc0")), core.ErrUnsupportedVersion, "sequence 2 "},
 		{"newer field", entries(bytes(0, "\x96\x02\xc0\xc0\xc0\xc0\xc0")), core.ErrUnsupportedVersion, "sequence 0 "},
 		{"hole", entries(start(0), start(1), start(3)), core.ErrGap, "sequence 3 follows where 2 is expected"},
 		{"hole at the beginning", entries(start(1)), core.ErrGap, "sequence 1 follows where 0 is expected"},

@@ -30,6 +30,9 @@ import (
 // the order of arrival; those of messages that were never received come after
 // them, in the order in which events have named them.
 //
+// Two other rows are told from it by how many elements they have: that of a note,
+// see note.go, and that of the metadata, see metadata.go.
+//
 // A row of a change is a part: it has only the steps that ended with the change,
 // perhaps in another order and more than once, and a body or a result only if
 // that came with it, otherwise a flag says that it is omitted. Where steps were
@@ -78,6 +81,9 @@ func partsOf(change Change) map[string]*part {
 	parts := make(map[string]*part, 1)
 	for i := range change.Events {
 		e := &change.Events[i].Event
+		if e.Kind.ofConversation() {
+			continue
+		}
 		p := parts[e.MessageID]
 		if p == nil {
 			p = new(part)
@@ -99,18 +105,29 @@ func partsOf(change Change) map[string]*part {
 	return parts
 }
 
-// Rows returns the rows of the messages that any event has named, from the
-// given place on: as many as it takes to fill size bytes, and one at least if
-// there is one. It returns the place after them, 0 after the last one. Only a
-// page of the same release can read them; see web/src/state/row.ts.
+// Rows returns the rows of the messages that any event has named, of the notes and
+// of the metadata, from the given place on: as many as it takes to fill size bytes,
+// and one at least if there is one. It returns the place after them, 0 after the
+// last one. Only a page of the same release can read them; see
+// web/src/state/row.ts.
 func (s *State) Rows(from, size int) (rows []byte, next int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	end := len(s.order) + len(s.early)
+	messages := len(s.order) + len(s.early)
+	end := messages + len(s.notes.list) + 1
 	w := wire.NewWriter(make([]byte, 0, min(size, 256*max(end-from, 0))))
 	for next = from; next < end && (w.Len() == 0 || w.Len() < size); next++ {
-		if m := s.at(next); m != nil {
-			writeRow(w, m, nil)
+		switch note := next - messages; {
+		case note == len(s.notes.list):
+			if s.metadata != (Metadata{}) {
+				writeMetadataRow(w, s.metadata)
+			}
+		case note >= 0:
+			writeNote(w, &s.notes.list[note])
+		default:
+			if m := s.at(next); m != nil {
+				writeRow(w, m, nil)
+			}
 		}
 	}
 	if next >= end {
@@ -120,8 +137,9 @@ func (s *State) Rows(from, size int) (rows []byte, next int) {
 }
 
 // ChangedRows returns the rows of the messages that a change is about, with
-// what it has brought. Call it while the state is that of the change, as a
-// subscriber does.
+// what it has brought, of the notes that it has added, and of the metadata if it
+// has set some. Call it while the state is that of the change, as a subscriber
+// does.
 func (s *State) ChangedRows(change Change) []byte {
 	parts := partsOf(change)
 	s.mu.RLock()
@@ -139,6 +157,18 @@ func (s *State) ChangedRows(change Change) []byte {
 		} else {
 			writeRow(w, m, part)
 		}
+	}
+	metadata := false
+	for i := range change.Events {
+		switch e := &change.Events[i]; {
+		case e.noted:
+			writeNote(w, &Note{Type: e.Event.Name, ID: e.Event.MessageID, At: e.Event.ReceivedAt, Data: e.Event.Output})
+		case e.Event.Kind == KindMetadata:
+			metadata = true
+		}
+	}
+	if metadata {
+		writeMetadataRow(w, s.metadata)
 	}
 	return w.End()
 }

@@ -2,7 +2,10 @@ package core_test
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -101,17 +104,36 @@ func (r *openRow) DecodeMsgpack(d *msgpack.Decoder) error {
 
 func readRows(t *testing.T, b []byte) []row {
 	t.Helper()
-	var rows []row
-	src := bytes.NewReader(b)
-	d := msgpack.NewDecoder(src)
-	for src.Len() > 0 {
-		var r row
-		if err := d.Decode(&r); err != nil {
-			t.Fatalf("row %d of %x: %v", len(rows), b, err)
-		}
-		rows = append(rows, r)
-	}
+	rows, _, _ := readAllRows(t, b)
 	return rows
+}
+
+// readAllRows returns the rows of messages, those of notes, and the last one of
+// metadata.
+func readAllRows(t *testing.T, b []byte) (rows []row, notes []string, metadata string) {
+	t.Helper()
+	d := msgpack.NewDecoder(bytes.NewReader(b))
+	for {
+		raw, err := d.DecodeRaw()
+		if errors.Is(err, io.EOF) {
+			return rows, notes, metadata
+		}
+		if err != nil {
+			t.Fatalf("%x: %v", b, err)
+		}
+		switch raw[0] {
+		case 0x91:
+			metadata = string(raw)
+		case 0x93, 0x94:
+			notes = append(notes, string(raw))
+		default:
+			var r row
+			if err := msgpack.Unmarshal(raw, &r); err != nil {
+				t.Fatalf("row %d of %x: %v", len(rows), b, err)
+			}
+			rows = append(rows, r)
+		}
+	}
 }
 
 func idsOf(rows []row) []string {
@@ -135,15 +157,14 @@ func changeOf(events ...core.Event) core.Change {
 
 // changed applies events and returns the rows of what has changed, as a
 // subscriber of a conversation gets them.
-func changed(t *testing.T, c *core.Conversation, events ...core.Event) []row {
+func changed(t *testing.T, c *core.Conversation, events ...core.Event) (rows []byte) {
 	t.Helper()
-	var rows []byte
 	unsubscribe := c.Subscribe(func(change core.Change) { rows = c.State().ChangedRows(change) })
 	defer unsubscribe()
 	if err := c.Update(t.Context(), func(*core.State) ([]core.Event, error) { return events, nil }); err != nil {
 		t.Fatal(err)
 	}
-	return readRows(t, rows)
+	return rows
 }
 
 // The flags, as web/src/state/row.ts has them.
@@ -203,10 +224,13 @@ func TestRowsOfASnapshot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, _ := s.Rows(0, math.MaxInt)
-		got, _ := restored.Rows(0, math.MaxInt)
-		if !bytes.Equal(got, want) || !bytes.Contains(snapshot, got) {
-			t.Errorf("%s: %x, want %x", name, got, want)
+		for from, more := 0, true; more; more = from > 0 {
+			want, _ := s.Rows(from, 1)
+			got, next := restored.Rows(from, 1)
+			if !bytes.Equal(got, want) || !bytes.Contains(snapshot, bytes.TrimPrefix(got, metadataHead)) {
+				t.Errorf("%s: %x, want %x", name, got, want)
+			}
+			from = next
 		}
 	}
 }
@@ -321,7 +345,7 @@ func TestChangedRows(t *testing.T) {
 			row{Flags: isReceived | isFinished | hasErrored | isCancelled | hasBody | hasResult | omitted, Error: "no", Next: 6, Outcomes: 6},
 		},
 	} {
-		rows := changed(t, c, step.events...)
+		rows := readRows(t, changed(t, c, step.events...))
 		m, _ := c.State().Message("m")
 		step.want.ID, step.want.ReceivedAt, step.want.Seed = "m", 7, m.Seed[:]
 		if len(rows) != 1 || fmt.Sprintf("%+v", rows[0]) != fmt.Sprintf("%+v", step.want) {
@@ -369,12 +393,16 @@ func TestChangedRowsAddUp(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		c := newConversation(t, "c", memstore.New())
 		page, steps := map[string]row{}, map[string]map[uint32]stepRow{}
+		var notes []string
+		metadata := ""
 		for n := range 40 {
 			var events []core.Event
 			for i := range 1 + random.IntN(4) {
 				events = append(events, randomEvent(random, c.State(), 4*n+i))
 			}
-			for _, r := range changed(t, c, events...) {
+			rows, added, set := readAllRows(t, changed(t, c, events...))
+			notes, metadata = append(notes, added...), cmp.Or(set, metadata)
+			for _, r := range rows {
 				news, old := readSteps(t, r.Steps), page[r.ID]
 				if r.Flags&isPart == 0 || steps[r.ID] == nil {
 					steps[r.ID] = map[uint32]stepRow{}
@@ -391,7 +419,11 @@ func TestChangedRowsAddUp(t *testing.T) {
 				page[r.ID] = r
 			}
 		}
-		for _, want := range readRows(t, first(c.State().Rows(0, math.MaxInt))) {
+		messages, wantNotes, wantMetadata := readAllRows(t, first(c.State().Rows(0, math.MaxInt)))
+		if !slices.Equal(notes, wantNotes) || cmp.Or(metadata, "\x91\xc4\x00") != cmp.Or(wantMetadata, "\x91\xc4\x00") {
+			t.Errorf("seed %d: notes and metadata\n %q, %q\nwant\n %q, %q", seed, notes, metadata, wantNotes, wantMetadata)
+		}
+		for _, want := range messages {
 			if whole := readSteps(t, want.Steps); !reflect.DeepEqual(steps[want.ID], whole) {
 				t.Errorf("seed %d, %s: steps\n %+v\nwant\n %+v", seed, want.ID, steps[want.ID], whole)
 			}
@@ -405,3 +437,6 @@ func TestChangedRowsAddUp(t *testing.T) {
 		}
 	}
 }
+
+// metadataHead is the head of the row of metadata, which a snapshot has without it.
+var metadataHead = []byte{0x91}

@@ -1,8 +1,10 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
 )
 
 // Send appends a message, and reports whether it did: an id that was received
@@ -16,10 +18,10 @@ func (c *Conversation) Send(ctx context.Context, messageID string, receivedAt ui
 // has events, and was not deleted after them, by whomever. Otherwise nothing is
 // appended, and the error is [ErrCancelled].
 func (c *Conversation) SendIfExists(ctx context.Context, messageID string, receivedAt uint64, body []byte) (sent bool, err error) {
-	return c.send(ctx, messageID, receivedAt, body, func(s *State) error {
-		if s.isEmpty() {
+	return c.send(ctx, messageID, receivedAt, body, func(*State) error {
+		if c.log.isEmpty() {
 			return &Error{Code: ErrCancelled, Op: "send", Stream: c.log.id,
-				Detail: "the conversation was deleted, or never had a message; send without that condition to begin it"}
+				Detail: "the conversation was deleted, or was never begun; send without that condition to begin it"}
 		}
 		return nil
 	})
@@ -110,6 +112,90 @@ func (c *Conversation) Answer(ctx context.Context, messageID string, index uint3
 		return []Event{{Kind: KindStepCompleted, MessageID: messageID, Step: index, Name: step.Name, Output: answer}}, nil
 	})
 	return answered && err == nil, err
+}
+
+// Note appends a note, and reports whether it did: one whose type and id are known
+// is not appended again. Conflicts are retried. The data are copied.
+func (c *Conversation) Note(ctx context.Context, note Note) (added bool, err error) {
+	return c.note(ctx, note, func(*State) error { return nil })
+}
+
+// NoteAfter is [Conversation.Note] for a note that comes next after the last one of
+// its type, whose id is last; "" if there is to be none. After another one nothing
+// is appended, and the error is [ErrSequenceConflict]; the state has that one then.
+func (c *Conversation) NoteAfter(ctx context.Context, note Note, last string) (added bool, err error) {
+	return c.note(ctx, note, func(s *State) error {
+		found := s.lastNote(note.Type)
+		if found == last {
+			return nil
+		}
+		return &Error{Code: ErrSequenceConflict, Op: "note", Stream: c.log.id,
+			Detail: fmt.Sprintf("the last note of type %q is %q, not %q, where the empty id is none; look at the notes and decide again", note.Type, found, last)}
+	})
+}
+
+func (c *Conversation) note(ctx context.Context, note Note, check func(*State) error) (added bool, err error) {
+	err = c.update(ctx, "note", func(s *State) ([]Event, error) {
+		if added = !s.isNoted(note.name()); !added {
+			return nil, nil
+		}
+		return []Event{{Kind: KindNote, MessageID: note.ID, ReceivedAt: note.At, Name: note.Type, Output: note.Data}}, check(s)
+	})
+	return added && err == nil, err
+}
+
+// SetMetadata sets the keys of patch to its values, and removes those whose value is
+// nil: all or none. A key that has that value already is left alone. Conflicts are
+// retried; of two values of one key the later one counts. The values are copied.
+//
+// [ErrTooLarge] if the metadata would have more than [MaxMetadataBytes] then.
+func (c *Conversation) SetMetadata(ctx context.Context, patch map[string][]byte) error {
+	const op = "set metadata"
+	for key := range patch {
+		if err := CheckName(op, key); err != nil {
+			return err
+		}
+	}
+	return c.update(ctx, op, func(s *State) ([]Event, error) {
+		events, size := changes(s.Metadata(), patch)
+		if size > MaxMetadataBytes {
+			return nil, &Error{Code: ErrTooLarge, Op: op, Stream: c.log.id,
+				Detail: fmt.Sprintf("the metadata would have %d bytes, the limit is %d; remove keys, or store large data as notes", size, MaxMetadataBytes)}
+		}
+		return events, nil
+	})
+}
+
+// changes returns the events that make metadata what a patch says, and how many
+// bytes they have then. What shrinks them comes first, so that no event passes the
+// limit before others make room.
+func changes(m Metadata, patch map[string][]byte) (events []Event, size int) {
+	before := maps.Collect(m.All())
+	for key, value := range before {
+		size += len(key) + len(value)
+	}
+	var growing []Event
+	for key, value := range patch {
+		kept, known := before[key]
+		if known == (value != nil) && bytes.Equal(kept, value) {
+			continue
+		}
+		growth := len(value) - len(kept)
+		switch {
+		case !known:
+			growth += len(key)
+		case value == nil:
+			growth -= len(key)
+		}
+		size += growth
+		e := Event{Kind: KindMetadata, MessageID: key, Output: value}
+		if growth > 0 {
+			growing = append(growing, e)
+		} else {
+			events = append(events, e)
+		}
+	}
+	return append(events, growing...), size
 }
 
 // updateMessage appends what decide returns for a received message.

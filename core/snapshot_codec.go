@@ -11,14 +11,15 @@ import (
 // This file knows the bytes of a snapshot, which is a state and its place in
 // the log:
 //
-//	[version, sequence, id of the last event, created, updated, rows of all messages]
+//	[version, sequence, id of the last event, created, updated,
+//	 metadata, rows of all notes, rows of all messages]
 //	then zeros, as many as paddingOf says
 //	then the seal, see wire.Seal, with the stream's name
 //
 // Raise snapshotVersion with any change of this, of a row, and of what
 // State.Apply makes of events. Snapshots of another version are ignored, and
 // the log is replayed.
-const snapshotVersion = 6
+const snapshotVersion = 7
 
 // snapshot is a decoded snapshot.
 type snapshot struct {
@@ -39,7 +40,8 @@ func paddingOf(content, cost int) int { return max((cost-32<<10+1)/2-content, 0)
 func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	size, cost := 96, 0
+	size, cost := s.notes.size()
+	size, cost = size+len(s.metadata.packed)+128, cost+metadataCost*len(s.metadata.packed)
 	for m := range s.all {
 		n, c := m.rowSize()
 		size, cost = size+n, cost+c
@@ -48,12 +50,17 @@ func encodeSnapshot(stream string, sequence uint64, last EventID, s *State) []by
 		return nil
 	}
 	w := wire.NewWriter(make([]byte, 0, size))
-	w.Array(6)
+	w.Array(8)
 	w.Uint(snapshotVersion)
 	w.Uint(sequence)
 	w.Bytes(last[:])
 	w.Uint(s.created)
 	w.Uint(s.updated)
+	writeMetadata(w, s.metadata)
+	w.Array(len(s.notes.list))
+	for i := range s.notes.list {
+		writeNote(w, &s.notes.list[i])
+	}
 	w.Array(len(s.messages))
 	for m := range s.all {
 		writeRow(w, m, nil)
@@ -80,15 +87,17 @@ func decodeSnapshot(stream string, b []byte) (snapshot, error) {
 		return snapshot{}, &Error{Code: ErrUnsupportedVersion, Op: "decode snapshot",
 			Detail: fmt.Sprintf("the snapshot has version %d, this release reads %d", version, snapshotVersion)}
 	}
-	if count != 6 {
+	if count != 8 {
 		r.Refuse("the snapshot", " has a wrong number of elements")
 	}
 	var s snapshot
 	s.sequence = r.Uint("the sequence", MaxSequence)
 	r.ID("the last event's id", s.last[:])
 	d := dates{r.Uint("a time", MaxSequence), r.Uint("a time", MaxSequence)}
+	metadata := readMetadata(&r.Reader)
+	r.spend(metadataCost * len(metadata.packed))
 	s.state = r.state()
-	s.state.dates = d
+	s.state.metadata, s.state.dates = metadata, d
 	padding := r.Rest()
 	other := func(b byte) bool { return b != 0 }
 	if len(padding) != paddingOf(len(content)-len(padding), r.cost) || slices.ContainsFunc(padding, other) {
@@ -107,9 +116,10 @@ func errSnapshot(detail string) error {
 	return &Error{Code: ErrCorrupt, Op: "decode snapshot", Detail: "the snapshot is damaged: " + detail}
 }
 
-// state reads the rows of all messages.
+// state reads the rows of all notes and messages.
 func (r *rowReader) state() *State {
 	s := NewState()
+	s.notes = r.notes()
 	count := r.ArrayLen("the messages")
 	if !r.spend(count * messageCost) {
 		return s
@@ -128,4 +138,23 @@ func (r *rowReader) state() *State {
 		s.add(m)
 	}
 	return s
+}
+
+// notes reads the rows of all notes.
+func (r *rowReader) notes() notes {
+	count := r.ArrayLen("the notes")
+	if !r.spend(count * noteCost) {
+		return newNotes(0)
+	}
+	all := newNotes(count)
+	for range count {
+		r.pause()
+		if note := readNote(&r.Reader, r.name); r.Defect() == "" && !all.add(note) {
+			r.Refuse("a note", " is there twice")
+		}
+		if r.Defect() != "" {
+			break
+		}
+	}
+	return all
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // goldenStates are the states, of the conversation "chat" at sequence 300, whose
-// snapshots testdata/snapshots_v6.golden pins.
+// snapshots testdata/snapshots_v7.golden pins.
 var goldenStates = map[string][]core.Event{
 	"nothing":  nil,
 	"received": {received("msg-1", 1_700_000_000_000, "hi")},
@@ -65,6 +65,13 @@ var goldenStates = map[string][]core.Event{
 	},
 	"parked":       {received("m", 1, "x"), startedBy("m", 1), parked("m", 0, false)},
 	"parked_until": {received("m", 1, "x"), parked("m", core.MaxSequence, true)},
+	"notes": {
+		aNote("pinned", "a", 0, nil), aNote("draft", "a", 1, []byte("one")), aNote("pinned", "b", core.MaxSequence, []byte{}), aNote("pinned", "a", 2, nil),
+	},
+	"metadata": {
+		set("title", []byte("Trees")), set("read", []byte{}), set("gone", []byte("x")), set("title", []byte("Oaks")), set("gone", nil),
+		set("large", make([]byte, core.MaxMetadataBytes)), // which is ignored
+	},
 	"forgotten": {
 		at(done(0, "plan", "a"), "", 0, 0), at(begun(1, "pay"), "", 0, 1), done(1, "pay", "paid"), at(stepFailed(2, "send", "boom"), "", 0, 2),
 		{Kind: core.KindMessageRetried, ID: testID, MessageID: "m", Steps: []uint32{1, 2}, Doubted: []uint32{1}, Reseed: true},
@@ -72,7 +79,7 @@ var goldenStates = map[string][]core.Event{
 }
 
 func TestSnapshotGolden(t *testing.T) {
-	file, err := os.ReadFile("testdata/snapshots_v6.golden")
+	file, err := os.ReadFile("testdata/snapshots_v7.golden")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +127,12 @@ func known(s *core.State) map[string]core.Message {
 		m.Starts, m.Steps, m.Open = orNil(m.Starts), orNil(m.Steps), orNil(m.Open)
 		all[id] = m
 	}
+	for i, note := range s.AllNotes() {
+		all[fmt.Sprint("note ", i)] = core.Message{ID: note.Type + " " + note.ID, ReceivedAt: note.At, Body: note.Data}
+	}
+	for key, value := range s.Metadata().All() {
+		all["metadata "+key] = core.Message{Body: value}
+	}
 	for m := range s.Messages() { // in order
 		all[fmt.Sprint("in order ", len(all))] = core.Message{ID: m.ID, Position: m.Position}
 	}
@@ -148,7 +161,7 @@ func TestSnapshotDamage(t *testing.T) {
 }
 
 const (
-	snapshotHead = "9606cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff" + "0000"                      // [6, 300, id, 0, 0,
+	snapshotHead = "9807cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff" + "0000" + "c400" + "90"      // [7, 300, id, 0, 0, none, [],
 	emptyMessage = "9f" + "a16d" + "00" + "00" + "c400" + "a0" + "c400" + "c400" + "c400" + "c400" + "90" + // up to the open steps
 		"90" + "c400" + "00" + "00" + "00" // fatal, seed, next, outcomes, due
 	noSteps = "c40090" + "90" // no steps, no open steps, none of them fatal
@@ -162,6 +175,16 @@ func with(old, new string) string {
 		panic(old)
 	}
 	return snapshotHead + "91" + strings.Replace(emptyMessage, old, new, 1)
+}
+
+// noNotes has this in place of the metadata.
+func noNotes(metadata string) string {
+	return strings.TrimSuffix(snapshotHead, "c40090") + metadata + "9090"
+}
+
+// withNotes has these notes and no messages.
+func withNotes(notes string) string {
+	return strings.TrimSuffix(snapshotHead, "90") + strings.ReplaceAll(notes, " ", "") + "90"
 }
 
 // withSteps has these elements of steps.
@@ -197,16 +220,31 @@ var hostileSnapshots = []struct {
 }{
 	{"nothing", "", core.ErrCorrupt},
 	{"no array", "c0", core.ErrCorrupt},
-	{"newer version", "9407c0c0c0", core.ErrUnsupportedVersion},
-	{"an older version", "9405c0c0c0", core.ErrUnsupportedVersion},
-	{"a field more", "9706cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff00009000", core.ErrCorrupt},
-	{"sequence 0", "960600c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff000090", core.ErrCorrupt},
-	{"sequence past 2^53-1", "9606cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff000090", core.ErrCorrupt},
-	{"short id", "9606cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe000090", core.ErrCorrupt},
+	{"newer version", "9408c0c0c0", core.ErrUnsupportedVersion},
+	{"an older version", "9406c0c0c0", core.ErrUnsupportedVersion},
+	{"a field more", "9907cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0000c400909000", core.ErrCorrupt},
+	{"sequence 0", "980700c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0000c4009090", core.ErrCorrupt},
+	{"sequence past 2^53-1", "9807cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0000c4009090", core.ErrCorrupt},
+	{"short id", "9807cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe0000c4009090", core.ErrCorrupt},
 	{"messages beyond the bytes", snapshotHead + "ddffffffff", core.ErrCorrupt},
 	{"more messages than memory", snapshotHead + "dc4000" + strings.Repeat("90", 1<<14), core.ErrCorrupt},
 	{"trailing bytes", snapshotHead + "9000", core.ErrCorrupt},
 	{"two of one id", snapshotHead + "92" + emptyMessage + emptyMessage, core.ErrCorrupt},
+	{"metadata as text", noNotes("a0"), core.ErrCorrupt},
+	{"half of the metadata", noNotes(bin("a161")), core.ErrCorrupt},
+	{"metadata without a key", noNotes(bin("a0c400")), core.ErrCorrupt},
+	{"a key twice", noNotes(bin("a161c400a161c400")), core.ErrCorrupt},
+	{"keys that descend", noNotes(bin("a162c400a161c400")), core.ErrCorrupt},
+	{"too large metadata", noNotes(bin("a161" + bin(strings.Repeat("00", core.MaxMetadataBytes)))), core.ErrCorrupt},
+	{"more notes than memory", withNotes("dc1000" + strings.Repeat("90", 1<<12)), core.ErrCorrupt},
+	{"notes beyond the bytes", withNotes("ddffffffff"), core.ErrCorrupt},
+	{"a note twice", withNotes("92 93a161a16e00 93a161a16e01"), core.ErrCorrupt},
+	{"a note of two elements", withNotes("91 92a161a16e00"), core.ErrCorrupt},
+	{"a note of five elements", withNotes("91 95a161a16e00c40000"), core.ErrCorrupt},
+	{"a note without an id", withNotes("91 93a0a16e00"), core.ErrCorrupt},
+	{"a note without a type", withNotes("91 93a161a000"), core.ErrCorrupt},
+	{"a note of past 2^53-1", withNotes("91 93a161a16ecf0020000000000000"), core.ErrCorrupt},
+	{"nil as data of a note", withNotes("91 94a161a16e00c0"), core.ErrCorrupt},
 	{"received behind the others", snapshotHead + "92" + emptyMessage + strings.Replace(emptyMessage, "a16d00", "a16e01", 1), core.ErrCorrupt},
 	{"a message of ten elements", with("9fa16d", "9aa16d"), core.ErrCorrupt},
 	{"empty message id", with("a16d", "a0"), core.ErrCorrupt},
@@ -295,8 +333,10 @@ func largeFailure(n, size int) string {
 }
 
 func TestDecodeHostileSnapshots(t *testing.T) {
-	if _, _, _, err := core.DecodeSnapshot("chat", core.SealSnapshot("chat", unhex(t, snapshotHead+"91"+emptyMessage))); err != nil {
-		t.Fatalf("what the others are made of: %v", err)
+	for _, good := range []string{snapshotHead + "91" + emptyMessage, noNotes(bin("a161c400a162c40100")), withNotes("91 93a161a16e00")} {
+		if _, _, _, err := core.DecodeSnapshot("chat", core.SealSnapshot("chat", unhex(t, good))); err != nil {
+			t.Fatalf("what the others are made of: %v", err)
+		}
 	}
 	for _, tt := range hostileSnapshots {
 		t.Run(tt.name, func(t *testing.T) {
@@ -349,7 +389,10 @@ func TestSnapshotsOfManySmallThings(t *testing.T) {
 			e.Failure = make(core.Failure, core.MaxCauses)
 			return e
 		},
-		"waits": func(i int) core.Event { return waiting(uint32(i), "s", "") },
+		"notes":          func(i int) core.Event { return aNote("n", fmt.Sprint(i), 1, nil) },
+		"notes of types": func(i int) core.Event { return aNote(fmt.Sprint(strings.Repeat("t", i%90), i), "n", 1, []byte("x")) },
+		"metadata":       func(i int) core.Event { return set(fmt.Sprint(i), []byte{}) },
+		"waits":          func(i int) core.Event { return waiting(uint32(i), "s", "") },
 		"fatal steps": func(i int) core.Event {
 			return core.Event{Kind: core.KindErrorOccurred, MessageID: fmt.Sprint(i), Steps: []uint32{0, 1, 2, uint32(3 + i)}}
 		},

@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// State is what a log says about its messages: the result of applying its
-// events in order. All methods are safe for concurrent use. Queries for a
-// message id that no event has named answer false or none.
+// State is what a log says about its messages, notes and metadata: the result of
+// applying its events in order. All methods are safe for concurrent use. Queries
+// for a message id that no event has named answer false or none.
 //
 // The bytes and slices which queries return are shared: they never change, and
 // the caller must not change them.
@@ -19,6 +19,8 @@ type State struct {
 	order    []*kept          // those received, in order of arrival; only ever appended to
 	early    []*kept          // those that another event has named first, and of which some were received since
 	pending  []*kept          // those of order that are [Message.Pending]
+	notes    notes
+	metadata Metadata
 	dates
 }
 
@@ -41,16 +43,19 @@ func (d *dates) take(kind Kind, at uint64) bool {
 }
 
 // NewState returns the state of an empty log.
-func NewState() *State { return &State{messages: make(map[string]*kept)} }
+func NewState() *State {
+	return &State{messages: make(map[string]*kept), notes: newNotes(0)}
+}
 
 // Apply applies an event to the state. It checks no transition, because the log
 // is the truth: any event may follow any other.
 //
 // The first message_received event of a message counts. Of a step with a
 // [Place] the first outcome counts until a retry forgets it, and of a step
-// without one the last step_completed event of its index. Applying an event
-// again right away changes nothing. The state may keep the slices of e: they
-// must not change afterwards.
+// without one the last step_completed event of its index. Of notes with one type
+// and id the first counts, and of metadata the last that fits into
+// [MaxMetadataBytes]. Applying an event again right away changes nothing. The
+// state may keep the slices of e: they must not change afterwards.
 func (s *State) Apply(e Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,6 +64,14 @@ func (s *State) Apply(e Event) {
 
 // apply returns the step that e has ended, without details if it has not.
 func (s *State) apply(e *Event) (ended Step) {
+	switch e.Kind {
+	case KindNote:
+		s.notes.add(Note{Type: e.Name, ID: e.MessageID, At: e.ReceivedAt, Data: copied(e.Output)})
+		return Step{}
+	case KindMetadata:
+		s.metadata = s.metadata.with(e.MessageID, e.Output)
+		return Step{}
+	}
 	m, known := s.messages[e.MessageID]
 	if !known {
 		m = newMessage(e.MessageID)
@@ -76,7 +89,9 @@ func (s *State) apply(e *Event) (ended Step) {
 
 // take applies an event of the log, with the time at which it was appended.
 func (s *State) take(e *LoggedEvent) {
+	notes := len(s.notes.list)
 	e.ended = s.apply(&e.Event)
+	e.noted = len(s.notes.list) > notes
 	s.dates.take(e.Event.Kind, uint64(max(e.Timestamp, 0)))
 }
 
@@ -119,6 +134,7 @@ func (s *State) reset() {
 	s.messages = make(map[string]*kept)
 	s.pending = nil
 	s.order, s.early = nil, nil // not truncated: iterations may be reading it
+	s.notes, s.metadata = newNotes(0), Metadata{}
 	s.dates = dates{}
 }
 
@@ -126,7 +142,10 @@ func (s *State) reset() {
 func (s *State) Clone() *State {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	c := &State{messages: make(map[string]*kept, len(s.messages)), dates: s.dates}
+	c := &State{
+		messages: make(map[string]*kept, len(s.messages)), notes: s.notes.clone(),
+		metadata: s.metadata, dates: s.dates,
+	}
 	for m := range s.all {
 		c.add(m.clone())
 	}
@@ -224,6 +243,32 @@ func (s *State) withoutSteps(id string) (Message, bool) {
 	return m.copyWithoutSteps(), true
 }
 
+// Notes returns the notes of a type, in order.
+func (s *State) Notes(kind string) []Note {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.notes.of(kind)
+}
+
+func (s *State) lastNote(kind string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.notes.last(kind)
+}
+
+func (s *State) isNoted(name noteName) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.notes.has(name)
+}
+
+// Metadata returns what the application has set.
+func (s *State) Metadata() Metadata {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.metadata
+}
+
 // all iterates over all messages that any event has named: those received in
 // order of arrival, then the others in the order in which events have named them.
 // The caller holds the lock.
@@ -245,13 +290,6 @@ func (s *State) at(i int) *kept {
 		return m
 	}
 	return nil
-}
-
-// isEmpty reports whether no event has named a message since the log was deleted.
-func (s *State) isEmpty() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.messages) == 0
 }
 
 // Len returns the number of received messages.

@@ -56,6 +56,14 @@ func streamed(id string, offset uint64, output string) core.Event {
 	return core.Event{Kind: core.KindStepStreamed, MessageID: id, Name: "write", Offset: offset, Output: []byte(output)}
 }
 
+func aNote(kind, id string, at uint64, data []byte) core.Event {
+	return core.Event{Kind: core.KindNote, MessageID: id, Name: kind, ReceivedAt: at, Output: data}
+}
+
+func set(key string, value []byte) core.Event {
+	return core.Event{Kind: core.KindMetadata, MessageID: key, Output: value}
+}
+
 func stateOf(events ...core.Event) *core.State {
 	s := core.NewState()
 	for _, e := range events {

@@ -166,6 +166,8 @@ type Summary struct {
 	// those that wait goes on by itself; 0 for never.
 	Ready bool
 	Due   uint64
+	// Metadata is what [State.Metadata] returns.
+	Metadata Metadata
 }
 
 // Listing says which summaries a [Directory] returns, and in which order.

@@ -8,7 +8,7 @@ import (
 // Change says what a commit or a refresh has changed.
 type Change struct {
 	// Messages are the ids of the messages that events were about, each once,
-	// in the order of the log.
+	// in the order of the log; none for notes and metadata.
 	Messages []string
 	// Events are what was appended, in the order of the log. Those of this
 	// conversation's own appends have no timestamp.
@@ -65,6 +65,9 @@ func (s *subscribers) notify(reset bool, events []LoggedEvent) {
 	change := Change{Reset: reset, Events: events}
 	named := make(map[string]struct{}, 1)
 	for i := range events {
+		if events[i].Event.Kind.ofConversation() {
+			continue
+		}
 		id := events[i].Event.MessageID
 		if _, ok := named[id]; !ok {
 			named[id] = struct{}{}

@@ -12,11 +12,11 @@ import (
 func SummaryOf(id string, s *State) Summary {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return summarize(id, s.dates, s.pending)
+	return summarize(id, s.metadata, s.dates, s.pending)
 }
 
-func summarize(id string, d dates, pending []*kept) Summary {
-	s := Summary{ID: id, Created: d.created, Updated: d.updated, Unfinished: len(pending)}
+func summarize(id string, m Metadata, d dates, pending []*kept) Summary {
+	s := Summary{ID: id, Metadata: m, Created: d.created, Updated: d.updated, Unfinished: len(pending)}
 	for _, m := range pending {
 		if m.Parked {
 			s.Waiting++
@@ -37,15 +37,18 @@ func summarize(id string, d dates, pending []*kept) Summary {
 func (s *State) foresee(id string, entries []*entry, at uint64) *Summary {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	d, changed := s.dates, false
+	d, metadata, changed := s.dates, s.metadata, false
 	var touched map[string]*kept // by entries, as they are after them
 	received := len(s.order)
 	for _, e := range entries {
 		event := e.event
 		changed = d.take(event.Kind, at) || changed
 		switch event.Kind {
-		case KindStepStarted, KindStepStreamed, KindAttemptFailed, KindStepWaiting:
+		case KindStepStarted, KindStepStreamed, KindAttemptFailed, KindStepWaiting, KindNote:
 			continue // a message is pending or parked as before
+		case KindMetadata:
+			metadata = metadata.with(event.MessageID, event.Output)
+			continue
 		}
 		m := touched[event.MessageID]
 		if m == nil {
@@ -70,11 +73,11 @@ func (s *State) foresee(id string, entries []*entry, at uint64) *Summary {
 			received++
 		}
 	}
-	if !changed && len(touched) == 0 {
+	if !changed && len(touched) == 0 && metadata == s.metadata {
 		return nil
 	}
-	summary := summarize(id, d, s.pendingAfter(touched))
-	if !changed && summary == summarize(id, d, s.pending) {
+	summary := summarize(id, metadata, d, s.pendingAfter(touched))
+	if !changed && summary == summarize(id, s.metadata, d, s.pending) {
 		return nil
 	}
 	return &summary
@@ -111,16 +114,17 @@ func (s *State) pendingAfter(touched map[string]*kept) []*kept {
 
 // The bytes of a summary are
 //
-//	[version, id, created, updated, unfinished, waiting, 1 if it is ready, due]
+//	[version, id, created, updated, unfinished, waiting, 1 if it is ready, due,
+//	 metadata]
 //
-// and the seal, see wire.Seal. One of another version is ignored, and made again
-// from the log.
+// and the seal, see wire.Seal; metadata.go knows the last element. One of another
+// version is ignored, and made again from the log.
 const summaryVersion = 1
 
 // EncodeSummary returns the bytes of a summary, for a [Directory] to store.
 func EncodeSummary(s Summary) []byte {
-	w := wire.NewWriter(make([]byte, 0, len(s.ID)+64))
-	w.Array(8)
+	w := wire.NewWriter(make([]byte, 0, len(s.ID)+len(s.Metadata.packed)+64))
+	w.Array(9)
 	w.Uint(summaryVersion)
 	w.Text(s.ID)
 	w.Uint(s.Created)
@@ -133,6 +137,7 @@ func EncodeSummary(s Summary) []byte {
 		w.Uint(0)
 	}
 	w.Uint(s.Due)
+	writeMetadata(w, s.Metadata)
 	return wire.Seal("", w.End())
 }
 
@@ -142,7 +147,7 @@ func DecodeSummary(b []byte) (Summary, error) {
 	content, whole := wire.Unseal("", b)
 	var r wire.Reader
 	r.Reset(content)
-	r.Array("the summary", 8)
+	r.Array("the summary", 9)
 	if r.Uint("the version", math.MaxUint64) != summaryVersion {
 		r.Refuse("the version", " is another one")
 	}
@@ -151,6 +156,7 @@ func DecodeSummary(b []byte) (Summary, error) {
 	s.Unfinished, s.Waiting = int(r.Uint("a number", math.MaxInt32)), int(r.Uint("a number", math.MaxInt32))
 	s.Ready = r.Uint("a flag", 1) == 1
 	s.Due = r.Uint("a time", MaxSequence)
+	s.Metadata = readMetadata(&r)
 	if r.More() {
 		r.Refuse("the summary", " is followed by other bytes")
 	}

@@ -184,7 +184,7 @@ func TestRecoverMendsTheSummary(t *testing.T) {
 
 func TestSummaryBytes(t *testing.T) {
 	for want, s := range map[string]core.Summary{
-		"9801a463686174cf0000018bcfe56800cf0000018bcfe56801030100cf0000018bcfe56801fead896c": {ID: "chat", Created: 1_700_000_000_000, Updated: 1_700_000_000_001, Unfinished: 3, Waiting: 1, Due: 1_700_000_000_001},
+		"9901a463686174cf0000018bcfe56800cf0000018bcfe56801030100cf0000018bcfe56801c414a472656164c400a57469746c65c4055472656573cdce70c7": {ID: "chat", Metadata: stateOf(set("title", []byte("Trees")), set("read", []byte{})).Metadata(), Created: 1_700_000_000_000, Updated: 1_700_000_000_001, Unfinished: 3, Waiting: 1, Due: 1_700_000_000_001},
 	} {
 		b := core.EncodeSummary(s)
 		if hex.EncodeToString(b) != want {
@@ -205,7 +205,7 @@ func TestSummaryBytes(t *testing.T) {
 
 // FuzzDecodeSummary feeds the decoder bytes from anywhere, after a right checksum.
 func FuzzDecodeSummary(f *testing.F) {
-	for _, s := range []core.Summary{{ID: "chat"}, {ID: "\U0001f980", Created: 1, Updated: core.MaxSequence, Unfinished: 300, Waiting: 2, Due: 70_000}} {
+	for _, s := range []core.Summary{{ID: "chat"}, {ID: "\U0001f980", Metadata: stateOf(set("b", nil), set("b", []byte{}), set("a", []byte("x"))).Metadata(), Created: 1, Updated: core.MaxSequence, Unfinished: 300, Waiting: 2, Due: 70_000}} {
 		content, _ := wire.Unseal("", core.EncodeSummary(s))
 		f.Add(content)
 	}

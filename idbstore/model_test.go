@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -154,7 +155,11 @@ func drawSummary(r *rapid.T, stream string) *core.Summary {
 	if rapid.IntRange(0, 31).Draw(r, "of another") == 31 {
 		stream = someName.Draw(r, "other")
 	}
-	return &core.Summary{ID: stream, Updated: someTime.Draw(r, "updated"), Due: someTime.Draw(r, "due"), Unfinished: rapid.IntRange(0, 300).Draw(r, "unfinished"), Ready: rapid.Bool().Draw(r, "ready")}
+	state := core.NewState()
+	for key := range rapid.IntRange(0, 3).Draw(r, "keys") {
+		state.Apply(core.Event{Kind: core.KindMetadata, MessageID: strconv.Itoa(key), Output: make([]byte, someSize.Draw(r, "value"))})
+	}
+	return &core.Summary{ID: stream, Updated: someTime.Draw(r, "updated"), Due: someTime.Draw(r, "due"), Unfinished: rapid.IntRange(0, 300).Draw(r, "unfinished"), Ready: rapid.Bool().Draw(r, "ready"), Metadata: state.Metadata()}
 }
 
 // near draws a sequence near the head of a stream, most often the head itself.

@@ -557,7 +557,7 @@ var bugs = []bug{
 	{
 		name: "a message begins a deleted conversation again",
 		file: "core/send.go",
-		old:  "\t\tif s.isEmpty() {",
+		old:  "\t\tif c.log.isEmpty() {",
 		new:  "\t\tif c.log == nil {",
 		in:   "./core", test: "TestSendIfExists",
 	},
@@ -602,5 +602,26 @@ var bugs = []bug{
 		old:  "if moved.Summary || moved.Name == \"\" {",
 		new:  "if moved.Summary || moved.Head > 0 {",
 		in:   "directory.spec", test: "who subscribes hears of the conversations whose row has changed",
+	},
+	{
+		name: "a known note is appended again",
+		file: "core/send.go",
+		old:  "added = !s.isNoted(note.name()); !added {",
+		new:  "added = !s.isNoted(noteName{}); !added {",
+		in:   "./core", test: "TestNotes",
+	},
+	{
+		name: "metadata grow before others make room",
+		file: "core/send.go",
+		old:  "\t\tif growth > 0 {",
+		new:  "\t\tif growth < 0 {",
+		in:   "./core", test: "TestMetadataAgainstAModel",
+	},
+	{
+		name: "the summary has the metadata of before",
+		file: "core/summary.go",
+		old:  "summarize(id, metadata, d, s",
+		new:  "summarize(id, s.metadata, d, s",
+		in:   "./core", test: "TestSummariesAreForeseen",
 	},
 }

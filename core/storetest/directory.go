@@ -15,7 +15,7 @@ var directoryStories = []story{
 		one := core.Summary{ID: "chat", Created: 1, Updated: 2, Unfinished: 3, Waiting: 2, Due: 5}
 		h.wantBegun(summarized(write("chat", 0, "a"), one))
 		two := one
-		two.Updated = 7
+		two.Updated, two.Metadata = 7, someMetadata("title", strings.Repeat("x", 10_000))
 		wantConflict(s, late.begun(summarized(write("chat", 0, "b"), two)), "chat", 0, 1)
 		late.wantSummaries(core.Listing{IDs: []string{"chat"}}, one)
 		h.append("chat", 1, "c")
@@ -185,6 +185,13 @@ var directoryStories = []story{
 		_, err = h.List(s.Context(), core.Listing{Limit: 1})
 		wantCode(s, "list after close", err, core.ErrClosed)
 	}},
+}
+
+// someMetadata is of one key.
+func someMetadata(key, value string) core.Metadata {
+	s := core.NewState()
+	s.Apply(core.Event{Kind: core.KindMetadata, MessageID: key, Output: []byte(value)})
+	return s.Metadata()
 }
 
 func summarized(w core.Write, summary core.Summary) core.Write {

@@ -72,7 +72,7 @@ func randomEvent(r *rand.Rand, s *core.State) core.Event {
 		}
 	}
 	e := core.Event{
-		Kind:       core.Kind(1 + r.IntN(int(core.KindStepResolved))),
+		Kind:       core.Kind(1 + r.IntN(int(core.KindMetadata))),
 		MessageID:  fmt.Sprint("message ", r.IntN(6)),
 		ReceivedAt: r.Uint64N(core.MaxSequence + 1),
 		Body:       data(),
@@ -88,6 +88,9 @@ func randomEvent(r *rand.Rand, s *core.State) core.Event {
 		Resumed:    r.IntN(3) == 0,
 		Error:      filler(r.IntN(40)),
 		Reseed:     r.IntN(2) == 0,
+	}
+	if e.Kind == core.KindNote {
+		e.MessageID = fmt.Sprint("note ", r.IntN(40))
 	}
 	if r.IntN(2) == 0 {
 		e.Runner = core.RunnerID{byte(r.IntN(3))}
