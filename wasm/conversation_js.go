@@ -187,6 +187,35 @@ func (b *bridge) events(ctx context.Context, h *handle, args arguments) (any, er
 	return bytesToJS(encodeEvents(events))
 }
 
+// note appends a note, if it is to come after another one that was the last of its
+// type: the sixth argument is the id of that, "" for none, undefined without such a
+// condition.
+func (b *bridge) note(ctx context.Context, h *handle, args arguments) (any, error) {
+	data, err := args.bytes(4)
+	if err != nil {
+		return nil, err
+	}
+	note := core.Note{Type: args.text(1), ID: args.text(2), At: uint64(args.number(3)), Data: data}
+	if args.value(5).IsUndefined() {
+		return changed(h.Note(ctx, note))
+	}
+	return changed(h.NoteAfter(ctx, note, args.text(5)))
+}
+
+// setMetadata takes keys and values in turn; an undefined value removes its key.
+func (b *bridge) setMetadata(ctx context.Context, h *handle, args arguments) (any, error) {
+	list := args.list(1)
+	patch := make(map[string][]byte, len(list)/2)
+	for i := 0; i < len(list); i += 2 {
+		value, err := list.bytes(i + 1)
+		if err != nil {
+			return nil, err
+		}
+		patch[list.text(i)] = value
+	}
+	return nil, h.SetMetadata(ctx, patch)
+}
+
 func (b *bridge) follow(args arguments) (any, error) {
 	h, err := b.conversation(args)
 	if err != nil {

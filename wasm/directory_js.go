@@ -10,7 +10,8 @@ import (
 // The stores of this program are of the kind.
 func (b *bridge) directory() core.Directory { return b.store.(core.Directory) }
 
-// summaries returns six values of each summary in turn. The first argument has ids
+// summaries returns seven values of each summary in turn, the last of which is null
+// where there are no metadata. The first argument has ids
 // separated by zeros, or else is undefined, and the others say which part is meant.
 func (b *bridge) summaries(ctx context.Context, args arguments) (any, error) {
 	l := core.Listing{Prefix: args.text(1), Recent: args.flag(2), Limit: args.number(5)}
@@ -24,9 +25,15 @@ func (b *bridge) summaries(ctx context.Context, args arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	flat := make([]any, 0, 6*len(found))
+	flat := make([]any, 0, 7*len(found))
 	for _, s := range found {
-		flat = append(flat, s.ID, s.Created, s.Updated, s.Unfinished, s.Waiting, dueOf(s.Ready, s.Due))
+		var metadata any
+		if s.Metadata != (core.Metadata{}) {
+			if metadata, err = bytesToJS(s.Metadata.Packed()); err != nil {
+				return nil, err
+			}
+		}
+		flat = append(flat, s.ID, s.Created, s.Updated, s.Unfinished, s.Waiting, dueOf(s.Ready, s.Due), metadata)
 	}
 	return flat, nil
 }

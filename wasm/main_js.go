@@ -39,6 +39,8 @@ func main() {
 		{"recordAll", b.of(b.recordAll)},
 		{"refresh", b.of(b.refresh)},
 		{"events", b.of(b.events)},
+		{"note", b.of(b.note)},
+		{"setMetadata", b.of(b.setMetadata)},
 		{"send", b.of(b.send)},
 		{"cancel", b.of(b.cancel)},
 		{"retry", b.of(b.retry)},

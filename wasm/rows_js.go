@@ -13,12 +13,13 @@ import (
 //
 //	[sequence, timestamp, kind, id, messageId, number, bytes, text, offset, more]
 //
-// and for a tombstone only the first three, with an empty kind. The number is
-// the time of receipt or the step; the bytes are the body, the output, the
-// prompt or the runner, nil if there is none; the text is the error or the name
-// of the step. More is an array: of a failure attempt, due, and the name and the
-// message of each cause; of a wait due, sleep, pass; of a parked message due,
-// pass; otherwise indexes of steps.
+// and for a tombstone only the first three, with an empty kind. The messageId is
+// the id of a note or a key where the event is about that; the number is the time
+// of receipt or the step; the bytes are the body, the output, the prompt, the
+// runner, the data or the value, nil if there is none; the text is the error, the
+// name of the step or the type of the note. More is an array: of a failure attempt,
+// due, and the name and the message of each cause; of a wait due, sleep, pass; of
+// a parked message due, pass; otherwise indexes of steps.
 func encodeEvents(events []core.LoggedEvent) []byte {
 	w := wire.NewWriter(nil)
 	w.Array(len(events))

@@ -283,7 +283,7 @@ var bugs = []bug{
 	},
 	{
 		name: "a body that is no msgpack hides the other events",
-		file: "web/dist/state/events.js",
+		file: "web/dist/state/lazy.js",
 		old:  "    const lazy = new Lazy(data, decoding);\n",
 		new:  "    const lazy = new Lazy(data, decoding);\n    void lazy.value;\n",
 		in:   "verify", test: "a stored body that cannot be decoded",
@@ -609,6 +609,13 @@ var bugs = []bug{
 		old:  "added = !s.isNoted(note.name()); !added {",
 		new:  "added = !s.isNoted(noteName{}); !added {",
 		in:   "./core", test: "TestNotes",
+	},
+	{
+		name: "a note comes after another one than it names",
+		file: "core/send.go",
+		old:  "\t\tif found == last {",
+		new:  "\t\tif found == last || found != \"\" {",
+		in:   "semantics-notes.spec", test: "comes after the one that it names",
 	},
 	{
 		name: "metadata grow before others make room",

@@ -10,9 +10,12 @@ import { State } from "./state/state.js";
 import { HoldfastError } from "./errors.js";
 import { report } from "./thrown.js";
 import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, Message, ProcessOptions, RunnerPlace } from "./types.js";
-import { encodeValue } from "./values.js";
+import { encodeProperties, encodeValue } from "./values.js";
 
 const maxStep = 2 ** 32 - 1;
+
+/** The same as core.MaxMetadataBytes in Go. */
+const maxMetadataBytes = 2 ** 14;
 
 /** How many changes are kept as rows until the state is read. */
 const mostUnread = 64;
@@ -131,6 +134,10 @@ export class LiveConversation implements Conversation {
     return this.#expectedSeq;
   }
 
+  get metadata(): Readonly<Record<string, unknown>> {
+    return this.state.metadata;
+  }
+
   get closed(): HoldfastError | undefined {
     return this.#registry.instance.over ?? this.#failure;
   }
@@ -193,6 +200,25 @@ export class LiveConversation implements Conversation {
     const exists = given.onlyIf !== undefined && check.oneOf("send", "onlyIf", given.onlyIf, ["exists"]) === "exists";
     await this.#call<boolean>((bridge, call) => bridge.send(this.#handle, id, receivedAt, body, exists, call));
     return id;
+  }
+
+  async note(type: string, data: unknown, options: { readonly id?: string; readonly ifLast?: string | null } = {}): Promise<string> {
+    const given = check.options("note", "options", options, ["id", "ifLast"]);
+    const kind = check.name("note", "type", type);
+    const id = check.name("note", "id", given.id ?? randomId());
+    const last = given.ifLast === null ? "" : given.ifLast === undefined ? undefined : check.name("note", "ifLast", given.ifLast);
+    if (last === "" && given.ifLast !== null) throw check.refuse("note", "ifLast must be the id of a note, or null for none");
+    const bytes = encodeValue("note", "data", data);
+    await this.#call<boolean>((bridge, call) => bridge.note(this.#handle, kind, id, Date.now(), bytes, last, call));
+    return id;
+  }
+
+  async setMetadata(patch: object): Promise<void> {
+    const entries = encodeProperties("setMetadata", "patch", patch);
+    let size = 0;
+    for (const [key, value] of entries) size += value === undefined ? 0 : check.name("setMetadata", "a key", key).length + value.byteLength;
+    if (size > maxMetadataBytes) throw check.refuse("setMetadata", `patch is larger than the limit of ${maxMetadataBytes} bytes; store large data as notes`, "too_large");
+    await this.#call<null>((bridge, call) => bridge.setMetadata(this.#handle, entries.flat(), call));
   }
 
   async ended(messageId: string): Promise<Message> {

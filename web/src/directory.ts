@@ -1,6 +1,8 @@
-import type { Call } from "./bridge/bridge.js";
+import type { Call, SummaryValue } from "./bridge/bridge.js";
 import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
+import { withDecoded } from "./state/lazy.js";
+import { decodeMetadata } from "./state/metadata.js";
 import { report } from "./thrown.js";
 import type { ListOptions, Page, Summary } from "./types.js";
 
@@ -8,13 +10,13 @@ const defaultLimit = 50;
 /** The same as core.MaxListing in Go. */
 const mostListed = 1000;
 /** How many values the bridge returns of each row. */
-const columns = 6;
+const columns = 7;
 
 /** {@link Holdfast.list}. */
 export async function listPage(instance: Instance, options: ListOptions): Promise<Page> {
   const given = check.options("list", "options", options, ["prefix", "order", "limit", "after", "ids"]);
   const rows = (...which: [string | undefined, string, boolean, string, number, number]): Promise<Summary[]> =>
-    instance.call((bridge, call: Call<(string | number)[]>) => bridge.summaries(...which, call)).then(rowsOf);
+    instance.call((bridge, call: Call<SummaryValue[]>) => bridge.summaries(...which, call)).then(rowsOf);
   if (given.ids !== undefined) {
     const ids = idsOf(given.ids);
     return { rows: ids.length === 0 ? [] : await rows(ids.join("\0"), "", false, "", 0, 0), next: undefined };
@@ -46,11 +48,11 @@ function place(after: string): { readonly id: string; readonly updated: number }
   return { id: check.name("list", "after", after.slice(at + 1)), updated };
 }
 
-function rowsOf(flat: readonly (string | number)[]): Summary[] {
+function rowsOf(flat: readonly SummaryValue[]): Summary[] {
   const rows: Summary[] = [];
   for (let i = 0; i < flat.length; i += columns) {
-    const [id, created, updated, unfinished, waiting, due] = flat.slice(i, i + columns) as [string, number, number, number, number, number];
-    rows.push({ id, created, updated, unfinished, waiting, due: due === 0 ? undefined : Math.max(due, 0) });
+    const [id, created, updated, unfinished, waiting, due, metadata] = flat.slice(i, i + columns) as [string, number, number, number, number, number, Uint8Array | null];
+    rows.push(withDecoded({ id, created, updated, unfinished, waiting, due: due === 0 ? undefined : Math.max(due, 0) }, "metadata", metadata, decodeMetadata));
   }
   return rows;
 }

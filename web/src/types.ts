@@ -192,6 +192,21 @@ export interface ConversationState<Body = unknown, Result = unknown> {
   completedStep(id: string, index: number): Step | undefined;
   /** The text of its last recorded error. */
   error(id: string): string | undefined;
+  /**
+   * The notes of a type, see {@link Conversation.note}, in order; the same array until there are more. The type of their
+   * data is yours to say: what is stored is not checked.
+   */
+  notes<Data = unknown>(type: string): readonly Note<Data>[];
+}
+
+/** Something that the application has noted, see {@link Conversation.note}. Immutable, like a {@link Message}. */
+export interface Note<Data = unknown> {
+  /** Unique among the notes of its type. */
+  readonly id: string;
+  readonly type: string;
+  /** When it was made, in milliseconds since the Unix epoch. */
+  readonly at: number;
+  readonly data: Data;
 }
 
 /** An event of the log, as {@link Conversation.events} returns it. */
@@ -203,6 +218,10 @@ export type ConversationEvent = {
 } & (
   /** The conversation was deleted here; what came before is gone. */
   | { readonly kind: "deleted" }
+  /** See {@link Conversation.note}. */
+  | { readonly eventId: string; readonly kind: "note"; readonly type: string; readonly noteId: string; readonly data: unknown }
+  /** See {@link Conversation.setMetadata}. `undefined` removes the key. */
+  | { readonly eventId: string; readonly kind: "metadata_set"; readonly key: string; readonly value: unknown }
   | ({ readonly eventId: string; readonly messageId: string } & (
       | { readonly kind: "message_received"; readonly receivedAt: number; readonly body: unknown }
       /** `runner` is the random id of the runner whose attempt it is, in hex. */
@@ -445,6 +464,11 @@ export interface Conversation<Body = unknown, Result = unknown> {
   readonly id: string;
   /** The current state; the same object until something changes. */
   readonly state: ConversationState<Body, Result>;
+  /**
+   * What {@link Conversation.setMetadata} has set, by key. Frozen, and the same object until something is set; of a
+   * `Uint8Array` or a `Date` each reader gets a copy.
+   */
+  readonly metadata: Readonly<Record<string, unknown>>;
   /** The sequence that the next append expects to get. */
   readonly expectedSeq: number;
   /**
@@ -478,9 +502,28 @@ export interface Conversation<Body = unknown, Result = unknown> {
    * once more. Retries by itself when others append. Default of `id`: a random UUID; of `receivedAt`: now.
    *
    * With `onlyIf: "exists"` it rejects with `cancelled`, and stores nothing, if the conversation was deleted, in whichever tab,
-   * or never had a message. Without, it begins it anew.
+   * or was never begun. Without, it begins it anew.
    */
   send<B extends Body>(message: { readonly id?: string; readonly onlyIf?: "exists" } & Content<B>): Promise<string>;
+  /**
+   * Stores something of the application's own, such as a draft or a rating, which is never processed, and resolves with
+   * its id once it is safe. It is then in `state.notes(type)`. `type` and `id` have 1 to 1024 bytes. A note whose id is
+   * known for its type is not stored again. Retries by itself when others append. Default of `id`: a random UUID.
+   *
+   * With `ifLast` it is stored only if the note with that id is the last one of its type, or for `null` if there is none.
+   * Otherwise it rejects with `sequence_conflict`: look at the notes, which are up to date then, and decide again.
+   */
+  note<T>(type: string, data: Stored<T>, options?: { readonly id?: string; readonly ifLast?: string | null }): Promise<string>;
+  /**
+   * Sets what an application shows of a conversation in a list, such as its title: each key of `patch`, a plain object, to
+   * its value; `undefined` removes a key. All of it is stored, or nothing; a key that has that value already is not stored
+   * again. Retries by itself when others append; of two values of one key the later one counts. The result is in
+   * `metadata`, and in the rows of {@link Holdfast.list}.
+   *
+   * A key has 1 to 1024 bytes. All keys and values together have at most 16 KiB, as they are stored; a patch that would
+   * pass that is refused with `too_large`. What is larger belongs into notes.
+   */
+  setMetadata<T extends object>(patch: Stored<T>): Promise<void>;
   /**
    * Resolves with a message when it has ended: look at its `status`, which is `"finished"`, `"failed"` or `"cancelled"`. At once if
    * it has ended before. As with a listener, the conversation follows what others append.
@@ -579,6 +622,8 @@ export interface Summary {
   readonly waiting: number;
   /** When work on a message can go on by itself: 0 if it can at once, `undefined` if it cannot. */
   readonly due: number | undefined;
+  /** What {@link Conversation.setMetadata} has set. */
+  readonly metadata: Readonly<Record<string, unknown>>;
 }
 
 /** Options of {@link Holdfast.list}. */

@@ -79,6 +79,16 @@ function encoded(operation: string, what: string, value: unknown, repair: boolea
   return bytes;
 }
 
+/** Encodes the values of a plain object one by one. One that is `undefined` is no bytes. */
+export function encodeProperties(operation: string, what: string, value: unknown): [name: string, bytes: Uint8Array | undefined][] {
+  if (typeof value !== "object" || value === null) throw refuse(operation, `${what} must be a plain object, not ${kindOf(value)}`);
+  try {
+    return new Reader(operation, what, false).properties(value).map(([name, item]) => [name, encodeValue(operation, `${what}.${name}`, item)]);
+  } catch (thrown) {
+    throw refuseUnread(operation, what, thrown);
+  }
+}
+
 /** Encodes a short text of ASCII, as most are. A loop does that before the encoder has begun. */
 function encodedShort(text: string): Uint8Array | undefined {
   const { length } = text;
@@ -265,21 +275,27 @@ class Reader {
   }
 
   #plain(value: object): object {
+    const copy: Record<string, unknown> = {};
+    for (const [name, item] of this.properties(value)) if (item !== undefined) copy[name] = this.#part(`.${name}`, item);
+    return copy;
+  }
+
+  /** The properties of a plain object. */
+  properties(value: object): [name: string, item: unknown][] {
     if (!isPlain(value)) {
       const streams = Symbol.asyncIterator in value ? "store its items by step.stream" : "make plain data of it first";
       throw this.#refuse(`is ${classOf(value)}, which would come back as a plain object; ${streams}`);
     }
     const entries = Object.entries(value);
     if (!this.repair) this.#checkNames(value, entries.length);
-    const copy: Record<string, unknown> = {};
+    const kept: [string, unknown][] = [];
     for (const [key, item] of entries) {
       this.#spend(key.length);
       const name = this.#text(key, "has a key with lone surrogates");
-      if (key === "__proto__" && this.repair) continue;
-      if (key === "__proto__") throw this.#refuse("has the key __proto__, which decoders refuse");
-      if (item !== undefined) copy[name] = this.#part(`.${name}`, item);
+      if (key === "__proto__" && !this.repair) throw this.#refuse("has the key __proto__, which decoders refuse");
+      if (key !== "__proto__") kept.push([name, item]);
     }
-    return copy;
+    return kept;
   }
 
   /** Refuses properties that `Object.entries` does not name. Hidden symbols are marks of libraries, such as those of a proxy. */

@@ -58,7 +58,7 @@ test("40 messages from tabs that are closed and opened: each processed in order,
   await expect.poll(() => tab.evaluate(({ conversation }) => conversation.state.messages.filter(({ status }) => status === "finished").length), { timeout: 60_000 }).toBe(messages);
 
   const events = await log(tab);
-  const of = (kind: string): string[] => events.flatMap((event) => (event.kind === kind && event.kind !== "deleted" ? [event.messageId] : []));
+  const of = (kind: string): string[] => events.flatMap((event) => (event.kind === kind && "messageId" in event ? [event.messageId] : []));
   const ids = Array.from({ length: messages }, (_, i) => `message ${i}`);
   expect(of("message_received")).toEqual(ids);
   expect(of("processing_finished"), "finished once, in order").toEqual(ids);

@@ -52,7 +52,7 @@ test("the list tells of each conversation what its log says, without reading it"
     seen.push(await row());
     return seen;
   });
-  const known = { id: "a", inTime: true };
+  const known = { id: "a", inTime: true, metadata: {} };
   expect(rows).toEqual([
     "none",
     { ...known, unfinished: 1, waiting: 0, due: 0 },
@@ -116,6 +116,9 @@ test("who subscribes hears of the conversations whose row has changed, from all 
   };
   await sendTo(tab, "a");
   expect(await until("a")).toEqual(["a"]);
+  await tab.evaluate(async ({ holdfast }) => (await holdfast.recover("a")).setMetadata({ title: "A" }));
+  expect(await until("a")).toEqual(["a"]);
+  expect(await other.evaluate(async ({ holdfast }) => structuredClone((await holdfast.list()).rows.map(({ metadata }) => metadata)))).toEqual([{ title: "A" }]);
   await tab.evaluate(async ({ holdfast }) => {
     const chat = await holdfast.recover("a");
     for (let step = 0; step < 20; step++) await chat.recordStepCompleted("m", step, "x");
@@ -155,6 +158,7 @@ test("who subscribes hears of the conversations whose row has changed, from all 
 
 test("what the list has lost is mended by recover", async ({ tab, page, server }) => {
   await sendTo(tab, "a", "b");
+  await tab.evaluate(async ({ holdfast }) => (await holdfast.recover("a")).setMetadata({ title: "A" }));
   await page.evaluate(async () => {
     const opening = indexedDB.open("holdfast");
     await new Promise((resolve) => (opening.onsuccess = resolve));
@@ -167,6 +171,7 @@ test("what the list has lost is mended by recover", async ({ tab, page, server }
   await page.goto(server.origin);
   const after = await attach(page, "a");
   expect(await ids(after)).toEqual(["a"]);
+  expect(await after.evaluate(async ({ holdfast }) => structuredClone((await holdfast.list()).rows[0]?.metadata))).toEqual({ title: "A" });
 });
 
 /** Processes all conversations; the handler tells what it does. `asleep` sleeps for that long, in milliseconds. */

@@ -77,7 +77,7 @@ test("an agent killed at any moment pays for no completed step again", { tag: ["
   for (const message of JSON.parse(messages)) effects.expectPaidOnce(message);
   const events = await log(tab);
   for (const id of sent) {
-    const own = events.filter((event) => event.kind !== "deleted" && event.messageId === id && event.kind !== "processing_started");
+    const own = events.filter((event) => "messageId" in event && event.messageId === id && event.kind !== "processing_started");
     expect(own.map(({ kind }) => kind), id).toEqual(["message_received", ...Array.from({ length: 6 }, () => "step_completed"), "processing_finished"]);
   }
   const starts = events.filter(({ kind }) => kind === "processing_started").length;

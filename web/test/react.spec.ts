@@ -101,6 +101,22 @@ for (const strict of [false, true]) {
       await expect(there.getByRole("listitem")).toHaveText(all);
     });
 
+    test("it shows metadata and notes, in every tab", async ({ page, server, tab }) => {
+      const [there, other] = await openTab(page, server);
+      await show(page, tab, ["chat"], strict);
+      await show(there, other, ["chat"], strict);
+      await other.evaluate(async ({ conversation }) => {
+        await conversation.note("draft", "one");
+        await conversation.setMetadata({ title: "Trees" });
+      });
+      for (const each of [page, there]) {
+        await expect(each.getByRole("listitem")).toHaveText(["draft: one"]);
+        await expect(each.getByRole("list")).toHaveAttribute("title", "Trees");
+      }
+      await tab.evaluate(({ conversation }) => conversation.setMetadata({ title: undefined }));
+      for (const each of [page, there]) await expect(each.getByRole("list")).not.toHaveAttribute("title");
+    });
+
     test("it shows text as it streams, in every tab", async ({ page, server, tab }) => {
       const [there, other] = await openTab(page, server);
       await show(page, tab, ["chat"], strict);

@@ -34,7 +34,7 @@ function row(event: ConversationEvent, fresh: boolean): HTMLLIElement {
     { class: fresh ? "event fresh" : "event", "data-kind": event.kind, "data-sequence": String(event.sequence) },
     el("span", { class: "sequence" }, String(event.sequence)),
     el("span", { class: "kind" }, event.kind),
-    el("code", { class: "id" }, event.kind === "deleted" ? "" : shortId(event.messageId)),
+    el("code", { class: "id" }, "messageId" in event ? shortId(event.messageId) : ""),
     time(event.timestamp, "seconds"),
   );
   const payload = excerpt(payloadOf(event), 140);
@@ -71,6 +71,10 @@ function payloadOf(event: ConversationEvent): string {
     case "processing_started":
     case "message_cancelled":
       return "";
+    case "note":
+      return `${event.type} ${compact(event.data)}`;
+    case "metadata_set":
+      return event.value === undefined ? `${event.key} is removed` : `${event.key} ${compact(event.value)}`;
     case "deleted":
       return "what came before is gone";
   }

@@ -35,6 +35,9 @@ export interface Opened {
 /** The result of `verify`. The damage is a flat list of from, to, code and message in turn. */
 export type Verified = Omit<Verification, "id" | "damage"> & { readonly damage: readonly (number | string)[] };
 
+/** What `summaries` resolves with. Metadata are as in their row, null if there are none. */
+export type SummaryValue = string | number | Uint8Array | null;
+
 /** Kinds of events, by the numbers of core.Kind. */
 export const eventKinds = { messageReceived: 1, processingStarted: 2, stepCompleted: 3, processingFinished: 4, errorOccurred: 5 } as const;
 
@@ -71,7 +74,7 @@ export type Outcome = readonly [value: Uint8Array | readonly [attempts: number, 
 export interface Bridge {
   open(storage: string, database: string, defaultDurability: boolean, timeout: number, call: Call<null>): void;
   conversations(prefix: string, call: Call<(string | number)[]>): void;
-  /** Resolves with id, created, updated, unfinished, waiting and due, as `pending` returns it, of each summary in turn. `ids` are separated by zeros. */
+  /** Resolves with id, created, updated, unfinished, waiting, due as `pending` returns it, and metadata of each summary in turn. `ids` are separated by zeros. */
   summaries(
     ids: string | undefined,
     prefix: string,
@@ -79,7 +82,7 @@ export interface Bridge {
     afterId: string,
     afterUpdated: number,
     limit: number,
-    call: Call<(string | number)[]>,
+    call: Call<SummaryValue[]>,
   ): void;
   delete(id: string, call: Call<null>): void;
   verify(id: string, call: Call<Verified>): void;
@@ -150,6 +153,10 @@ export interface Bridge {
    */
   reply(stepCall: number, output: Uint8Array | undefined, failure?: readonly string[], terminal?: boolean, final?: boolean): Result<null>;
   emit(stepCall: number, part: Uint8Array, call: Call<null>): void;
+  /** Appends a note: with a `last`, if that is the id of the last note of its type, or "" and there is none. Resolves with whether it was new. */
+  note(handle: number, type: string, id: string, at: number, data: Uint8Array | undefined, last: string | undefined, call: Call<boolean>): void;
+  /** `patch` has keys and values in turn; `undefined` removes the key. */
+  setMetadata(handle: number, patch: readonly (string | Uint8Array | undefined)[], call: Call<null>): void;
   refresh(handle: number, call: Call<null>): void;
   events(handle: number, from: number, limit: number, call: Call<Uint8Array>): void;
   /** Returns the next part of the state of a conversation that was just recovered. */

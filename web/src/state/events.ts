@@ -2,7 +2,7 @@ import { StepError } from "../errors.js";
 import type { ConversationEvent } from "../types.js";
 import { decodeValue, decodeValues } from "../values.js";
 import { decode } from "./decode.js";
-import { Lazy } from "./lazy.js";
+import { withDecoded } from "./lazy.js";
 
 /** See wasm/rows_js.go. What `number` is depends on the kind. */
 type Row = readonly [sequence: number, timestamp: number, kind: string, id: Uint8Array, messageId: string, number: number, data: Uint8Array | null, text: string, offset: number, more: readonly (string | number)[]];
@@ -11,7 +11,10 @@ type Row = readonly [sequence: number, timestamp: number, kind: string, id: Uint
 export function decodeEvents(bytes: Uint8Array): ConversationEvent[] {
   return (decode(bytes) as readonly Row[]).map(([sequence, timestamp, kind, id, messageId, number, data, text, offset, more]) => {
     if (kind === "") return { sequence, timestamp, kind: "deleted" };
-    const common = { sequence, timestamp, eventId: hex(id), messageId };
+    const noted = { sequence, timestamp, eventId: hex(id) };
+    if (kind === "note") return withDecoded({ ...noted, kind, type: text, noteId: messageId }, "data", data, decodeValue);
+    if (kind === "metadata_set") return withDecoded({ ...noted, kind, key: messageId }, "value", data, decodeValue);
+    const common = { ...noted, messageId };
     switch (kind) {
       case "message_received":
         return withDecoded({ ...common, kind, receivedAt: number }, "body", data, decodeValue);
@@ -43,12 +46,6 @@ export function decodeEvents(bytes: Uint8Array): ConversationEvent[] {
         return { ...common, kind: kind as "message_cancelled" };
     }
   });
-}
-
-/** Adds a property that is decoded when it is read: a damaged one must not hide other events. */
-function withDecoded<E extends object, K extends string, T>(event: E, key: K, data: Uint8Array | null, decoding: (data: Uint8Array | null) => T): E & Readonly<Record<K, T>> {
-  const lazy = new Lazy(data, decoding);
-  return Object.defineProperty(event, key, { get: () => lazy.value, enumerable: true }) as E & Readonly<Record<K, T>>;
 }
 
 function failureText([, , ...texts]: readonly (string | number)[]): string {

@@ -17,3 +17,14 @@ export class Lazy<S, T> {
     return this.#made.value;
   }
 }
+
+/** Adds a property that is decoded when it is read: a damaged one must not hide what is beside it. */
+export function withDecoded<E extends object, K extends string, T>(
+  object: E,
+  key: K,
+  data: Uint8Array | null,
+  decoding: (data: Uint8Array | null) => T,
+): E & Readonly<Record<K, T>> {
+  const lazy = new Lazy(data, decoding);
+  return Object.defineProperty(object, key, { get: () => lazy.value, enumerable: true }) as E & Readonly<Record<K, T>>;
+}

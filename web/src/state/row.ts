@@ -20,6 +20,12 @@ export type Row = readonly [
   due: number,
 ];
 
+/** The row of a note, as core/note.go writes it. */
+export type NoteRow = readonly [id: string, type: string, at: number, data?: Uint8Array];
+
+/** The row of the metadata, see metadata.ts. */
+export type MetadataRow = readonly [metadata: Uint8Array];
+
 type PlaceRow = readonly [scope: string, key: Uint8Array, count: number, after: number, unordered: number, called: number];
 type OpenStepHead = readonly [index: number, name: string, flags: number, output: Uint8Array, attempts: number, due: number];
 
@@ -74,8 +80,8 @@ export interface Details {
 }
 
 /** Reads rows that follow one another. */
-export function decodeRows(rows: Uint8Array): Iterable<Row> {
-  return decodeMulti(rows) as Iterable<Row>;
+export function decodeRows(rows: Uint8Array): Iterable<Row | NoteRow | MetadataRow> {
+  return decodeMulti(rows) as Iterable<Row | NoteRow | MetadataRow>;
 }
 
 /** Reads steps that have ended: index, name, output and details of each in turn. */

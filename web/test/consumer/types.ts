@@ -32,6 +32,35 @@ export async function bodies(ask: Ask, json: unknown, either: string | Uint8Arra
   await chat.send({ bdy: 1 });
 }
 
+interface Shown {
+  title?: string;
+  tags: string[];
+  at: Date;
+}
+
+export async function kept(ask: Ask, shown: Shown, patch: Record<string, unknown>): Promise<string | undefined> {
+  const holdfast = await open();
+  const chat = await holdfast.recover("chat");
+  const id: string = await chat.note("draft", ask, { ifLast: null });
+  await chat.note("draft", undefined, { id: "a", ifLast: id });
+  await chat.setMetadata(shown);
+  await chat.setMetadata({ title: undefined, pinned: true });
+  await chat.setMetadata(patch);
+  // @ts-expect-error
+  await chat.note("draft", new Map());
+  // @ts-expect-error
+  await chat.note("draft", 1, { iflast: null });
+  // @ts-expect-error
+  await chat.setMetadata({ when: () => 1 });
+  // @ts-expect-error
+  await chat.setMetadata("title");
+  // @ts-expect-error
+  chat.metadata["title"] = "Trees";
+  const [row] = (await holdfast.list()).rows;
+  const texts: string[] = chat.state.notes<Ask>("draft").map(({ data }) => data.text);
+  return texts.at(0) ?? String(chat.metadata["title"] ?? row?.metadata["title"]);
+}
+
 export const outputs: Handler = async ({ step }: Work) => {
   const plan: Plan = await step("plan", async (): Promise<Plan> => ({ query: "" }));
   const either: string | number = await step("either", () => (plan.query === "" ? "a" : 1));

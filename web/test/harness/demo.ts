@@ -119,7 +119,7 @@ export async function stories(tab: Tab): Promise<string[][]> {
   const found = new Map<string, string[]>();
   for (const event of await log(tab)) {
     if (event.kind === "deleted") found.clear();
-    else if (!["processing_started", "processing_stopped", "step_streamed"].includes(event.kind)) found.set(event.messageId, [...(found.get(event.messageId) ?? []), told(event)]);
+    else if ("messageId" in event && !["processing_started", "processing_stopped", "step_streamed"].includes(event.kind)) found.set(event.messageId, [...(found.get(event.messageId) ?? []), told(event)]);
   }
   return [...found.values()];
 }

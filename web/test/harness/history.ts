@@ -50,7 +50,7 @@ export async function perform(tab: Tab, order: Order): Promise<Timed> {
           return { [stream]: { sequences: await Promise.all(order.events.map((id) => conversation.recordMessageReceived({ id, receivedAt: 1 }))) } };
         case "events": {
           const log = await conversation.events({ limit: 1_000_000 });
-          return { [stream]: { log: log.map((event) => (event.kind === "deleted" ? { sequence: event.sequence } : { sequence: event.sequence, id: event.messageId })) } };
+          return { [stream]: { log: log.map((event) => ("messageId" in event ? { sequence: event.sequence, id: event.messageId } : { sequence: event.sequence })) } };
         }
         case "refresh":
           await conversation.refresh();

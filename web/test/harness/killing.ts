@@ -75,7 +75,7 @@ export class Book {
       counts.gaps++;
       return;
     }
-    const events = log.map((event) => (event.kind === "deleted" ? "deleted" : event.messageId));
+    const events = log.map((event) => ("messageId" in event ? event.messageId : event.kind));
     counts.gaps += log.filter(({ sequence }, i) => sequence !== i).length;
     counts.altered += events.length - new Set(events).size;
     counts.altered += log.filter((event) => event.kind !== "step_completed" || event.output !== event.messageId.repeat(repeats)).length;

@@ -51,7 +51,7 @@ export async function send(tab: Tab, ...ids: string[]): Promise<void> {
 
 /** The log of a message in words: `message_received`, `processing_started`, `plan completed`, `plan attempt_failed`, … */
 export async function words(tab: Tab, id?: string): Promise<string[]> {
-  const own = (event: ConversationEvent): boolean => event.kind !== "deleted" && (id === undefined || event.messageId === id);
+  const own = (event: ConversationEvent): boolean => "messageId" in event && (id === undefined || event.messageId === id);
   return (await log(tab)).filter(own).map((event) => {
     if (!("step" in event)) return event.kind;
     const { kind, step } = event;

@@ -42,8 +42,11 @@ function Chat({ holdfast, id, renders }: ChatProps): ReactNode {
       return h("p", { className: "opening" }, `${id}: opening`);
     case "failed":
       return h("p", { className: "failed" }, `${id}: ${chat.error.code}`);
-    case "open":
-      return h("ul", null, ...chat.state.messages.map((message) => h("li", { key: message.id }, textOf(message), ...questions(message, chat.conversation))));
+    case "open": {
+      const { title } = chat.conversation.metadata as { readonly title?: string };
+      const notes = chat.state.notes<string>("draft").map((note) => h("li", { key: `draft ${note.id}` }, `draft: ${note.data}`));
+      return h("ul", { title }, ...chat.state.messages.map((message) => h("li", { key: message.id }, textOf(message), ...questions(message, chat.conversation))), ...notes);
+    }
   }
 }
 
@@ -56,7 +59,7 @@ interface ListProps {
 /** The list of conversations. */
 function List({ holdfast, limit, renders }: ListProps): ReactNode {
   const list = useConversations(holdfast, { limit });
-  const rows = list.status === "open" ? list.rows.map(({ id, unfinished }) => `${id} ${unfinished}`) : [list.status === "failed" ? list.error.code : list.status];
+  const rows = list.status === "open" ? list.rows.map(({ id, unfinished, metadata }) => [id, unfinished, metadata["title"]].join(" ").trim()) : [list.status === "failed" ? list.error.code : list.status];
   if (list.status === "open" && list.next !== undefined) rows.push("more");
   renders.push(rows.join());
   return h("ul", null, ...rows.map((row) => h("li", { key: row }, row)));
