@@ -7,7 +7,7 @@ export type Prompt = readonly { readonly role: "system" | "user" | "assistant"; 
 const maxTurns = 10;
 
 const system =
-  "You are a research assistant in a chat. Answer briefly, in plain text. Where the user's notes say something about it, " +
+  "You are a research assistant in a chat. Answer briefly, in Markdown. Where the user's notes say something about it, " +
   "quote them: the quote on lines that begin with '> ', and on the next line '— ' and the name of the file.";
 
 /** Returns the prompt: what was said before, then the question with the passages found for it. */

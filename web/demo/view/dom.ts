@@ -25,15 +25,27 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Shows these nodes, and keeps those that are there already: something in them may be selected. */
+/** Shows these nodes, and keeps those that are there already, also those that grow: something in them may be selected. */
 export function setNodes(parent: Element, nodes: readonly Node[]): void {
   const { childNodes } = parent;
   for (const [place, node] of nodes.entries()) {
     const before = childNodes[place];
     if (before === undefined) parent.append(node);
-    else if (!before.isEqualNode(node)) before.replaceWith(node);
+    else if (!becomes(before, node)) before.replaceWith(node);
   }
   while (childNodes.length > nodes.length) parent.lastChild?.remove();
+}
+
+/** Makes a node equal to another one, if only what is in it differs. Returns whether it is. */
+function becomes(node: Node, wanted: Node): boolean {
+  if (node instanceof Text && wanted instanceof Text) {
+    if (!wanted.data.startsWith(node.data)) return false;
+    node.appendData(wanted.data.slice(node.length)); // which leaves a selection as it is
+    return true;
+  }
+  if (!(node instanceof Element) || !node.cloneNode().isEqualNode(wanted.cloneNode())) return false;
+  setNodes(node, [...wanted.childNodes]);
+  return true;
 }
 
 /** Makes a change. If what has the focus goes with it, `to` gets the focus, by default the place where one types. */

@@ -3,11 +3,11 @@ import type { Message, Storable } from "@holdfast-dev/holdfast";
 import type { Agent } from "../agent/agent.js";
 import { agentOf } from "../agent/agents.js";
 import type { Role } from "../chats.js";
-import { answerOf, askedBy, compact, count, questionOf, shortId, textOf } from "../message.js";
+import { answerOf, askedBy, compact, count, questionOf, textOf } from "../message.js";
 import { partsOf } from "../progress.js";
 import { answerNodes } from "./answer.js";
 import { Checklist } from "./checklist.js";
-import { button, el, handOn, setNodes, setText, time } from "./dom.js";
+import { button, byId, el, handOn, setNodes, setText, time } from "./dom.js";
 import { questionNode } from "./question.js";
 
 /** What can be done with a message, from any tab. */
@@ -21,7 +21,7 @@ export interface Actions {
 export class MessageView {
   readonly element: HTMLLIElement;
   readonly #checklist: Checklist;
-  readonly #work: HTMLElement;
+  readonly #card: HTMLElement;
   /** What is the matter with it, and more about that. */
   readonly #matter: HTMLElement = el("strong");
   readonly #about: HTMLElement = el("bdi", { dir: "auto" });
@@ -30,8 +30,9 @@ export class MessageView {
   readonly #question: HTMLElement = el("div", { hidden: "" });
   /** The step whose question is shown. */
   #asked: number | undefined;
-  /** The answer as far as it has come. */
-  readonly #partial: HTMLElement = el("div", { class: "bubble partial", hidden: "" });
+  /** The answer as far as it has come. It stays when it is complete. */
+  readonly #answer: HTMLElement = el("div", { class: "bubble markdown partial", hidden: "" });
+  #written = "";
   readonly #agent: Agent;
   readonly #recovered: number;
   readonly #actions: Actions;
@@ -43,14 +44,13 @@ export class MessageView {
     this.#agent = agentOf(message.body);
     this.#recovered = recovered;
     this.#checklist = new Checklist(this.#agent.steps, recovered);
-    this.#work = el("div", { class: "agent" });
-    const meta = el("p", { class: "meta" }, time(message.receivedAt, "minutes"), el("code", {}, shortId(message.id)));
+    const meta = el("p", { class: "meta" }, time(message.receivedAt, "minutes"));
     const said = el("div", { class: "bubble person", dir: "auto" }, textOf(message.body));
-    this.element = el("li", { class: "message" }, el("div", { class: "said" }, el("span", { class: "sr-only" }, "You said: "), said, meta), this.#work);
     this.#cancel = button("Cancel", "small", () => this.#actions.cancel(message.id));
     this.#again = button("Try again", "small", () => this.#actions.retry(message.id));
     const status = el("p", { class: "status" }, this.#matter, this.#about, " ", this.#cancel, this.#again);
-    this.#work.append(el("div", { class: "card" }, status, this.#checklist.element, this.#question), this.#partial);
+    this.#card = el("div", { class: "card" }, status, this.#checklist.element, this.#question);
+    this.element = el("li", { class: "message" }, el("div", { class: "said" }, el("span", { class: "sr-only" }, "You said: "), said, meta), el("div", { class: "agent" }, this.#card, this.#answer));
   }
 
   /** `role`: who works on the message; `"idle"` if it is not its turn. */
@@ -69,9 +69,7 @@ export class MessageView {
       return;
     }
     this.#describe(message, role);
-    const partial = message.openSteps.flatMap(({ chunks }) => chunks).map(compact).join("");
-    this.#partial.hidden = partial === "";
-    setNodes(this.#partial, answerNodes(partial));
+    this.#write(compact(message.output(this.#agent.steps.at(-1)?.name ?? "")));
   }
 
   /** The elements stay: what changes ten times a second must not take a press or the focus with it. */
@@ -100,9 +98,29 @@ export class MessageView {
     else this.#question.replaceChildren(questionNode(questionOf(step), (answer) => this.#actions.answer(message.id, step.index, answer)));
   }
 
-  #finish(message: Message): void {
-    const answer = el("div", { class: "bubble" }, ...answerNodes(answerOf(message)));
-    const steps = el("details", { class: "history" }, el("summary", {}, `${count(message.steps.length, "step")}, each stored once`), this.#checklist.element);
-    this.#work.replaceChildren(el("span", { class: "sr-only" }, "The agent said: "), answer, steps);
+  #write(answer: string): void {
+    if (answer === this.#written) return;
+    this.#written = answer;
+    this.#answer.hidden = answer === "";
+    setNodes(this.#answer, answerNodes(answer));
   }
+
+  #finish(message: Message): void {
+    const text = answerOf(message);
+    this.#write(text);
+    this.#answer.classList.remove("partial");
+    this.#card.replaceWith(el("span", { class: "sr-only" }, "The agent said: "));
+    const steps = el("details", { class: "history" }, el("summary", {}, `${count(message.steps.length, "step")}, each stored once`), this.#checklist.element);
+    this.#answer.after(el("div", { class: "after" }, ...copyButtons(text), steps));
+  }
+}
+
+/** A button that copies a text, as it was written. A page that came over HTTP may not copy, and has none. */
+function copyButtons(text: string): HTMLButtonElement[] {
+  if (!isSecureContext) return [];
+  const say = (said: string) => (): void => [copy, byId("live", HTMLElement)].forEach((place) => setText(place, said));
+  const copy = button("Copy", "small quiet", () => void navigator.clipboard.writeText(text).then(say("Copied"), say("The browser did not copy it")));
+  copy.addEventListener("blur", () => setText(copy, "Copy"));
+  copy.addEventListener("pointerleave", () => setText(copy, "Copy"));
+  return [copy];
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Locator, Page } from "@playwright/test";
 import { build } from "vite";
+import { Model } from "./model.js";
 import { Server } from "./server.js";
 import type { ConversationEvent } from "@holdfast-dev/holdfast";
 import { attach, brief, log, recover, type Tab } from "./tab.js";
@@ -23,7 +24,7 @@ export const once = (files = 0): string[] => [...begun, ...Array.from({ length: 
 /** The same, with a question. */
 export const asked = (files: number): string[] => [...begun, "consent: waiting", "consent", ...once(files).slice(begun.length)];
 
-export const test = base.extend<{ complaints: string[] }, { site: string }>({
+export const test = base.extend<{ complaints: string[]; model: Model }, { site: string }>({
   site: [
     // oxlint-disable-next-line no-empty-pattern -- Playwright reads the names of the fixtures from this pattern.
     async ({}, use) => {
@@ -39,6 +40,13 @@ export const test = base.extend<{ complaints: string[] }, { site: string }>({
     const server = await Server.start({ "/demo/": site });
     await use(server);
     await server.close();
+  },
+
+  // It is on another origin than the page.
+  model: async ({ server }, use) => {
+    const model = await Model.start(server.origin);
+    await use(model);
+    await model.close();
   },
 
   // What the console says in any page of the demo, such as that the policy was violated. A test that expects some empties it.
@@ -68,6 +76,15 @@ export async function visit(page: Page, server: Server): Promise<void> {
 export async function say(page: Page, text: string): Promise<void> {
   await page.getByLabel("Message", { exact: true }).fill(text);
   await page.keyboard.press("Enter");
+}
+
+/** Lets a model answer. */
+export async function connect(page: Page, model: Model): Promise<void> {
+  await page.getByLabel("Who answers").selectOption("Language model at an address");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Address").fill(`${model.origin}/v1`);
+  await dialog.getByLabel("Model").fill("small");
+  await dialog.getByRole("button", { name: "Connect" }).click();
 }
 
 /** Gives the assistant something to read. */

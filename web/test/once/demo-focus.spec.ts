@@ -1,24 +1,7 @@
 // The demo with a keyboard: what is pressed or focused stays while all around it changes, and what goes hands the focus on.
 import type { Page } from "@playwright/test";
-import { addSamples, chats, finished, message, say, test as base, visit } from "../harness/demo.js";
-import { Model } from "../harness/model.js";
+import { addSamples, chats, connect, finished, message, say, test, visit } from "../harness/demo.js";
 import { expect } from "../harness/test.js";
-
-const test = base.extend<{ model: Model }>({
-  model: async ({ server }, use) => {
-    const model = await Model.start(server.origin);
-    await use(model);
-    await model.close();
-  },
-});
-
-async function connect(page: Page, model: Model): Promise<void> {
-  await page.getByLabel("Who answers").selectOption("Language model at an address");
-  const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("Address").fill(`${model.origin}/v1`);
-  await dialog.getByLabel("Model").fill("small");
-  await dialog.getByRole("button", { name: "Connect" }).click();
-}
 
 const files = (page: Page, name: string) => page.getByRole("button", { name: `Delete the file “${name}”` });
 

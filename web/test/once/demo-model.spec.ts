@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
-import { addSamples, answer, banner, finished, message, recovered, role, say, step, stories, stranger, test as base, visit } from "../harness/demo.js";
-import { Model } from "../harness/model.js";
+import { addSamples, answer, banner, finished, message, recovered, role, say, step, stories, stranger, test, visit } from "../harness/demo.js";
+import type { Model } from "../harness/model.js";
 import type * as Demo from "../pages/demo.js";
 import { expect } from "../harness/test.js";
 
@@ -11,15 +11,6 @@ const key = "sk-not-to-be-stored-4711";
 const question = "What holds kelp in a storm?";
 const steps = ["query", "words", "search", "answer"];
 const once = ["received", "query", "search", "answer", "finished"];
-
-/** The model is on another origin than the page. */
-const test = base.extend<{ model: Model }>({
-  model: async ({ server }, use) => {
-    const model = await Model.start(server.origin);
-    await use(model);
-    await model.close();
-  },
-});
 
 /** Fills in where the model is. */
 async function connect(page: Page, model: Model, keep = false): Promise<void> {
