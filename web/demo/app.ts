@@ -19,12 +19,13 @@ import { Storage } from "./view/storage.js";
 
 export class App {
   readonly #chats: Chats;
-  readonly #frame = new Frame();
+  readonly #frame = new Frame(() => this.#room?.stop());
   readonly #banner = new Banner();
   readonly #sidebar: Sidebar;
   readonly #files: Files;
   readonly #connection: ConnectionView;
   readonly #composer: Composer;
+  readonly #settings: Settings;
   readonly #storage: Storage;
   readonly #failed: (error: unknown) => void;
   #room: Room | undefined;
@@ -33,7 +34,7 @@ export class App {
     this.#failed = (error) => errors.show(error, this.#chats.goOn);
     const bell = new Bell();
     const library = new Library(holdfast, bell);
-    const settings = new Settings(() => this.#connection.show());
+    const settings = (this.#settings = new Settings(() => this.#connection.show()));
     const tools = {
       search: (query: string) => library.search(query),
       quote: (text: string) => library.quote(text),
@@ -43,7 +44,7 @@ export class App {
       changed: (chat) => this.#show(chat),
       failed: this.#failed,
     });
-    this.#connection = new ConnectionView(settings);
+    this.#connection = new ConnectionView(settings, errors);
     this.#storage = new Storage(holdfast, this.#failed);
     this.#files = new Files(library, (name) => this.#frame.confirm(`Delete the file “${name}”?`, "Its text goes, in every tab. What was quoted from it stays."), this.#failed);
     this.#sidebar = new Sidebar({
@@ -56,14 +57,14 @@ export class App {
   }
 
   async start(): Promise<void> {
-    await this.#connection.offer();
+    this.#connection.offer();
     const start = performance.now();
     await this.#chats.update();
     const milliseconds = performance.now() - start;
     const { all } = this.#chats;
     const events = all.reduce((sum, { conversation }) => sum + conversation.expectedSeq, 0);
     this.#select(all.find(({ messages }) => messages.some(isUnfinished)) ?? all[0] ?? this.#chats.create(), { events, milliseconds });
-    await this.#files.show();
+    await this.#files.start(this.#settings.arrive());
     this.#composer.enable();
   }
 

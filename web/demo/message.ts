@@ -37,11 +37,6 @@ export function questionOf(step: OpenStep): Question {
   return { text: field(prompt, "text") ?? compact(prompt), about: field(prompt, "about") ?? "", choices };
 }
 
-/** Few enough characters of an id to tell messages apart by eye. */
-export function shortId(id: string): string {
-  return Array.from(id).slice(0, 4).join("");
-}
-
 /** At most `length` characters of a text, in one line. */
 export function excerpt(text: string, length: number): string {
   // A text can be megabytes long, and only its beginning matters.

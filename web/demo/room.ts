@@ -2,6 +2,7 @@
 import type { Message } from "@holdfast-dev/holdfast";
 import type { Chat, Role } from "./chats.js";
 import { Log } from "./log.js";
+import { isUnfinished } from "./message.js";
 import { describeRecovery, describeTakeover, type Recovery } from "./recovery.js";
 import type { Banner } from "./view/banner.js";
 import { EventLog } from "./view/eventlog.js";
@@ -60,6 +61,12 @@ export class Room {
     }
     if (this.#role === "elsewhere" && role === "here") this.#banner.show(describeTakeover(messages));
     if (role !== "starting") this.#role = role; // nobody works for a moment while one tab takes over from another
+  }
+
+  /** Cancels the message that is worked on. */
+  stop(): void {
+    const active = this.chat.messages.find(isUnfinished);
+    if (active !== undefined) this.chat.conversation.cancel(active.id).catch(this.#failed);
   }
 
   /** Brings the newest message into sight. */

@@ -5,6 +5,7 @@ import { field } from "./message.js";
 
 const agentKey = "holdfast-demo:agent";
 const connectionKey = "holdfast-demo:connection";
+const visitKey = "holdfast-demo:visited";
 
 /** What tabs tell each other: a new one asks, the others answer. */
 type Word = { readonly connection?: Connection };
@@ -35,6 +36,13 @@ export class Settings {
 
   set agent(name: AgentName) {
     keep(agentKey, name);
+  }
+
+  /** Notes that this browser has been here. Returns whether this is its first visit, which it is each time where nothing can be noted. */
+  arrive(): boolean {
+    const isFirst = recall(visitKey) === null;
+    keep(visitKey, "yes");
+    return isFirst;
   }
 
   get current(): Connection | undefined {

@@ -20,7 +20,10 @@ interface LanguageModel {
 
 const languageModel = (): LanguageModel | undefined => (globalThis as { readonly LanguageModel?: LanguageModel }).LanguageModel;
 
-/** Whether this browser has a model, or can get it. */
+/** Whether this browser has the interface of a model. */
+export const mayHaveBuiltin = (): boolean => languageModel() !== undefined;
+
+/** Whether it has a model, or can get it. */
 export async function hasBuiltin(): Promise<boolean> {
   try {
     return ((await languageModel()?.availability(abilities)) ?? "unavailable") !== "unavailable";

@@ -1,8 +1,5 @@
 // Where one types.
-import { byId } from "./dom.js";
-
-/** The code of a key that an input method takes. Safari says so only in this way when a word is composed by it. */
-const composing = 229;
+import { byId, isComposing } from "./dom.js";
 
 export class Composer {
   readonly #form = byId("composer", HTMLFormElement);
@@ -19,7 +16,7 @@ export class Composer {
     });
     this.#text.addEventListener("keydown", (event) => {
       // While an input method composes a word, Enter belongs to it.
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === composing) return;
+      if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
       event.preventDefault();
       this.#form.requestSubmit();
     });

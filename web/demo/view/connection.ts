@@ -1,24 +1,23 @@
 // Who answers, and the dialog that asks where the model is.
 import { type AgentName, agents } from "../agent/agents.js";
 import { problemWith } from "../agent/endpoint.js";
-import { hasBuiltin } from "../agent/builtin.js";
+import { hasBuiltin, mayHaveBuiltin } from "../agent/builtin.js";
 import type { Settings } from "../settings.js";
 import { byId, el, handOn } from "./dom.js";
+import type { Errors } from "./errors.js";
 
 export class ConnectionView {
   readonly #settings: Settings;
+  readonly #errors: Errors;
   readonly #agent = byId("agent", HTMLSelectElement);
   readonly #connect = byId("connect", HTMLButtonElement);
   readonly #dialog = byId("connection", HTMLDialogElement);
   readonly #wanted = byId("wanted", HTMLElement);
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, errors: Errors) {
     this.#settings = settings;
-    this.#agent.addEventListener("change", () => {
-      settings.agent = this.#agent.value as AgentName;
-      this.show();
-      if (settings.agent === "endpoint" && settings.current === undefined) this.#ask();
-    });
+    this.#errors = errors;
+    this.#agent.addEventListener("change", () => void this.#choose(this.agent));
     this.#connect.addEventListener("click", () => this.#ask());
     byId("wanted-connect", HTMLButtonElement).addEventListener("click", () => this.#ask());
     byId("connection-cancel", HTMLButtonElement).addEventListener("click", () => this.#dialog.close());
@@ -32,9 +31,9 @@ export class ConnectionView {
     });
   }
 
-  /** Offers the agents that this browser can have. */
-  async offer(): Promise<void> {
-    const offered: AgentName[] = ["research", "endpoint", ...((await hasBuiltin()) ? (["builtin"] as const) : [])];
+  /** Offers the agents that this browser may have. */
+  offer(): void {
+    const offered: AgentName[] = ["research", "endpoint", ...(mayHaveBuiltin() ? (["builtin"] as const) : [])];
     this.#agent.replaceChildren(...offered.map((name) => el("option", { value: name }, agents[name].label)));
     const { agent } = this.#settings;
     this.#agent.value = offered.includes(agent) ? agent : "research";
@@ -52,6 +51,19 @@ export class ConnectionView {
       this.#connect.hidden = this.#agent.value !== "endpoint";
       this.#wanted.hidden = !this.#settings.wanted;
     });
+  }
+
+  /** Only now the browser is asked for its model: where it has none, it complains on the console. */
+  async #choose(agent: AgentName): Promise<void> {
+    if (agent === "builtin" && !(await hasBuiltin())) {
+      for (const option of this.#agent.options) if (option.value === agent) option.remove();
+      this.#agent.value = this.#settings.agent;
+      this.#errors.explain("This browser has no model for this page", "It has the interface for one, and says that none is available on this computer.");
+      return;
+    }
+    this.#settings.agent = agent;
+    this.show();
+    if (agent === "endpoint" && this.#settings.current === undefined) this.#ask();
   }
 
   #ask(): void {

@@ -63,6 +63,11 @@ export function button(label: string, kind: string, pressed: () => void): HTMLBu
   return element;
 }
 
+/** Whether a key belongs to an input method, which composes a word. Safari says so only by this code when the word is complete. */
+export function isComposing(event: KeyboardEvent): boolean {
+  return event.isComposing || event.keyCode === 229;
+}
+
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const clockWithSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 

@@ -1,6 +1,6 @@
 // The log as rows that arrive.
 import type { ConversationEvent } from "@holdfast-dev/holdfast";
-import { compact, excerpt, field, shortId } from "../message.js";
+import { compact, excerpt, field } from "../message.js";
 import { byId, el, keepAtEnd, setText, time } from "./dom.js";
 
 /** Older rows leave the page; the log keeps them. */
@@ -9,6 +9,8 @@ const maxRows = 400;
 export class EventLog {
   readonly #rows = byId("log", HTMLOListElement);
   readonly #count = byId("log-count", HTMLElement);
+  /** The numbers of the messages, by id. */
+  readonly #numbers = new Map<string, number>();
 
   constructor() {
     this.#rows.replaceChildren();
@@ -17,24 +19,36 @@ export class EventLog {
 
   /** `fresh`: whether they have just happened, and are not what was found at the start. */
   add(events: readonly ConversationEvent[], length: number, fresh: boolean): void {
+    const numbered = events.map((event) => [event, this.#numberOf(event)] as const);
     keepAtEnd(this.#rows, () => {
-      for (const event of events.slice(-maxRows)) {
+      for (const [event, number] of numbered.slice(-maxRows)) {
         if (event.kind === "deleted") this.#rows.replaceChildren();
-        this.#rows.append(row(event, fresh));
+        this.#rows.append(row(event, number, fresh));
       }
       while (this.#rows.childElementCount > maxRows) this.#rows.firstElementChild?.remove();
     });
     setText(this.#count, String(length));
   }
+
+  /** Which message of the conversation an event is about, in the order of their arrival. */
+  #numberOf(event: ConversationEvent): string {
+    if (event.kind === "deleted") {
+      this.#numbers.clear();
+      return "";
+    }
+    const number = this.#numbers.get(event.messageId) ?? this.#numbers.size + 1;
+    this.#numbers.set(event.messageId, number);
+    return `#${number}`;
+  }
 }
 
-function row(event: ConversationEvent, fresh: boolean): HTMLLIElement {
+function row(event: ConversationEvent, number: string, fresh: boolean): HTMLLIElement {
   const line = el(
     "li",
     { class: fresh ? "event fresh" : "event", "data-kind": event.kind, "data-sequence": String(event.sequence) },
     el("span", { class: "sequence" }, String(event.sequence)),
     el("span", { class: "kind" }, event.kind),
-    el("code", { class: "id" }, "messageId" in event ? shortId(event.messageId) : ""),
+    el("span", { class: "number" }, number),
     time(event.timestamp, "seconds"),
   );
   const payload = excerpt(payloadOf(event), 140);

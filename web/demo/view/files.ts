@@ -33,6 +33,12 @@ export class Files {
     this.#acceptDrops();
   }
 
+  /** At the first visit the samples are there. */
+  async start(isFirst: boolean): Promise<void> {
+    if (isFirst && (await this.#library.names()).length === 0) await this.#addSamples();
+    else await this.show();
+  }
+
   async show(): Promise<void> {
     const names = await this.#library.names();
     handOn(() => (this.#samples.hidden = names.length > 0));

@@ -1,7 +1,7 @@
 // The header, the drawers of narrow screens, and the question before something is deleted.
 import type { Role } from "../chats.js";
 import { crash } from "../crash.js";
-import { byId, handOn, keepAtEnd, setText } from "./dom.js";
+import { byId, handOn, isComposing, keepAtEnd, setText } from "./dom.js";
 
 const labels: Record<Role, string> = {
   here: "The agent works here",
@@ -20,11 +20,17 @@ export class Frame {
   readonly #confirm = byId("confirm", HTMLDialogElement);
   #label = "";
 
-  constructor() {
+  /** `stop` stops what runs. */
+  constructor(stop: () => void) {
     this.#crash.addEventListener("click", crash);
     this.#menu.addEventListener("click", () => this.#open(!this.#sidebar.classList.contains("open")));
     byId("veil", HTMLElement).addEventListener("click", () => this.closeMenu());
-    addEventListener("keydown", ({ key }) => key === "Escape" && this.closeMenu());
+    addEventListener("keydown", (event) => {
+      // Escape closes what is open; a list of choices and a dialog do so by themselves.
+      if (event.key !== "Escape" || isComposing(event) || event.target instanceof HTMLSelectElement || document.querySelector("dialog[open]") !== null) return;
+      if (this.#sidebar.classList.contains("open")) this.closeMenu();
+      else stop();
+    });
     const panel = byId("panel", HTMLElement);
     const toggle = byId("panel-toggle", HTMLButtonElement);
     const log = byId("log", HTMLOListElement);
@@ -32,7 +38,7 @@ export class Frame {
       const open = !panel.classList.contains("open");
       keepAtEnd(log, () => panel.classList.toggle("open", open));
       toggle.setAttribute("aria-expanded", String(open));
-      setText(toggle, open ? "Less" : "More");
+      setText(toggle, open ? "Hide" : "Show");
     });
     // What was focused before a dialog may have gone meanwhile.
     for (const dialog of document.querySelectorAll("dialog")) {

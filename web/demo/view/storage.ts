@@ -6,7 +6,6 @@ export class Storage {
   readonly #kept = byId("kept", HTMLElement);
   readonly #usage = byId("usage", HTMLElement);
   readonly #durability = byId("durability", HTMLElement);
-  readonly #epoch = byId("epoch", HTMLElement);
   readonly #keep = byId("keep", HTMLButtonElement);
   readonly #answer = byId("keep-answer", HTMLElement);
   readonly #holdfast: Holdfast;
@@ -34,12 +33,11 @@ export class Storage {
   }
 
   async #ask(): Promise<void> {
-    const { persisted, usage, quota, durability, epoch } = await this.#holdfast.health();
+    const { persisted, usage, quota, durability } = await this.#holdfast.health();
     setText(this.#kept, persisted === undefined ? "unknown" : persisted ? "yes, promised" : "not promised");
     this.#kept.dataset["kept"] = String(persisted === true);
     setText(this.#usage, usage === undefined ? "unknown" : quota === undefined ? bytes(usage) : `${bytes(usage)} of ${bytes(quota)}`);
     setText(this.#durability, durability);
-    setText(this.#epoch, epoch === "" ? "none" : epoch.slice(0, 8));
     handOn(() => (this.#keep.hidden = persisted === true));
   }
 

@@ -55,7 +55,7 @@ export const test = base.extend<{ complaints: string[]; model: Model }, { site: 
       const complaints: string[] = [];
       context.on("weberror", (error) => complaints.push(String(error.error())));
       context.on("console", (message) => {
-        if (message.type() === "error") complaints.push(message.text());
+        if (["error", "warning"].includes(message.type())) complaints.push(message.text());
       });
       await use(complaints);
       context.removeAllListeners("weberror");
@@ -66,7 +66,15 @@ export const test = base.extend<{ complaints: string[]; model: Model }, { site: 
   ],
 });
 
+/** Makes the next visit not the first one: then there are no files but those that a test gives. */
+export async function comeBack(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    if (location.protocol === "http:") localStorage.setItem("holdfast-demo:visited", "yes");
+  });
+}
+
 export async function visit(page: Page, server: Server): Promise<void> {
+  await comeBack(page);
   await page.setViewportSize({ width: 1300, height: 800 }); // so that nothing is in a drawer
   await page.emulateMedia({ reducedMotion: "reduce" }); // else each frame of a wheel that turns is drawn
   await page.goto(`${server.origin}/demo/`);

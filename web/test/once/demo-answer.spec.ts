@@ -1,5 +1,5 @@
 // The demo's answers: they are Markdown, which may hold anything, and grow while somebody reads, selects and copies them.
-import { answer, connect, finished, message, say, test, visit } from "../harness/demo.js";
+import { allow, answer, connect, finished, message, say, test, visit } from "../harness/demo.js";
 import type * as Demo from "../pages/demo.js";
 import { expect } from "../harness/test.js";
 
@@ -145,4 +145,78 @@ test("an answer is Markdown, grows under a selection, and is copied as it was wr
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(written.join(""));
   await page.getByLabel("Message", { exact: true }).focus();
   await expect(copy).toBeVisible();
+});
+
+test("Escape stops what runs, but what is open it only closes", async ({ model, page, server }) => {
+  await visit(page, server);
+  await page.setViewportSize({ width: 700, height: 800 });
+  await connect(page, model);
+  const text = page.getByLabel("Message", { exact: true });
+  await say(page, "What now?");
+  const call = await model.next();
+  call.stream("One");
+  await expect(answer(page)).toHaveText("One");
+  await page.getByRole("button", { name: "Conversations and files" }).click();
+  const remove = page.getByRole("button", { name: "Delete “What now?”" });
+  await remove.click();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await expect(remove).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(remove).toBeHidden();
+  await page.getByLabel("Who answers").press("Escape");
+  await text.dispatchEvent("keydown", { key: "Escape", isComposing: true, bubbles: true });
+  call.stream(" and two");
+  await expect(answer(page), "it runs still").toHaveText("One and two");
+  await text.fill("And then?");
+  await text.press("Escape");
+  await expect(message(page)).toContainText("Cancelled.");
+  await call.gone;
+  await expect(text).toBeFocused();
+  await expect(text).toHaveValue("And then?");
+  await message(page).getByRole("button", { name: "Try again" }).click();
+  await model.next();
+  await message(page).getByRole("button", { name: "Cancel" }).press("Escape");
+  await expect(message(page).getByRole("button", { name: "Try again" })).toBeFocused();
+});
+
+test("at the first visit the sample notes are there; once deleted they stay so", async ({ page, server }) => {
+  const names = page.locator("#files > li bdi");
+  await page.setViewportSize({ width: 1300, height: 800 });
+  await page.goto(`${server.origin}/demo/`);
+  await expect(names).toHaveText(["kelp.md", "lighthouse.md", "tides.md"]);
+  await say(page, "How fast does kelp grow?");
+  await allow(page);
+  await finished(page);
+  await expect(answer(page).locator("cite").first()).toHaveText(/^kelp\.md/);
+  for (let left = 3; left > 0; left--) {
+    await page.getByRole("button", { name: "Delete the file" }).first().click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await expect(names).toHaveCount(left - 1);
+  }
+  await page.reload();
+  await expect(page.getByLabel("Message", { exact: true })).toBeEnabled();
+  await expect(page.getByRole("button", { name: "Add three sample notes" })).toBeVisible();
+  await expect(names).toHaveCount(0);
+});
+
+test("messages are a log that is not read out twice, and no part of an id is shown", async ({ model, page, server }) => {
+  await visit(page, server);
+  await connect(page, model);
+  for (const [i, said] of ["One.", "Two."].entries()) {
+    await say(page, `Question ${i}`);
+    const call = await model.next();
+    call.stream(said);
+    call.done();
+    await finished(page, i);
+  }
+  const messages = page.getByRole("log", { name: "Messages" });
+  await expect(messages).toHaveAttribute("aria-live", "off");
+  await expect(messages).toContainText("Two.");
+  await expect(page.locator("#live")).toHaveText("The agent said: Two.");
+  await expect(page.locator("#log > li[data-kind=message_received] .number")).toHaveText(["#1", "#2"]);
+  await expect(page.locator("#log > li").last().locator(".number")).toHaveText("#2");
+  await expect(page.locator(".meta")).toHaveText([/^\d\d:\d\d( [AP]M)?$/, /^\d\d:\d\d( [AP]M)?$/]);
+  const hex = await page.evaluate(() => document.body.innerText.match(/\b(?=[a-f]*\d)(?=\d*[a-f])[\da-f]{4,}\b/g));
+  expect(hex).toBe(null);
 });

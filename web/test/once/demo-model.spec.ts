@@ -293,6 +293,18 @@ test("without a network a message waits, and goes on when there is one", async (
   expect(complaints.splice(0).join()).toContain("ERR_INTERNET_DISCONNECTED");
 });
 
+test("the browser is asked for its own model when somebody wants it, and says then that it has none", async ({ complaints, page, server }) => {
+  await visit(page, server); // and nothing on the console: that is for each test of the demo
+  const agent = page.getByLabel("Who answers");
+  await agent.selectOption("This browser's own model");
+  await expect(page.getByRole("alert")).toContainText("This browser has no model for this page");
+  await expect(agent).toHaveValue("research");
+  await expect(agent.locator("option")).toHaveText(["Research assistant, offline", "Language model at an address"]);
+  expect(complaints.splice(0), "what the browser has to say of it").not.toEqual([]);
+  await say(page, question);
+  await expect(role(page)).toHaveText("The agent works here");
+});
+
 test("the browser's own model is offered where there is one, and answers", async ({ context, page, server }) => {
   // The browser of the tests has the interface and no model, so that a stand-in has to answer, as the specification says.
   await page.addInitScript(() => {

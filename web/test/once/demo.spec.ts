@@ -1,6 +1,6 @@
 // The demo in one tab: answers in steps, crashed in the middle of what it does, hostile content, failures.
 import { join } from "node:path";
-import { addSamples, allow, answer, asked, asks, banner, chats, finished, message, once, question, recovered, role, running, say, step, stories, stranger, test, visit } from "../harness/demo.js";
+import { addSamples, allow, answer, asked, asks, banner, chats, comeBack, finished, message, once, question, recovered, role, running, say, step, stories, stranger, test, visit } from "../harness/demo.js";
 import { remembered } from "../harness/memory.js";
 import { recordKey } from "../harness/record.js";
 import { expect } from "../harness/test.js";
@@ -180,6 +180,7 @@ test("the page's policy lets no script in that it does not bring", async ({ comp
 
 test("failures are told with their code, and with the way on", async ({ complaints, context, page, server }) => {
   const failure = page.getByRole("alert");
+  await comeBack(page);
   await page.route("**/*.wasm", (route) => route.fulfill({ status: 404 }));
   await page.goto(`${server.origin}/demo/`);
   await expect(failure).toContainText("instance_lost");
@@ -343,10 +344,14 @@ test("on a narrow screen all is said and in sight, and the log follows after its
   const { clientWidth, scrollWidth } = await role(page).evaluate(({ clientWidth, scrollWidth }) => ({ clientWidth, scrollWidth }));
   expect(scrollWidth, "nothing is cut off").toBe(clientWidth);
   await finished(page);
-  await page.getByRole("button", { name: "More" }).click();
-  await page.getByRole("button", { name: "Less" }).click();
-  await expect(page.locator("#log > li").last()).toBeInViewport({ ratio: 1 });
+  const last = page.locator("#log > li").last();
+  await expect(last, "it is closed").toBeHidden();
+  await page.getByRole("button", { name: "Show" }).click();
+  await expect(last).toBeInViewport({ ratio: 1 });
+  await page.getByRole("button", { name: "Hide" }).click();
+  await expect(last).toBeHidden();
   await say(page, "And the tide?");
   await finished(page, 1);
+  await page.getByRole("button", { name: "Show" }).click();
   await expect(page.locator("#log > li").last(), "it follows").toBeInViewport({ ratio: 1 });
 });
