@@ -21,6 +21,8 @@ NPM   := web/node_modules/.package-lock.json
 PEERS := web/bench/node_modules/.package-lock.json
 # What drives Firefox. Only `make engines` and its types need it.
 DRIVER := web/engines/node_modules/.package-lock.json
+# The SDKs of the guide, which `make test-web` runs.
+SDKS := web/sdks/node_modules/.package-lock.json
 VULN  ?= optional
 
 .PHONY: help
@@ -68,7 +70,7 @@ test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, those of the 
 	.tools/test-wasm.sh sqlite $${WASM_SQLITE:-./idbstore}
 
 .PHONY: test-web
-test-web: build ## run the TypeScript tests in Chromium, those of the storage on both IndexedDB backends; takes SPECS, arguments for Playwright
+test-web: build $(SDKS) ## run the TypeScript tests in Chromium, those of the storage on both IndexedDB backends; takes SPECS, arguments for Playwright
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test $${SPECS-$(ALIKE)}
 
 .PHONY: model
@@ -148,7 +150,7 @@ size: build .build/named.wasm ## print the bytes that a visitor downloads, and w
 
 .PHONY: clean
 clean: ## remove everything that was generated
-	rm -rf .build $(DIST) web/node_modules web/bench/node_modules web/engines/node_modules web/test-results
+	rm -rf .build $(DIST) web/node_modules web/bench/node_modules web/engines/node_modules web/sdks/node_modules web/test-results
 
 # A new toolchain makes everything that it made before out of date.
 TOOLCHAIN := .build/$(GO_VERSION)
@@ -216,7 +218,7 @@ $(DIST)/index.js: $(shell find web/src -type d -o -name '*.ts') web/tsconfig.jso
 $(DIST)/holdfast.js: $(DIST)/index.js $(DIST)/bridge/go.js web/scripts/single.mjs web/package.json
 	node web/scripts/single.mjs
 
-$(NPM) $(PEERS) $(DRIVER): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
+$(NPM) $(PEERS) $(DRIVER) $(SDKS): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm not found: install Node.js 20.19 or later" >&2; exit 1; }
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@

@@ -27,7 +27,7 @@ for target in "$(go env GOOS)/$(go env GOARCH)" js/wasm; do
 done
 
 # Of what an application gets nothing may be vulnerable; of what only builds, tests and measures nothing badly so.
-for scope in "web --omit=dev --audit-level=low" "web --audit-level=high" "web/bench --audit-level=high" "web/engines --audit-level=high"; do
+for scope in "web --omit=dev --audit-level=low" "web --audit-level=high" "web/bench --audit-level=high" "web/engines --audit-level=high" "web/sdks --audit-level=high"; do
 	read -ra args <<<"$scope"
 	if report=$(cd "${args[0]}" && npm audit --json --fetch-retries=0 "${args[@]:1}" 2>/dev/null); then
 		echo "npm audit in $scope: nothing found"

@@ -12,12 +12,16 @@ import { test as base } from "./test.js";
 
 const web = fileURLToPath(new URL("../..", import.meta.url));
 
+/** What web/sdks/package.json has. */
+const sdks = ["ai", "@ai-sdk/openai-compatible", "openai"];
+
 /** Where an application finds what it imports by name, for Vite. */
 export const resolving = {
   resolve: {
     alias: [
       { find: "@holdfast-dev/holdfast/react", replacement: join(web, "dist", "react.js") },
       { find: "@holdfast-dev/holdfast", replacement: join(web, "dist", "index.js") },
+      ...sdks.map((name) => ({ find: new RegExp(`^${name}$`), replacement: join(web, "sdks", "node_modules", name) })),
       ...["react-dom", "react"].map((name) => ({ find: new RegExp(`^${name}(?=$|/)`), replacement: join(web, "node_modules", name) })),
     ],
   },
@@ -29,13 +33,15 @@ export interface Document {
   readonly files: ReadonlyMap<string, string>;
   /** Those that are the bodies of handlers. */
   readonly handlers: ReadonlyMap<string, string>;
+  /** Those that are a step of a handler, with a library; each ends with an `answer`. */
+  readonly recipes: ReadonlyMap<string, string>;
 }
 
 export function readDocument(name: string): Document {
   const text = readFileSync(join(web, "docs", name), "utf8");
   const blocks = (kind: string): Map<string, string> =>
     new Map([...text.matchAll(new RegExp(`^\`\`\`\\w+ ${kind}=(\\S+)\\n(.*?)^\`\`\`$`, "gms"))].map(([, block = "", code = ""]) => [block, code]));
-  return { text, files: blocks("file"), handlers: blocks("handler") };
+  return { text, files: blocks("file"), handlers: blocks("handler"), recipes: blocks("recipe") };
 }
 
 export interface Fixtures {
@@ -62,7 +68,7 @@ export function applicationTest(files: ReadonlyMap<string, string>): ReturnType<
           root: folder,
           logLevel: "warn",
           ...resolving,
-          build: { target: "es2022", rolldownOptions: { input: pages.map((page) => join(folder, page)) } },
+          build: { target: "es2022", chunkSizeWarningLimit: 2000, rolldownOptions: { input: pages.map((page) => join(folder, page)) } },
         });
         await use(folder);
         rmSync(folder, { recursive: true, force: true });
@@ -82,7 +88,7 @@ export function applicationTest(files: ReadonlyMap<string, string>): ReturnType<
 
 /** What the type checker of an application says of some of its files; nothing if all is well. */
 export function typeErrors(application: string, files: readonly string[]): string {
-  for (const [name, folder] of [["@holdfast-dev/holdfast", "."], ...["vite", "react", "react-dom", "@types"].map((one) => [one, `node_modules/${one}`])] as const) {
+  for (const [name, folder] of [["@holdfast-dev/holdfast", "."], ...["vite", "react", "react-dom", "@types"].map((one) => [one, `node_modules/${one}`]), ...sdks.map((one) => [one, `sdks/node_modules/${one}`])] as const) {
     const place = join(application, "node_modules", name);
     mkdirSync(dirname(place), { recursive: true });
     if (!existsSync(place)) symlinkSync(join(web, folder), place);
