@@ -1,7 +1,6 @@
 // The demo: a chat client whose conversations, answers and files are all kept by Holdfast.
 import type { Holdfast } from "@holdfast-dev/holdfast";
 import { bodyOf } from "./agent/agents.js";
-import { Bell } from "./bell.js";
 import { type Chat, Chats } from "./chats.js";
 import { Library } from "./library.js";
 import { isUnfinished } from "./message.js";
@@ -32,15 +31,14 @@ export class App {
 
   constructor(holdfast: Holdfast, errors: Errors) {
     this.#failed = (error) => errors.show(error, this.#chats.goOn);
-    const bell = new Bell();
-    const library = new Library(holdfast, bell);
+    const library = new Library(holdfast);
     const settings = (this.#settings = new Settings(() => this.#connection.show()));
     const tools = {
       search: (query: string) => library.search(query),
       quote: (text: string) => library.quote(text),
       connection: (signal: AbortSignal) => settings.connection(signal),
     };
-    this.#chats = new Chats(holdfast, bell, tools, {
+    this.#chats = new Chats(holdfast, tools, {
       changed: (chat) => this.#show(chat),
       failed: this.#failed,
     });
@@ -53,7 +51,7 @@ export class App {
       create: () => this.#select(this.#chats.create()),
     });
     this.#composer = new Composer((text) => this.#send(text));
-    bell.listen(() => void this.#relist().catch(this.#failed));
+    holdfast.subscribe(() => void this.#relist().catch(this.#failed));
   }
 
   async start(): Promise<void> {
@@ -104,7 +102,6 @@ export class App {
   async #send(text: string): Promise<void> {
     const room = this.#room;
     if (room === undefined) return;
-    const isNew = room.chat.messages.length === 0;
     this.#banner.hide();
     try {
       await room.chat.send(bodyOf(text, this.#connection.agent));
@@ -112,7 +109,6 @@ export class App {
       this.#failed(error);
       throw error;
     }
-    if (isNew) this.#chats.announce();
     room.toEnd();
   }
 

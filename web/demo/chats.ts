@@ -2,7 +2,6 @@
 import { type Conversation, type Handler, type Holdfast, HoldfastError, type Message, type Storable, type Verification } from "@holdfast-dev/holdfast";
 import type { Tools, Turn } from "./agent/agent.js";
 import { agentOf } from "./agent/agents.js";
-import type { Bell } from "./bell.js";
 import { isHeldElsewhere } from "./holder.js";
 import { answerOf, askedBy, isDamage, isUnfinished, textOf } from "./message.js";
 
@@ -158,16 +157,14 @@ export class Chat {
 
 export class Chats {
   readonly #holdfast: Holdfast;
-  readonly #bell: Bell;
   readonly #tools: SharedTools;
   readonly #listener: Listener;
   readonly #open = new Map<string, Chat>();
   readonly #damaged = new Map<string, Verification>();
   #updating: Promise<void> = Promise.resolve();
 
-  constructor(holdfast: Holdfast, bell: Bell, tools: SharedTools, listener: Listener) {
+  constructor(holdfast: Holdfast, tools: SharedTools, listener: Listener) {
     this.#holdfast = holdfast;
-    this.#bell = bell;
     this.#tools = tools;
     this.#listener = listener;
   }
@@ -235,15 +232,9 @@ export class Chats {
     return this.#keep(this.#holdfast.create(id));
   }
 
-  /** To be called when a chat has got its first message. */
-  announce(): void {
-    this.#bell.ring();
-  }
-
   async delete(id: string): Promise<void> {
     await this.#holdfast.delete(id);
     await this.update();
-    this.#bell.ring();
   }
 
   #keep(conversation: Conversation): Chat {

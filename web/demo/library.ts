@@ -1,6 +1,5 @@
 // The user's files: each is a conversation of its own, whose last message is the text as it was dropped last.
 import { type Holdfast, HoldfastError } from "@holdfast-dev/holdfast";
-import type { Bell } from "./bell.js";
 import { type Document, type Found, quote, search } from "./agent/search.js";
 import { isDamage, textOf } from "./message.js";
 
@@ -13,13 +12,11 @@ export class FileRefused extends Error {}
 
 export class Library {
   readonly #holdfast: Holdfast;
-  readonly #bell: Bell;
   /** What has been read, by id and head. */
   readonly #texts = new Map<string, string>();
 
-  constructor(holdfast: Holdfast, bell: Bell) {
+  constructor(holdfast: Holdfast) {
     this.#holdfast = holdfast;
-    this.#bell = bell;
   }
 
   /** The names of the files, in order. */
@@ -48,13 +45,11 @@ export class Library {
       throw error;
     });
     await stored.send({ body: { text } });
-    this.#bell.ring();
   }
 
   /** Deletes a file, its text included. */
   async remove(name: string): Promise<void> {
     await this.#holdfast.delete(prefix + name);
-    this.#bell.ring();
   }
 
   /** The passages that fit a query best, and how many files were looked at. */

@@ -36,6 +36,7 @@ export class EventLog {
       this.#numbers.clear();
       return "";
     }
+    if (!("messageId" in event)) return "";
     const number = this.#numbers.get(event.messageId) ?? this.#numbers.size + 1;
     this.#numbers.set(event.messageId, number);
     return `#${number}`;
