@@ -28,6 +28,8 @@ export class App {
   readonly #storage: Storage;
   readonly #failed: (error: unknown) => void;
   #room: Room | undefined;
+  #relisting = false;
+  #stale = false;
 
   constructor(holdfast: Holdfast, errors: Errors) {
     this.#failed = (error) => errors.show(error, this.#chats.goOn);
@@ -86,10 +88,21 @@ export class App {
   }
 
   /** Another tab has a conversation more or less, or a file. */
+  /** Shows what has come and what has gone; once more, if that changes while it looks. */
   async #relist(): Promise<void> {
-    await this.#chats.update();
-    this.#leaveWhatIsGone();
-    await this.#files.show();
+    this.#stale = true;
+    if (this.#relisting) return;
+    this.#relisting = true;
+    try {
+      while (this.#stale) {
+        this.#stale = false;
+        await this.#chats.update();
+        this.#leaveWhatIsGone();
+        await this.#files.show();
+      }
+    } finally {
+      this.#relisting = false;
+    }
   }
 
   #leaveWhatIsGone(): void {
