@@ -296,9 +296,19 @@ func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byt
 		return nil, err
 	}
 	a := &fakeAppending{fakeScope: tx}
-	commit := func() {
-		d.disk.do(func() { a.committing = true })
-		_ = a.commit()
+	// A browser reports the heads before the summary. Here they may be reported at
+	// the same time.
+	reported := 0
+	report := func() {
+		all := false
+		d.disk.do(func() {
+			reported++
+			all = reported == 2 || summary == nil
+			a.committing, a.held = all, all
+		})
+		if all {
+			_ = a.commit()
+		}
 	}
 	found := demand(tx, "keys", heads, func(found rows) [][]byte { return found.keys(2) }, func(keys [][]byte) {
 		expected := uint64(1) // any but 0 will do
@@ -308,10 +318,8 @@ func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byt
 		if !headIs(keys, heads.lower, expected) {
 			d.disk.do(func() { a.moved = true })
 			a.fakeScope.abort()
-		} else if summary == nil {
-			commit()
 		} else {
-			d.disk.do(func() { a.held = false })
+			report()
 		}
 	})
 	if err = found.thrown; err == nil {
@@ -319,7 +327,7 @@ func (d *fakeDatabase) appendRecord(heads keyRange, first bool, key, value []byt
 	}
 	if err == nil && summary != nil {
 		name, _, _, _ := parseKey(key)
-		err = (&fakeScope{tx.fakeTransaction, directoryStore, ""}).listThen(name, summary, commit)
+		err = (&fakeScope{tx.fakeTransaction, directoryStore, ""}).listThen(name, summary, report)
 	}
 	if err != nil {
 		d.disk.do(func() { tx.finish(abortedError) })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,9 +86,9 @@ func TestRunAllRecoversOnlyWhatHasWork(t *testing.T) {
 		stop := runAll(t, memory, done, runner.AllOptions{})
 		synctest.Wait()
 		stop()
-		started := 0
+		var started, paid atomic.Int32
 		killed := func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
-			started++
+			started.Add(1)
 			if a.Conversation().ID() == "asleep" {
 				err := runner.Sleep(ctx, a, "nap", time.Now().Add(time.Hour))
 				if cause := context.Cause(ctx); !errors.Is(cause, core.ErrClosed) {
@@ -107,13 +108,12 @@ func TestRunAllRecoversOnlyWhatHasWork(t *testing.T) {
 		stop = runAll(t, memory, killed, runner.AllOptions{})
 		time.Sleep(5 * time.Second) // the sleeper is parked
 		stop()
-		if started < 4 {
-			t.Fatalf("%d have started", started)
+		if started.Load() < 4 {
+			t.Fatalf("%d have started", started.Load())
 		}
 
 		store := newCounting(memory.Share())
 		var mu sync.Mutex
-		var paid int
 		var ended []string
 		since := time.Now()
 		runAll(t, store, func(ctx context.Context, a *runner.Attempt) (_ []byte, err error) {
@@ -122,7 +122,7 @@ func TestRunAllRecoversOnlyWhatHasWork(t *testing.T) {
 				err = runner.Sleep(ctx, a, "nap", time.Now().Add(time.Hour))
 			} else {
 				_, err = runner.Step(ctx, a, "first", func(context.Context, runner.Call) (string, error) {
-					paid++
+					paid.Add(1)
 					return "twice", nil
 				}, runner.StepOptions{})
 			}
@@ -141,8 +141,8 @@ func TestRunAllRecoversOnlyWhatHasWork(t *testing.T) {
 		if want := []string{"asleep after 1h0m0s", "one after 0s", "three after 0s", "two after 0s"}; !slices.Equal(ended, want) {
 			t.Errorf("%q have ended, want %q", ended, want)
 		}
-		if paid > 0 {
-			t.Errorf("%d steps were paid twice", paid)
+		if paid.Load() > 0 {
+			t.Errorf("%d steps were paid twice", paid.Load())
 		}
 		if want := []string{"asleep", "one", "three", "two"}; !slices.Equal(store.streams(), want) {
 			t.Errorf("%q were recovered, want %q", store.streams(), want)
