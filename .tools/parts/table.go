@@ -55,8 +55,12 @@ func keep(file, target, commit, printed string, failure error) error {
 	return os.WriteFile(file, []byte(before+above+head+strings.Join(rows, "")+below+after), 0o666)
 }
 
-// variables are those that make was given for the parts.
+// variables are those that make was given for the parts. It escapes spaces within
+// them.
 func variables() string {
+	const space = "\\ "
 	_, all, _ := strings.Cut(os.Getenv("MAKEFLAGS"), "-- ")
-	return strings.Join(slices.DeleteFunc(strings.Fields(all), func(v string) bool { return strings.HasPrefix(v, "PROOF=") }), " ")
+	each := strings.Fields(strings.ReplaceAll(all, space, "\x00"))
+	each = slices.DeleteFunc(each, func(v string) bool { return strings.HasPrefix(v, "PROOF=") })
+	return strings.ReplaceAll(strings.Join(each, " "), "\x00", space)
 }

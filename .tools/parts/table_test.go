@@ -13,7 +13,7 @@ func TestKeep(t *testing.T) {
 	if err := os.WriteFile(file, []byte("before\n"+above+head+below+"after\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("MAKEFLAGS", " --no-print-directory -- PROOF=crash CRASH_ROUNDS=2")
+	t.Setenv("MAKEFLAGS", " --no-print-directory -- PROOF=crash\\ history CRASH_ROUNDS=2")
 	for _, run := range []struct {
 		target, printed string
 		failure         error
