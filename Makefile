@@ -55,6 +55,7 @@ test: ## run all tests in their short form, before a push, up to the first part 
 proof: export WASM_SQLITE := ./...
 proof: export SPECS := --grep-invert=@long
 proof: export STEP_SECONDS := 70
+proof: export DIRECTORY_CONVERSATIONS := 10000
 proof: ## run everything at length, for hours, and write the results into RELIABILITY.md; takes PROOF, some of its parts, and what those take
 	$(PARTS) -table=RELIABILITY.md $@ $(or $(PROOF),test-go test-wasm test-web bugs model handlers history crash corrupt fuzz engines)
 

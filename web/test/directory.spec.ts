@@ -192,6 +192,7 @@ async function processAll(tab: Tab, asleep = 0): Promise<void> {
 }
 
 test("of many conversations those with work go on after a kill, the sleeper wakes, and no other is read", { tag: "@launch" }, async ({ launch, server }) => {
+  test.setTimeout(180_000 + crowd * 40);
   const begin = async (told: string[]): Promise<[RunningBrowser, Tab]> => {
     const running = await launch();
     const page = await running.newPage();
