@@ -502,7 +502,7 @@ export interface Conversation<Body = unknown, Result = unknown> {
    * once more. Retries by itself when others append. Default of `id`: a random UUID; of `receivedAt`: now.
    *
    * With `onlyIf: "exists"` it rejects with `cancelled`, and stores nothing, if the conversation was deleted, in whichever tab,
-   * or was never begun. Without, it begins it anew.
+   * or was never begun. Without, it begins it again.
    */
   send<B extends Body>(message: { readonly id?: string; readonly onlyIf?: "exists" } & Content<B>): Promise<string>;
   /**
