@@ -33,7 +33,7 @@ async function watched(home: Page): Promise<JSHandle<Watched>> {
     const { transaction } = IDBDatabase.prototype; // oxlint-disable-line typescript/unbound-method
     IDBDatabase.prototype.transaction = function (stores, mode, options) {
       const tx = transaction.call(this, stores, mode, options);
-      if (mode === "readwrite" && stores === "records") {
+      if (mode === "readwrite" && [stores].flat()[0] === "records") {
         count("begun");
         tx.addEventListener("abort", () => count("aborted"));
       }
