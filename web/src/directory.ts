@@ -32,8 +32,16 @@ export async function listPage(instance: Instance, options: ListOptions): Promis
 }
 
 function idsOf(value: unknown): string[] {
-  if (!Array.isArray(value) || value.length > mostListed) throw check.refuse("list", `ids must be an array of at most ${mostListed} ids`);
-  return value.map((id) => {
+  let ids: unknown[];
+  try {
+    // Each is read once: it may be a proxy.
+    const length = Array.isArray(value) ? value.length : Infinity;
+    if (!(length <= mostListed)) throw check.refuse("list", `ids must be an array of at most ${mostListed} ids`);
+    ids = Array.from({ length }, (_, i) => (value as readonly unknown[])[i]);
+  } catch (thrown) {
+    throw check.refuseUnread("list", "ids", thrown);
+  }
+  return ids.map((id) => {
     const name = check.name("list", "ids", id);
     if (name === "" || name.includes("\0")) throw check.refuse("list", "an id must not be empty, or contain NUL");
     return name;

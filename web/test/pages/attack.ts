@@ -98,6 +98,15 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
         (rehearse) => processing(() => 1, { rehearse }),
         (signal) => processing(() => 1, { signal }),
       ),
+      ...appending(
+        "note",
+        (type) => c.note(type, 1),
+        (data) => c.note("type", data),
+        (options) => c.note("type", 1, options),
+        (id) => c.note("type", 1, { id }),
+        (ifLast) => c.note("type", 1, { ifLast }),
+      ),
+      ...appending("setMetadata", (patch) => c.setMetadata(patch), (value) => c.setMetadata({ key: value })),
       ...appending("cancel", (id) => c.cancel(id)),
       ...appending("retry", (id) => c.retry(id), (options) => c.retry("m", options), (from) => c.retry("m", { from })),
       ...appending("answer", (id) => c.answer(id, 0), (step) => c.answer("m", step), (value) => c.answer("m", 0, value)),
@@ -130,6 +139,7 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...of("lastCompletedStep", (id) => state.lastCompletedStep(id)),
       ...of("completedStep", (id) => state.completedStep(id, 0), (index) => state.completedStep("m", index)),
       ...of("error", (id) => state.error(id)),
+      ...of("notes", (type) => state.notes(type)),
       ...of("after", () => undefined), // the package calls it
       ...of("stored", (id) => (state as unknown as { stored(id: unknown): unknown }).stored(id)),
     ],
@@ -141,7 +151,7 @@ export async function uncovered(): Promise<string[]> {
   const store = await open({ storage: "memory" });
   const c = store.create("c");
   const objects: Readonly<Record<string, object>> = { holdfast: store, conversation: c, state: c.state };
-  const values: Readonly<Record<string, readonly string[]>> = { holdfast: [], conversation: ["id", "state", "expectedSeq", "closed"], state: ["messages"] };
+  const values: Readonly<Record<string, readonly string[]>> = { holdfast: [], conversation: ["id", "state", "expectedSeq", "closed", "metadata"], state: ["messages", "metadata"] };
   const positions = positionsOf(store, c, c.state);
   const missing = Object.entries(objects).flatMap(([of, object]) => {
     const covered = new Set([...(values[of] ?? []), ...(positions[of] ?? []).map(({ name }) => name.replace(/[ ,].*/, ""))]);
