@@ -10,7 +10,7 @@ test("every public function is attacked", async ({ home }) => {
 
 onEachStore(() => {
   test("every argument of every method refuses or takes every value", { tag: "@slow" }, async ({ home, storage }) => {
-    test.setTimeout(180_000); // thousands of commits
+    test.setTimeout(600_000); // thousands of commits
     const report = await home.evaluate(async ([path, storage]) => ((await import(path)) as typeof Attack).attackStore(storage), [attack, storage] as const);
     expect(report.faults).toEqual([]);
     expect(report.calls).toBeGreaterThan(3000);
