@@ -172,8 +172,9 @@ export async function attackStore(storage: Storage): Promise<Report> {
   const store = await open({ storage });
   const [target, probe] = [store.create("target"), store.create("probe")];
   await target.recordMessageReceived({ id: "first", receivedAt: 1 });
+  await target.recordProcessingFinished("first"); // else holdfast.process works on it
   const report = newReport();
-  let appended = 1;
+  let appended = 2;
   for (const position of Object.values(positionsOf(store, target, target.state)).flat()) {
     for (const value of hostileValues) {
       const before = target.expectedSeq;
