@@ -475,7 +475,7 @@ func TestConcurrentDeliveriesStartOnce(t *testing.T) {
 		}
 		group.Go(func() { // and readers meanwhile
 			_ = c.Clone().ExpectedSeq()
-			for range c.State().Messages() {
+			for range c.State().Received() {
 			}
 		})
 	}

@@ -25,6 +25,12 @@ type Event struct {
 	// which is not the same as an empty one. Only KindMessageReceived has it.
 	Body []byte
 
+	// After is the id of the message that this one follows, if Branch says so; ""
+	// for none. Without Branch it follows the message that was received before it.
+	// Only KindMessageReceived has them.
+	After  string
+	Branch bool
+
 	// Runner is the runner that makes the attempt; zero if it was recorded
 	// without one. Only KindProcessingStarted has it.
 	Runner RunnerID

@@ -15,7 +15,7 @@ import (
 // This file is the only one that knows the bytes of an event, a msgpack array
 // that begins with [kind, id, message id]. Then follow:
 //
-//	1  message received    received at, body?
+//	1  message received    received at, (body, (after, 1 if there is a body)?)?
 //	2  processing started  (runner, resumed?)?
 //	3  step completed      step, output, name?, place?
 //	4  processing finished result?
@@ -39,7 +39,7 @@ import (
 // of each cause in turn; steps and doubted are arrays.
 //
 // id, body, runner, output, result, prompt, data, value and key are of type bin,
-// message id, name, type, scope, error and the texts of a failure of type str, the
+// message id, after, name, type, scope, error and the texts of a failure of type str, the
 // rest are unsigned integers. Every length and integer takes its shortest form, so an
 // event has exactly one encoding, which can be compared byte by byte. A new
 // optional field goes at the end of an array.
@@ -56,7 +56,7 @@ const (
 
 // formsOf says how many elements an event of a kind may have, in ascending order.
 var formsOf = [...][]int{
-	KindMessageReceived:    {4, 5},
+	KindMessageReceived:    {4, 5, 7},
 	KindProcessingStarted:  {3, 4, 5},
 	KindStepCompleted:      {5, 6, 6 + placeFields},
 	KindProcessingFinished: {3, 4},
@@ -90,6 +90,9 @@ func (e *Event) form() int {
 	more := false
 	switch e.Kind {
 	case KindMessageReceived:
+		if e.Branch {
+			return 2
+		}
 		more = e.Body != nil
 	case KindProcessingStarted:
 		if more = (e.Runner != RunnerID{}); more && e.Resumed {
@@ -136,7 +139,7 @@ func encodeEvent(e Event) (payload []byte, stored Event, err error) {
 	}
 	const heads = 128 // all heads and integers, rounded up
 	size := heads + len(e.MessageID) + len(e.Body) + len(e.Name) + len(e.Output) + len(e.Error) +
-		len(e.Place.Scope) + e.Failure.size() + 5*len(e.Steps) + 5*len(e.Doubted)
+		len(e.After) + len(e.Place.Scope) + e.Failure.size() + 5*len(e.Steps) + 5*len(e.Doubted)
 	if size-heads > MaxPayloadBytes { // do not copy first what is refused anyway
 		return nil, Event{}, errEventTooLarge(op, size)
 	}
@@ -168,6 +171,11 @@ func (e *Event) check(op string) error {
 		}
 	}
 	switch e.Kind {
+	case KindMessageReceived:
+		if !e.Branch || e.After == "" {
+			return nil
+		}
+		return CheckName(op, e.After)
 	case KindStepCompleted:
 		if e.Name == "" && !e.Place.placed() {
 			return nil
@@ -233,6 +241,14 @@ func writeEvent(w *wire.Writer, e Event) (stored Event) {
 		w.Uint(e.ReceivedAt)
 		if more {
 			stored.Body = w.Bytes(e.Body)
+		}
+		if e.Branch {
+			stored.After, stored.Branch = e.After, true
+			w.Text(e.After)
+			w.Uint(flagsOf(e.Body != nil))
+			if e.Body == nil {
+				stored.Body = nil
+			}
 		}
 	case KindProcessingStarted:
 		if more {
@@ -442,6 +458,16 @@ func (r *eventReader) read(e *Event) error {
 	switch last := form == len(forms)-1; {
 	case last && e.Kind.ofStep():
 		e.Place = readPlace(&r.Reader, textOf)
+	case last && e.Kind == KindMessageReceived:
+		if e.Branch, e.After = true, string(r.Text("the message that it follows")); e.After != "" {
+			r.checked("the message that it follows", e.After)
+		}
+		if r.Uint("the flag of the body", 1) == 0 {
+			if len(e.Body) > 0 {
+				r.Refuse("the body", " is there, although none is")
+			}
+			e.Body = nil
+		}
 	case last && e.Kind == KindProcessingStarted:
 		if e.Resumed = r.Uint("the resumption", 1) > 0; !e.Resumed {
 			r.Refuse("the resumption", " is zero")

@@ -35,7 +35,7 @@ func ExampleRecover() {
 	if err != nil {
 		panic(err)
 	}
-	for message := range agent.State().Messages() {
+	for message := range agent.State().Received() {
 		fmt.Printf("recovered: %q\n", message.Body)
 		for _, step := range message.Steps {
 			fmt.Printf("  step %d: %s\n", step.Index, step.Output)

@@ -16,6 +16,7 @@ type Message struct {
 	Received   bool   // there is a message_received event
 	ReceivedAt uint64 // of the first such event, in milliseconds since the Unix epoch
 	Body       []byte // of the first such event; nil if it had none
+	After      string // the id of the message that it follows; "" for none
 	InProgress bool   // processing started, and has not ended since in any way
 	Finished   bool   // processing finished, at any time
 	Errored    bool   // processing failed, at any time
@@ -103,6 +104,7 @@ type kept struct {
 	outcomes uint32       // how many there were, with those that were forgotten
 	row      []byte       // as a snapshot has it; nil once an event has changed it
 	paths    map[string]uint32
+	lineage  // After is left to State.view
 }
 
 func newMessage(id string) *kept { return &kept{Message: Message{ID: id, Position: -1}} }
@@ -368,7 +370,8 @@ func (m *kept) copyWithoutSteps() Message {
 
 // clone returns an independent message with the same content.
 func (m *kept) clone() *kept {
-	c := &kept{Message: m.copyWithoutSteps(), packed: m.packed.clone(), outcomes: m.outcomes, row: m.row}
+	c := *m
+	c.Message, c.packed, c.paths = m.copyWithoutSteps(), m.packed.clone(), nil
 	c.Steps = slices.Clip(m.Steps)
-	return c
+	return &c
 }

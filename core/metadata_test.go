@@ -67,7 +67,7 @@ func TestMetadata(t *testing.T) {
 func TestMetadataBeginAConversation(t *testing.T) {
 	store := memstore.New()
 	c := newConversation(t, "c", store)
-	if sent, err := c.SendIfExists(t.Context(), "m", 1, nil); sent || !errors.Is(err, core.ErrCancelled) {
+	if sent, err := c.SendWith(t.Context(), "m", 1, nil, core.SendOptions{IfExists: true}); sent || !errors.Is(err, core.ErrCancelled) {
 		t.Fatalf("%v, %v", sent, err)
 	}
 	if err := c.SetMetadata(t.Context(), map[string][]byte{"title": []byte("x")}); err != nil {
@@ -79,7 +79,7 @@ func TestMetadataBeginAConversation(t *testing.T) {
 	if err := c.SetMetadata(t.Context(), map[string][]byte{"title": nil}); err != nil {
 		t.Fatal(err)
 	}
-	if sent, err := c.SendIfExists(t.Context(), "m", 1, nil); !sent || err != nil {
+	if sent, err := c.SendWith(t.Context(), "m", 1, nil, core.SendOptions{IfExists: true}); !sent || err != nil {
 		t.Errorf("it does not exist: %v, %v", sent, err)
 	}
 	if err := store.Delete(t.Context(), "c"); err != nil {

@@ -23,6 +23,8 @@ func randomEvent(r *rand.Rand, s *core.State, number int) core.Event {
 		MessageID:  []string{"a", "b", "c"}[r.IntN(3)],
 		ReceivedAt: uint64(number),
 		Body:       randomBytes(r),
+		After:      []string{"", "a", "b", "c"}[r.IntN(4)],
+		Branch:     r.IntN(2) == 0,
 		Runner:     core.RunnerID{byte(r.IntN(3))},
 		Output:     randomBytes(r),
 		Failure:    core.Failure{{Name: "Error", Message: strconv.Itoa(number)}, {Message: "cause"}}[:1+r.IntN(2)],

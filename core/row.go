@@ -14,7 +14,7 @@ import (
 // in web/src/state/row.ts. It is a msgpack array:
 //
 //	[id, flags, received at, body, error, runner, result, starts, steps, open steps,
-//	 fatal, seed, next, outcomes, due]
+//	 fatal, seed, next, outcomes, due, back, began, changed, noted]
 //
 // id and error are of type str. runner has 16 bytes or none, starts are the ids
 // of all starts in one bin, and steps are one bin in which those with an outcome
@@ -37,6 +37,8 @@ import (
 // perhaps in another order and more than once, and a body or a result only if
 // that came with it, otherwise a flag says that it is omitted. Where steps were
 // forgotten it is the whole.
+
+const rowFields = 19
 
 // The flags of a message. A body and a result may be absent or empty.
 const (
@@ -188,7 +190,7 @@ func writeRow(w *wire.Writer, m *kept, change *part) {
 	if noResult {
 		result = nil
 	}
-	w.Array(15)
+	w.Array(rowFields)
 	w.Text(m.ID)
 	w.Uint(flagsOf(m.Received, m.InProgress, m.Finished, m.Errored, m.Failed, m.Cancelled, m.Body != nil, m.Result != nil,
 		m.Parked, m.Pass, change != nil, noBody, noResult))
@@ -215,6 +217,9 @@ func writeRow(w *wire.Writer, m *kept, change *part) {
 	w.Uint(uint64(m.Next))
 	w.Uint(uint64(m.outcomes))
 	w.Uint(m.Due)
+	for _, n := range [...]uint32{m.back, m.began, m.changed, m.noted} {
+		w.Uint(uint64(n))
+	}
 }
 
 // writeID writes nothing for the zero value.
@@ -254,7 +259,7 @@ func writeOpenStep(w *wire.Writer, s *OpenStep) {
 // it shares: a message with its place in the map and in the order, and an open
 // step. A text and an id take twice their length at most.
 const (
-	messageCost = 480
+	messageCost = 496
 	openCost    = 240
 	causeCost   = 32
 )
@@ -264,7 +269,7 @@ const (
 func (m *kept) rowSize() (size, cost int) {
 	texts := len(m.ID) + len(m.Error) + len(m.Starts)*len(EventID{})
 	cost = messageCost + openCost*len(m.Open)
-	size = 128 + len(m.Body) + len(m.Result) + 5*len(m.Fatal)
+	size = 148 + len(m.Body) + len(m.Result) + 5*len(m.Fatal)
 	cost += 4 * len(m.Fatal)
 	if m.packed != nil {
 		size, cost = size+len(m.packed.bytes), cost+m.packed.cost
@@ -336,7 +341,7 @@ func (r *rowReader) spend(cost int) bool {
 func (r *rowReader) row() *kept {
 	r.pause()
 	start := len(r.in) - len(r.Rest())
-	r.Array("a message", 15)
+	r.Array("a message", rowFields)
 	m := &kept{Message: Message{ID: r.name("a message id"), Position: -1}}
 	flags := r.Uint("the flags", storedFlags)
 	on := func(flag uint64) bool { return flags&flag != 0 }
@@ -356,6 +361,9 @@ func (r *rowReader) row() *kept {
 	m.Next = uint32(r.Uint("the next index", math.MaxUint32))
 	m.outcomes = uint32(r.Uint("the outcomes", math.MaxUint32))
 	m.Due = r.Uint("the time", MaxSequence)
+	for _, n := range [...]*uint32{&m.back, &m.began, &m.changed, &m.noted} {
+		*n = uint32(r.Uint("a number", math.MaxUint32))
+	}
 	end := len(r.in) - len(r.Rest())
 	m.row = r.in[start:end:end]
 	return m

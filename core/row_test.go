@@ -39,6 +39,10 @@ type row struct {
 	Next       uint32
 	Outcomes   uint32
 	Due        uint64
+	Back       uint32
+	Began      uint32
+	Changed    uint32
+	Noted      uint32
 }
 
 // openRow is an open step of a row, which has its last elements as its flags
@@ -262,6 +266,7 @@ func TestChangedRows(t *testing.T) {
 	c := newConversation(t, "c", memstore.New())
 	unplaced := func(order uint32) core.Details { return core.Details{Order: order} }
 	const omitted = isPart | bodyOmitted | resultOmitted
+	began := uint32(0)
 	for _, step := range []struct {
 		what   string
 		events []core.Event
@@ -348,6 +353,12 @@ func TestChangedRows(t *testing.T) {
 		rows := readRows(t, changed(t, c, step.events...))
 		m, _ := c.State().Message("m")
 		step.want.ID, step.want.ReceivedAt, step.want.Seed = "m", 7, m.Seed[:]
+		for _, e := range step.events {
+			if e.Kind == core.KindProcessingStarted {
+				began = 1
+			}
+		}
+		step.want.Began, step.want.Changed = began, began
 		if len(rows) != 1 || fmt.Sprintf("%+v", rows[0]) != fmt.Sprintf("%+v", step.want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", step.what, rows, step.want)
 		}

@@ -11,32 +11,47 @@ import (
 // before is not appended again. Conflicts are retried. receivedAt is in
 // milliseconds since the Unix epoch, at most [MaxSequence]; the body is copied.
 func (c *Conversation) Send(ctx context.Context, messageID string, receivedAt uint64, body []byte) (sent bool, err error) {
-	return c.send(ctx, messageID, receivedAt, body, func(*State) error { return nil })
+	return c.SendWith(ctx, messageID, receivedAt, body, SendOptions{})
 }
 
-// SendIfExists is [Conversation.Send] for a conversation that is there: its log
-// has events, and was not deleted after them, by whomever. Otherwise nothing is
-// appended, and the error is [ErrCancelled].
-func (c *Conversation) SendIfExists(ctx context.Context, messageID string, receivedAt uint64, body []byte) (sent bool, err error) {
-	return c.send(ctx, messageID, receivedAt, body, func(*State) error {
-		if c.log.isEmpty() {
-			return &Error{Code: ErrCancelled, Op: "send", Stream: c.log.id,
+// SendOptions say where a message belongs, and what happens with it.
+type SendOptions struct {
+	// After is the id of the received message that this one follows; by default it is
+	// the one received last. First says that it follows none.
+	After string
+	First bool
+	// Interrupt cancels all messages that are [Message.Pending], in the same append.
+	Interrupt bool
+	// IfExists sends only to a conversation that is there: its log has events, and was
+	// not deleted after them. Otherwise the error is [ErrCancelled].
+	IfExists bool
+}
+
+// SendWith is [Conversation.Send] with options. [ErrInvalidArgument] for an After
+// that was not received, and together with First. With an error nothing is appended.
+func (c *Conversation) SendWith(ctx context.Context, messageID string, receivedAt uint64, body []byte, o SendOptions) (sent bool, err error) {
+	received := Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body, After: o.After, Branch: o.First || o.After != ""}
+	err = c.update(ctx, "send", func(s *State) (events []Event, err error) {
+		sent = false
+		switch {
+		case o.IfExists && c.log.isEmpty():
+			return nil, &Error{Code: ErrCancelled, Op: "send", Stream: c.log.id,
 				Detail: "the conversation was deleted, or was never begun; send without that condition to begin it"}
-		}
-		return nil
-	})
-}
-
-func (c *Conversation) send(ctx context.Context, messageID string, receivedAt uint64, body []byte, check func(*State) error) (sent bool, err error) {
-	err = c.update(ctx, "send", func(s *State) ([]Event, error) {
-		if err := check(s); err != nil {
-			return nil, err
-		}
-		sent = !s.IsReceived(messageID)
-		if !sent {
+		case s.IsReceived(messageID):
 			return nil, nil
+		case o.First && o.After != "":
+			return nil, &Error{Code: ErrInvalidArgument, Op: "send", Stream: c.log.id, Detail: "a first message follows none; leave out First or After"}
+		case o.After != "" && !s.IsReceived(o.After):
+			return nil, &Error{Code: ErrInvalidArgument, Op: "send", Stream: c.log.id,
+				Detail: fmt.Sprintf("no message %q was received that this one could follow", o.After)}
 		}
-		return append([]Event{{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body}}, c.withSend(s, messageID)...), nil
+		sent = true
+		if o.Interrupt {
+			for _, id := range s.pendingIDs() {
+				events = append(events, Event{Kind: KindMessageCancelled, MessageID: id})
+			}
+		}
+		return append(append(events, received), c.withSend(s, messageID)...), nil
 	})
 	return sent && err == nil, err
 }

@@ -19,7 +19,7 @@ import (
 // Raise snapshotVersion with any change of this, of a row, and of what
 // State.Apply makes of events. Snapshots of another version are ignored, and
 // the log is replayed.
-const snapshotVersion = 7
+const snapshotVersion = 8
 
 // snapshot is a decoded snapshot.
 type snapshot struct {
@@ -136,6 +136,11 @@ func (r *rowReader) state() *State {
 			return s
 		}
 		s.add(m)
+		if int(m.back) > max(m.Position, 0) || m.began > m.changed || int(m.noted) > len(s.notes.list) {
+			r.Refuse("a message", " follows what is not before it")
+			return s
+		}
+		s.begun = max(s.begun, m.changed)
 	}
 	return s
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // goldenStates are the states, of the conversation "chat" at sequence 300, whose
-// snapshots testdata/snapshots_v7.golden pins.
+// snapshots testdata/snapshots_v8.golden pins.
 var goldenStates = map[string][]core.Event{
 	"nothing":  nil,
 	"received": {received("msg-1", 1_700_000_000_000, "hi")},
@@ -44,6 +44,11 @@ var goldenStates = map[string][]core.Event{
 		startedBy("m", 1), streamed("m", 0, "Once"), stepStarted("m", 3), startedBy("m", 2), stepStarted("m", 4),
 	},
 	"streamed_nothing": {streamed("m", 0, "Once"), streamed("m", 0, "")},
+	"tree": {
+		received("a", 1, ""), started("a"), aNote("draft", "n", 1, nil),
+		{Kind: core.KindMessageReceived, MessageID: "b", Branch: true}, received("c", 1, ""), started("c"),
+		{Kind: core.KindMessageReceived, MessageID: "d", Branch: true, After: "a"}, finished("a"),
+	},
 	"seeds":            {{Kind: core.KindMessageReceived, ID: testID, MessageID: "m"}},
 	"failed_for_steps": {{Kind: core.KindErrorOccurred, MessageID: "m", Error: "boom", Steps: []uint32{0, 300, math.MaxUint32}}},
 	"steps_with_a_place": {
@@ -79,7 +84,7 @@ var goldenStates = map[string][]core.Event{
 }
 
 func TestSnapshotGolden(t *testing.T) {
-	file, err := os.ReadFile("testdata/snapshots_v7.golden")
+	file, err := os.ReadFile("testdata/snapshots_v8.golden")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +138,7 @@ func known(s *core.State) map[string]core.Message {
 	for key, value := range s.Metadata().All() {
 		all["metadata "+key] = core.Message{Body: value}
 	}
-	for m := range s.Messages() { // in order
+	for m := range s.Received() { // in order
 		all[fmt.Sprint("in order ", len(all))] = core.Message{ID: m.ID, Position: m.Position}
 	}
 	return all
@@ -161,11 +166,13 @@ func TestSnapshotDamage(t *testing.T) {
 }
 
 const (
-	snapshotHead = "9807cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff" + "0000" + "c400" + "90"      // [7, 300, id, 0, 0, none, [],
-	emptyMessage = "9f" + "a16d" + "00" + "00" + "c400" + "a0" + "c400" + "c400" + "c400" + "c400" + "90" + // up to the open steps
-		"90" + "c400" + "00" + "00" + "00" // fatal, seed, next, outcomes, due
-	noSteps = "c40090" + "90" // no steps, no open steps, none of them fatal
-	noEnd   = "90c4000000" + "00"
+	snapshotHead = "9808cd012c" + "c410" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff" + "0000" + "c400" + "90"          // [8, 300, id, 0, 0, none, [],
+	emptyMessage = "dc0013" + "a16d" + "00" + "00" + "c400" + "a0" + "c400" + "c400" + "c400" + "c400" + "90" + // up to the open steps
+		"90" + "c400" + "00" + "00" + "00" + // fatal, seed, next, outcomes, due
+		noLineage
+	noLineage = "00000000"
+	noSteps   = "c40090" + "90" // no steps, no open steps, none of them fatal
+	noEnd     = "90c4000000" + "00"
 )
 
 // with returns a snapshot of an empty message in which other bytes are in place
@@ -203,6 +210,11 @@ func withOpen(steps string) string {
 	return with(noSteps, "c400"+strings.ReplaceAll(steps, " ", "")+"90")
 }
 
+// withLineage has these last elements.
+func withLineage(lineage string) string {
+	return snapshotHead + "91" + strings.TrimSuffix(emptyMessage, noLineage) + lineage
+}
+
 func bin(digits string) string {
 	if n := len(digits) / 2; n < 256 {
 		return fmt.Sprintf("c4%02x", n) + digits
@@ -220,12 +232,12 @@ var hostileSnapshots = []struct {
 }{
 	{"nothing", "", core.ErrCorrupt},
 	{"no array", "c0", core.ErrCorrupt},
-	{"newer version", "9408c0c0c0", core.ErrUnsupportedVersion},
-	{"an older version", "9406c0c0c0", core.ErrUnsupportedVersion},
-	{"a field more", "9907cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0000c400909000", core.ErrCorrupt},
-	{"sequence 0", "980700c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0000c4009090", core.ErrCorrupt},
-	{"sequence past 2^53-1", "9807cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0000c4009090", core.ErrCorrupt},
-	{"short id", "9807cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe0000c4009090", core.ErrCorrupt},
+	{"newer version", "9409c0c0c0", core.ErrUnsupportedVersion},
+	{"an older version", "9407c0c0c0", core.ErrUnsupportedVersion},
+	{"a field more", "9908cd012cc410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0000c400909000", core.ErrCorrupt},
+	{"sequence 0", "980800c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0000c4009090", core.ErrCorrupt},
+	{"sequence past 2^53-1", "9808cf0020000000000000c410f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0000c4009090", core.ErrCorrupt},
+	{"short id", "9808cd012cc40ff0f1f2f3f4f5f6f7f8f9fafbfcfdfe0000c4009090", core.ErrCorrupt},
 	{"messages beyond the bytes", snapshotHead + "ddffffffff", core.ErrCorrupt},
 	{"more messages than memory", snapshotHead + "dc4000" + strings.Repeat("90", 1<<14), core.ErrCorrupt},
 	{"trailing bytes", snapshotHead + "9000", core.ErrCorrupt},
@@ -246,7 +258,7 @@ var hostileSnapshots = []struct {
 	{"a note of past 2^53-1", withNotes("91 93a161a16ecf0020000000000000"), core.ErrCorrupt},
 	{"nil as data of a note", withNotes("91 94a161a16e00c0"), core.ErrCorrupt},
 	{"received behind the others", snapshotHead + "92" + emptyMessage + strings.Replace(emptyMessage, "a16d00", "a16e01", 1), core.ErrCorrupt},
-	{"a message of ten elements", with("9fa16d", "9aa16d"), core.ErrCorrupt},
+	{"a message of ten elements", with("dc0013a16d", "9aa16d"), core.ErrCorrupt},
 	{"empty message id", with("a16d", "a0"), core.ErrCorrupt},
 	{"message id not UTF-8", with("a16d", "a1ff"), core.ErrCorrupt},
 	{"a flag that only parts have", with("a16d00", "a16dcd0400"), core.ErrCorrupt},
@@ -295,6 +307,9 @@ var hostileSnapshots = []struct {
 	{"a next step past 2^32-1", with(noEnd, "90c400cf00000001000000000000"), core.ErrCorrupt},
 	{"outcomes past 2^32-1", with(noEnd, "90c40000cf000000010000000000"), core.ErrCorrupt},
 	{"parked until past 2^53-1", with(noEnd, "90c4000000cf0020000000000000"), core.ErrCorrupt},
+	{"a message that follows one before the first", withLineage("01000000"), core.ErrCorrupt},
+	{"a message that began and has not changed since", withLineage("00020100"), core.ErrCorrupt},
+	{"a message that has seen more notes than there are", withLineage("00010101"), core.ErrCorrupt},
 	{"a map", snapshotHead + "80", core.ErrCorrupt},
 	{"nested deeply", strings.Repeat("91", 10_000), core.ErrCorrupt},
 }

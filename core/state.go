@@ -19,6 +19,7 @@ type State struct {
 	order    []*kept          // those received, in order of arrival; only ever appended to
 	early    []*kept          // those that another event has named first, and of which some were received since
 	pending  []*kept          // those of order that are [Message.Pending]
+	begun    uint32           // how many messages have begun to be processed, at any time
 	notes    notes
 	metadata Metadata
 	dates
@@ -78,9 +79,17 @@ func (s *State) apply(e *Event) (ended Step) {
 	}
 	was := m.Pending()
 	ended = m.apply(e)
+	if e.Kind == KindProcessingStarted && m.began == 0 {
+		s.begun++
+		m.began, m.noted = s.begun, uint32(len(s.notes.list))
+	}
+	m.changed = s.begun
 	switch {
 	case !known || m.Received && m.Position < 0:
 		s.add(m)
+		if m.Received {
+			m.back = s.backFrom(m, e)
+		}
 	case m.Pending() != was:
 		s.queue(m)
 	}
@@ -134,7 +143,7 @@ func (s *State) reset() {
 	s.messages = make(map[string]*kept)
 	s.pending = nil
 	s.order, s.early = nil, nil // not truncated: iterations may be reading it
-	s.notes, s.metadata = newNotes(0), Metadata{}
+	s.begun, s.notes, s.metadata = 0, newNotes(0), Metadata{}
 	s.dates = dates{}
 }
 
@@ -143,7 +152,7 @@ func (s *State) Clone() *State {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	c := &State{
-		messages: make(map[string]*kept, len(s.messages)), notes: s.notes.clone(),
+		messages: make(map[string]*kept, len(s.messages)), begun: s.begun, notes: s.notes.clone(),
 		metadata: s.metadata, dates: s.dates,
 	}
 	for m := range s.all {
@@ -228,7 +237,7 @@ func (s *State) Message(id string) (Message, bool) {
 	if m == nil {
 		return Message{}, false
 	}
-	return m.copy(), true
+	return s.view(m), true
 }
 
 // withoutSteps is [State.Message], except that Steps is nil. It takes the same
@@ -299,23 +308,14 @@ func (s *State) Len() int {
 	return len(s.order)
 }
 
-// Messages iterates over the received messages in order of arrival. Which ones,
-// and their order, is settled when the loop begins; each is as the log has it
-// when its turn comes. The loop's body may use the state.
-func (s *State) Messages() iter.Seq[Message] {
-	return func(yield func(Message) bool) {
-		s.mu.RLock()
-		order := s.order
-		s.mu.RUnlock()
-		for _, m := range order {
-			s.mu.RLock()
-			message := m.copy()
-			s.mu.RUnlock()
-			if !yield(message) {
-				return
-			}
-		}
+func (s *State) pendingIDs() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ids := make([]string, len(s.pending))
+	for i, m := range s.pending {
+		ids[i] = m.ID
 	}
+	return ids
 }
 
 // eligible iterates over pending messages up to the first that is parked and

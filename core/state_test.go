@@ -75,7 +75,7 @@ func stateOf(events ...core.Event) *core.State {
 // contents is all that a state says of messages with these ids, without the ids
 // of events, which are random.
 func contents(s *core.State, ids ...string) []core.Message {
-	all := slices.Collect(s.Messages())
+	all := slices.Collect(s.Received())
 	for _, id := range ids {
 		m, _ := s.Message(id)
 		all = append(all, m)
@@ -119,7 +119,7 @@ func TestMessagesAreInOrderOfArrival(t *testing.T) {
 		finished("a"), received("early", 1, ""), received("b", 2, ""), failed("b", "boom"),
 	)
 	var order []string
-	for m := range s.Messages() {
+	for m := range s.Received() {
 		if m.Position != len(order) {
 			t.Errorf("%s has position %d, want %d", m.ID, m.Position, len(order))
 		}
@@ -145,7 +145,7 @@ func TestMessagesAreInOrderOfArrival(t *testing.T) {
 func TestMessagesWhileTheStateChanges(t *testing.T) {
 	s := stateOf(received("a", 1, ""), received("b", 2, ""))
 	var order []string
-	for m := range s.Messages() {
+	for m := range s.Received() {
 		order = append(order, m.ID)
 		s.Apply(received("during-"+m.ID, 3, ""))
 		s.Apply(finished("b"))
@@ -156,7 +156,7 @@ func TestMessagesWhileTheStateChanges(t *testing.T) {
 	if want := []string{"a", "b"}; !slices.Equal(order, want) {
 		t.Errorf("order %v, want %v", order, want)
 	}
-	for range s.Messages() {
+	for range s.Received() {
 		break
 	}
 }
@@ -380,7 +380,7 @@ func TestStateIsSafeForConcurrentUse(t *testing.T) {
 		})
 		group.Go(func() {
 			for range 200 {
-				for m := range s.Messages() {
+				for m := range s.Received() {
 					for _, step := range m.Steps {
 						_ = step.Output[0]
 					}
@@ -412,7 +412,7 @@ func TestPendingAtRandom(t *testing.T) {
 				s = s.Clone()
 			}
 			next, due, idle, held := "", uint64(0), true, false
-			for m := range s.Messages() {
+			for m := range s.Received() {
 				switch {
 				case !m.Pending():
 					continue

@@ -118,7 +118,7 @@ func TestSendIfExists(t *testing.T) {
 	c, stale := newConversation(t, "c", store), newConversation(t, "c", store)
 	send := func(c *core.Conversation, id string, want error) {
 		t.Helper()
-		sent, err := c.SendIfExists(t.Context(), id, 1, nil)
+		sent, err := c.SendWith(t.Context(), id, 1, nil, core.SendOptions{IfExists: true})
 		if !errors.Is(err, want) || sent != (want == nil) {
 			t.Errorf("%s: %t, %v, want %v", id, sent, err, want)
 		}
@@ -136,7 +136,7 @@ func TestSendIfExists(t *testing.T) {
 	}
 	record(t, c, received("anew", 1, ""))
 	send(stale, "after that", nil)
-	if sent, err := c.SendIfExists(t.Context(), "anew", 1, nil); sent || err != nil {
+	if sent, err := c.SendWith(t.Context(), "anew", 1, nil, core.SendOptions{IfExists: true}); sent || err != nil {
 		t.Errorf("a known message: %t, %v", sent, err)
 	}
 }

@@ -17,9 +17,10 @@ import (
 // the id of a note or a key where the event is about that; the number is the time
 // of receipt or the step; the bytes are the body, the output, the prompt, the
 // runner, the data or the value, nil if there is none; the text is the error, the
-// name of the step or the type of the note. More is an array: of a failure attempt,
+// name of the step, the type of the note or the message that this one follows. More is an array: of a failure attempt,
 // due, and the name and the message of each cause; of a wait due, sleep, pass; of
-// a parked message due, pass; otherwise indexes of steps.
+// a parked message due, pass; of a message that says what it follows 1; otherwise
+// indexes of steps.
 func encodeEvents(events []core.LoggedEvent) []byte {
 	w := wire.NewWriter(nil)
 	w.Array(len(events))
@@ -42,6 +43,7 @@ func encodeEvent(w *wire.Writer, logged *core.LoggedEvent) {
 	switch event.Kind {
 	case core.KindMessageReceived:
 		number, data = event.ReceivedAt, event.Body
+		text = event.After
 	case core.KindProcessingStarted:
 		if event.Runner != (core.RunnerID{}) {
 			data = event.Runner[:]
@@ -95,6 +97,13 @@ func encodeMore(w *wire.Writer, event *core.Event) {
 		w.Array(2)
 		w.Uint(event.Due)
 		w.Uint(flag(event.Pass))
+	case core.KindMessageReceived:
+		if !event.Branch {
+			w.Array(0)
+			return
+		}
+		w.Array(1)
+		w.Uint(1)
 	default:
 		w.Array(len(event.Steps))
 		for _, index := range event.Steps {

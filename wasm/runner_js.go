@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -67,7 +68,11 @@ func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, e
 		at := &attempt{a, make(chan answer, 1)}
 		id := b.attempts.add(at)
 		defer delete(b.attempts.waiting, id)
-		_, _ = onMessage.Invoke(id, a.Message().ID) // the host's callbacks do not throw
+		past, err := pastToJS(h, a)
+		if err != nil {
+			return nil, err
+		}
+		_, _ = onMessage.Invoke(id, a.Message().ID, past) // the host's callbacks do not throw
 		select {
 		case end := <-at.answer:
 			return end.data, end.err
@@ -98,6 +103,17 @@ func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, e
 		return nil, nil
 	}
 	return nil, runner.Run(ctx, h.Conversation, handler, options)
+}
+
+// pastToJS returns the rows of the state in which the history of a message is found;
+// nil if that is the state of the handle.
+func pastToJS(h *handle, a *runner.Attempt) (any, error) {
+	past, err := a.Past()
+	if err != nil || past == h.State() {
+		return nil, err
+	}
+	rows, _ := past.Rows(0, math.MaxInt)
+	return bytesToJS(rows)
 }
 
 // turn is a conversation that is worked on by processAll.
@@ -510,11 +526,9 @@ func (b *bridge) send(ctx context.Context, h *handle, args arguments) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	send := h.Send
-	if args.flag(4) {
-		send = h.SendIfExists
-	}
-	return changed(send(ctx, args.text(1), uint64(args.number(2)), body))
+	return changed(h.SendWith(ctx, args.text(1), uint64(args.number(2)), body, core.SendOptions{
+		IfExists: args.flag(4), After: args.text(5), First: args.flag(6), Interrupt: args.flag(7),
+	}))
 }
 
 func (b *bridge) cancel(ctx context.Context, h *handle, args arguments) (any, error) {

@@ -49,6 +49,43 @@ func (a *Attempt) Message() core.Message {
 	return m
 }
 
+// History returns the messages that this one follows, the first one first, as they
+// were when it first began to be processed: the same in every attempt, whatever has
+// become of them since. It has an error only if that has to be read from the log,
+// and the log cannot be read, or the attempt has ended.
+func (a *Attempt) History() ([]core.Message, error) {
+	past, err := a.Past()
+	if err != nil {
+		return nil, err
+	}
+	history, _ := past.History(a.id)
+	return history, nil
+}
+
+// Notes returns the notes of a type that there were when the message first began to
+// be processed.
+func (a *Attempt) Notes(kind string) []core.Note {
+	return a.runner.State().NotesAtStart(a.id, kind)
+}
+
+// Past returns a state that knows the History of the message: that of the
+// conversation, or else that at the start of the message. Errors are those of History.
+func (a *Attempt) Past() (*core.State, error) {
+	s := a.runner.State()
+	if _, known := s.History(a.id); known {
+		return s, nil
+	}
+	for n := 1; ; n++ {
+		past, err := a.runner.AtStart(a.ctx, a.id)
+		if err == nil || a.ctx.Err() != nil || !passes(err) {
+			return past, err
+		}
+		if err := sleep(a.ctx, standard.wait(n)); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // begin appends the start of the attempt, and reports whether there is anything
 // to attempt. A resumed attempt was parked before.
 func (a *Attempt) begin(resumed bool) (begun bool, err error) {

@@ -37,7 +37,7 @@ func TestRandomHistories(t *testing.T) {
 	}
 	for seed := from; seed < from+uint64(*histories) && !t.Failed(); seed++ {
 		story(t, func(t *testing.T, memory *memstore.Store) {
-			h := &history{t: t, memory: memory, random: rand.New(rand.NewPCG(seed, 1)), running: map[*tab]bool{}}
+			h := &history{t: t, memory: memory, random: rand.New(rand.NewPCG(seed, 1)), running: map[*tab]bool{}, past: map[string]string{}}
 			h.play()
 			h.judge()
 			if t.Failed() {
@@ -57,6 +57,7 @@ type history struct {
 
 	mu     sync.Mutex // steps draw, too
 	random *rand.Rand
+	past   map[string]string // what the handler has found before each message when it was first called
 }
 
 func (h *history) draw(n int) int {
@@ -67,6 +68,9 @@ func (h *history) draw(n int) int {
 
 func (h *history) handle(_ context.Context, a *runner.Attempt) ([]byte, error) {
 	m := a.Message()
+	if err := h.look(a, m.ID); err != nil {
+		return nil, err
+	}
 	for i := range 3 {
 		o := runner.StepOptions{SideEffect: []runner.Policy{runner.Pure, runner.Pure, runner.Rerun, runner.Skip}[(int(m.ReceivedAt)+i)%4]}
 		fn := func(context.Context, runner.Call) ([]byte, error) {
@@ -97,6 +101,26 @@ func (h *history) handle(_ context.Context, a *runner.Attempt) ([]byte, error) {
 	return []byte("done " + m.ID), nil
 }
 
+// look looks back, and compares that with what another attempt has seen.
+func (h *history) look(a *runner.Attempt, id string) error {
+	messages, err := a.History()
+	if err != nil {
+		return err
+	}
+	var past string
+	for _, m := range messages {
+		past += fmt.Sprintf("%+v\n", plain(m))
+	}
+	past += fmt.Sprintf("%+v", a.Notes("note"))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if before, again := h.past[id]; again && past != before {
+		h.t.Errorf("%s looks back on\n%s\nand before that on\n%s", id, past, before)
+	}
+	h.past[id] = past
+	return nil
+}
+
 func (h *history) play() {
 	enter := func() *tab { return open(h.t, h.memory) }
 	h.tabs = []*tab{enter(), enter(), enter()}
@@ -105,11 +129,15 @@ func (h *history) play() {
 		i := h.draw(len(h.tabs))
 		b := h.tabs[i]
 		id := fmt.Sprint("m", h.draw(h.sent+1))
-		switch h.draw(12) {
+		switch h.draw(13) {
 		case 0, 1, 2:
 			h.sent++
 			number := h.sent
-			go func() { _, _ = b.Send(ctx, fmt.Sprint("m", number), uint64(number), []byte("body")) }()
+			o := core.SendOptions{Interrupt: h.draw(8) == 0, First: h.draw(8) == 0}
+			if !o.First && h.draw(2) == 0 {
+				o.After = id
+			}
+			go func() { _, _ = b.SendWith(ctx, fmt.Sprint("m", number), uint64(number), []byte("body"), o) }()
 		case 3:
 			h.start(b)
 		case 4:
@@ -134,6 +162,9 @@ func (h *history) play() {
 			if b.Refresh(ctx) == nil && h.draw(2) == 0 {
 				_ = b.SaveSnapshot(ctx)
 			}
+		case 12:
+			note := core.Note{Type: "note", ID: fmt.Sprint(h.draw(100))}
+			go func() { _, _ = b.Note(ctx, note) }()
 		}
 		rest(time.Duration(h.draw(1500)) * time.Millisecond)
 	}
@@ -219,13 +250,18 @@ func (h *history) judge() {
 // everything is what a conversation knows of its messages. A list without elements
 // may be nil or not.
 func everything(c *core.Conversation) (all []core.Message) {
-	for m := range c.State().Messages() {
-		for list := range slices.Values([]any{&m.Steps, &m.Open, &m.Starts, &m.Fatal}) {
-			if v := reflect.ValueOf(list).Elem(); v.Len() == 0 {
-				v.SetZero()
-			}
-		}
-		all = append(all, m)
+	for m := range c.State().Received() {
+		all = append(all, plain(m))
 	}
 	return all
+}
+
+// plain makes nil of a list without elements.
+func plain(m core.Message) core.Message {
+	for list := range slices.Values([]any{&m.Steps, &m.Open, &m.Starts, &m.Fatal}) {
+		if v := reflect.ValueOf(list).Elem(); v.Len() == 0 {
+			v.SetZero()
+		}
+	}
+	return m
 }

@@ -387,7 +387,7 @@ func TestCrowd(t *testing.T) {
 			}
 			rest(10 * time.Minute)
 			var ids []string
-			for m := range crowd[0].State().Messages() {
+			for m := range crowd[0].State().Received() {
 				ids = append(ids, m.ID)
 				if !m.Finished || len(m.Steps) != 3 {
 					t.Errorf("seed %d: %s is %+v", seed, m.ID, m)

@@ -28,7 +28,7 @@ func (s *stage) randomEvents(r *rand.Rand, c *core.Conversation, n int) {
 		}
 		n -= len(group)
 	}
-	for _, m := range slices.Collect(c.State().Messages()) {
+	for _, m := range slices.Collect(c.State().Received()) {
 		s.randomCall(r, c, &m)
 	}
 }

@@ -151,7 +151,7 @@ type seen struct {
 }
 
 func portrait(s *core.State) seen {
-	all := seen{received: slices.Collect(s.Messages()), steps: map[string]string{}}
+	all := seen{received: slices.Collect(s.Received()), steps: map[string]string{}}
 	for i := range all.received {
 		m := &all.received[i]
 		m.Starts, m.Steps, m.Open = orNil(m.Starts), orNil(m.Steps), orNil(m.Open)

@@ -80,6 +80,11 @@ export function oneOf<T extends string>(operation: string, what: string, value: 
   return found;
 }
 
+export function flag(operation: string, what: string, value: unknown): boolean {
+  if (typeof value !== "boolean") throw refuse(operation, `${what} must be true or false`);
+  return value;
+}
+
 /** The named arguments that an object holds, each read once. */
 export function fields<K extends string>(operation: string, what: string, value: unknown, keys: readonly K[]): Readonly<Record<K, unknown>> {
   if (typeof value !== "object" || value === null) throw refuse(operation, `${what} must be an object, not ${kindOf(value)}`);

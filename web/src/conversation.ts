@@ -9,7 +9,7 @@ import { decodeEvents } from "./state/events.js";
 import { State } from "./state/state.js";
 import { HoldfastError } from "./errors.js";
 import { report } from "./thrown.js";
-import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, Message, ProcessOptions, RunnerPlace } from "./types.js";
+import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, Message, ProcessOptions, RunnerPlace, SendOptions } from "./types.js";
 import { encodeProperties, encodeValue } from "./values.js";
 
 const maxStep = 2 ** 32 - 1;
@@ -194,11 +194,14 @@ export class LiveConversation implements Conversation {
     });
   }
 
-  async send(message: Partial<Delivery> & { readonly onlyIf?: "exists" }): Promise<string> {
-    const given = check.fields("send", "message", message, ["id", "body", "receivedAt", "onlyIf"]);
+  async send(message: Partial<Delivery> & SendOptions): Promise<string> {
+    const given = check.fields("send", "message", message, ["id", "body", "receivedAt", "onlyIf", "after", "interrupt"]);
     const { id, body, receivedAt } = delivery("send", { ...given, id: given.id ?? randomId() });
     const exists = given.onlyIf !== undefined && check.oneOf("send", "onlyIf", given.onlyIf, ["exists"]) === "exists";
-    await this.#call<boolean>((bridge, call) => bridge.send(this.#handle, id, receivedAt, body, exists, call));
+    const after = given.after === undefined || given.after === null ? "" : check.name("send", "after", given.after);
+    if (given.after === "") throw check.refuse("send", "after must be the id of a message, or null for none");
+    const interrupt = check.flag("send", "interrupt", given.interrupt ?? false);
+    await this.#call<boolean>((bridge, call) => bridge.send(this.#handle, id, receivedAt, body, exists, after, given.after === null, interrupt, call));
     return id;
   }
 
@@ -246,7 +249,7 @@ export class LiveConversation implements Conversation {
 
   /** Does that, with `turn`, see Bridge, only as long as there is something to do. */
   run(settings: Settings, turn = 0): Runner {
-    const owner = { handle: this.#handle, instance: this.#registry.instance, conversation: this, message: (id: string) => this.state.stored(id) };
+    const owner = { handle: this.#handle, instance: this.#registry.instance, conversation: this, state: this.snapshot as () => State };
     const runner = new Runner(owner, settings, turn);
     this.#registry.run(runner);
     const end = attend(settings.handler, { id: this.id, pending: () => this.#pending(), subscribe: this.subscribe });

@@ -3,8 +3,8 @@ import { textOf } from "./thrown.js";
 import type { Message, RunStep, Work } from "./types.js";
 import { encodeOutput } from "./values.js";
 
-/** A handler that knows its conversation. */
-export type BareHandler = (work: Omit<Work, "conversation">) => unknown;
+/** A handler that knows its conversation, and what was before the message. */
+export type BareHandler = (work: Omit<Work, "conversation" | "history" | "notes">) => unknown;
 
 /** Milliseconds that a handler may take between its steps. */
 const patience = 10_000;

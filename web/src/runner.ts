@@ -4,7 +4,10 @@ import { errorOf, lost } from "./bridge/failure.js";
 import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
 import type { Stored } from "./delivery.js";
+import type { BareHandler } from "./rehearsal.js";
+import { Lazy } from "./state/lazy.js";
 import type { StoredMessage } from "./state/message.js";
+import { State } from "./state/state.js";
 import { report } from "./thrown.js";
 import type { Conversation, Handler } from "./types.js";
 
@@ -16,7 +19,7 @@ export interface Owner {
   readonly handle: number;
   readonly instance: Instance;
   readonly conversation: Conversation;
-  message(id: string): StoredMessage | undefined;
+  state(): State;
 }
 
 /** What {@link Conversation.process} was given. */
@@ -78,7 +81,7 @@ export class Runner {
         this.number,
         ...settings.retry,
         settings.maxStarts,
-        (attempt, id) => this.#begin(attempt, id),
+        (attempt, id, past) => this.#begin(attempt, id, past),
         (attempt, reason) => this.#abort(attempt, errorOf(reason)),
         (failure) => this.#report(errorOf(failure)),
         turn,
@@ -106,20 +109,33 @@ export class Runner {
     for (const number of this.#attempts.keys()) this.#abort(number, over);
   }
 
-  #begin(number: number, id: string): void {
-    const message = this.#owner.message(id);
+  #begin(number: number, id: string, rows: Uint8Array | null): void {
+    const state = this.#owner.state();
+    const message = state.stored(id);
     if (message === undefined) return; // deleted at this moment; the attempt is about to be aborted
-    const stored = (): Stored[] => storedOf(this.#owner.message(id) ?? message);
+    const past = rows === null ? state : State.empty.after(rows, false);
+    const stored = (): Stored[] => storedOf(this.#owner.state().stored(id) ?? message);
     const attempt = new Attempt(this.#owner.instance, number, stored, this.#settings.rehearses, (error) => this.#report(error));
     this.#attempts.set(number, attempt);
     // After the callback: the application may run for long, or throw.
-    queueMicrotask(() => void this.#run(number, attempt, message));
+    queueMicrotask(() => void this.#run(number, attempt, message, past));
   }
 
-  async #run(number: number, attempt: Attempt, message: StoredMessage): Promise<void> {
+  /** The history of the message is in `past`. */
+  async #run(number: number, attempt: Attempt, message: StoredMessage, past: State): Promise<void> {
     for (const { rehearsal } of this.#attempts.values()) await rehearsal; // a handler is not called twice at once
     const { conversation } = this.#owner;
-    await attempt.run((work) => this.#settings.handler({ ...work, conversation }), message.view);
+    const history = new Lazy(past, (state) => state.history(message.id));
+    const handler: BareHandler = (work) =>
+      this.#settings.handler({
+        ...work,
+        conversation,
+        get history() {
+          return history.value;
+        },
+        notes: (type) => past.notesAtStart(message.id, type),
+      });
+    await attempt.run(handler, message.view);
     await attempt.rehearsal;
     this.#attempts.delete(number);
   }

@@ -145,6 +145,8 @@ export interface Message<Body = unknown, Result = unknown> {
   readonly id: string;
   /** When it was received, in milliseconds since the Unix epoch, as given by the caller. */
   readonly receivedAt: number;
+  /** The id of the message that it follows, see {@link SendOptions}; `undefined` if it follows none. */
+  readonly after: string | undefined;
   /** The message itself, if it was recorded with one. */
   readonly body: Body;
   /**
@@ -176,8 +178,14 @@ export interface Message<Body = unknown, Result = unknown> {
 
 /** What a conversation knows. Immutable: each change makes a new object. */
 export interface ConversationState<Body = unknown, Result = unknown> {
-  /** Received messages in order of arrival. */
+  /** The branch of the message received last, from the first message on. Without edits these are all messages. */
   readonly messages: readonly Message<Body, Result>[];
+  /** All received messages in order of arrival, over all branches: the order in which they are processed. */
+  readonly received: readonly Message<Body, Result>[];
+  /** What a message follows, the message, and of what follows it the branch of the one received last. Empty for an unknown id. */
+  branch(id: string): readonly Message<Body, Result>[];
+  /** The messages that follow the same one as this, with it, in order of arrival. Empty for an unknown id. */
+  siblings(id: string): readonly Message<Body, Result>[];
   /** The received message with this id. */
   message(id: string): Message<Body, Result> | undefined;
   /** Whether the message is in the log. */
@@ -197,6 +205,23 @@ export interface ConversationState<Body = unknown, Result = unknown> {
    * data is yours to say: what is stored is not checked.
    */
   notes<Data = unknown>(type: string): readonly Note<Data>[];
+}
+
+/** Where a message belongs, and when not to send it: options of {@link Conversation.send}. */
+export interface SendOptions {
+  /**
+   * The id of the message that it follows, or `null` for none; default: the message received last. So an edit is sent with
+   * the `after` of the message that it replaces, and a regeneration with the same body, too. Both are its siblings then. An id that was never
+   * received is an `invalid_argument`.
+   */
+  readonly after?: string | null | undefined;
+  /** Cancels all messages that have neither finished nor failed, in the same append. */
+  readonly interrupt?: boolean;
+  /**
+   * Rejects with `cancelled`, and stores nothing, if the conversation was deleted, in whichever tab, or was never begun.
+   * Without, it begins it again.
+   */
+  readonly onlyIf?: "exists";
 }
 
 /** Something that the application has noted, see {@link Conversation.note}. Immutable, like a {@link Message}. */
@@ -223,7 +248,8 @@ export type ConversationEvent = {
   /** See {@link Conversation.setMetadata}. `undefined` removes the key. */
   | { readonly eventId: string; readonly kind: "metadata_set"; readonly key: string; readonly value: unknown }
   | ({ readonly eventId: string; readonly messageId: string } & (
-      | { readonly kind: "message_received"; readonly receivedAt: number; readonly body: unknown }
+      /** `after` as in {@link SendOptions}. */
+      | { readonly kind: "message_received"; readonly receivedAt: number; readonly body: unknown; readonly after: string | null | undefined }
       /** `runner` is the random id of the runner whose attempt it is, in hex. */
       | { readonly kind: "processing_started"; readonly runner: string | undefined }
       | { readonly kind: "step_completed"; readonly step: number; readonly name: string | undefined; readonly output: unknown }
@@ -266,6 +292,13 @@ export interface Work<Body = unknown> {
   readonly message: Message<Body>;
   /** The conversation that the message is of. */
   readonly conversation: Conversation;
+  /**
+   * The messages that this one follows, the first one first, as they were when this one first began to be processed: the same in every
+   * attempt, whatever has become of them since.
+   */
+  readonly history: readonly Message[];
+  /** The notes of a type that there were then. */
+  notes<Data = unknown>(type: string): readonly Note<Data>[];
   /** Runs a step, or returns what is stored of it. */
   readonly step: RunStep;
   /**
@@ -501,10 +534,9 @@ export interface Conversation<Body = unknown, Result = unknown> {
    * A message whose id is known is not stored again, so after an error, or a button that was pressed twice, just send it
    * once more. Retries by itself when others append. Default of `id`: a random UUID; of `receivedAt`: now.
    *
-   * With `onlyIf: "exists"` it rejects with `cancelled`, and stores nothing, if the conversation was deleted, in whichever tab,
-   * or was never begun. Without, it begins it again.
+   * For edits, regenerated answers, interruptions and deleted conversations see {@link SendOptions}.
    */
-  send<B extends Body>(message: { readonly id?: string; readonly onlyIf?: "exists" } & Content<B>): Promise<string>;
+  send<B extends Body>(message: { readonly id?: string } & SendOptions & Content<B>): Promise<string>;
   /**
    * Stores something of the application's own, such as a draft or a rating, which is never processed, and resolves with
    * its id once it is safe. It is then in `state.notes(type)`. `type` and `id` have 1 to 1024 bytes. A note whose id is

@@ -54,6 +54,37 @@ test("two conversations that a crash has interrupted go on, whichever is shown, 
   await expect(page.getByRole("listitem")).toContainText("Far.");
 });
 
+test("an edited question and an answer given again are branches, which the user chooses from, also after a crash", async ({ context, model }) => {
+  let page = await visit(await context.newPage(), model, "/client.html");
+  const answer = async (text: string): Promise<void> => {
+    let call = await model.next();
+    for (; call.body.stream !== true; call = await model.next()) call.say("something");
+    call.stream(text);
+    call.done();
+  };
+  const turns = (): ReturnType<Page["getByRole"]> => page.getByRole("listitem");
+  const button = (turn: number, name: string | RegExp): ReturnType<Page["getByRole"]> => turns().nth(turn).getByRole("button", { name });
+  await ask(page, "How deep is the sea?");
+  await answer("Deep.");
+  await ask(page, "And the sky?");
+  await answer("High.");
+  await expect(turns()).toHaveText([/sea.*Deep/, /sky.*High/]);
+  page.once("dialog", (dialog) => void dialog.accept("How deep is the lake?"));
+  await button(0, "Edit").click();
+  await expect(turns()).toHaveText([/2 of 2.*lake/]);
+  await model.next();
+  await crash(page);
+  page = await visit(await context.newPage(), model, "/client.html");
+  await rows(page).filter({ hasText: "sea" }).click();
+  await answer("Shallow.");
+  await expect(turns()).toHaveText([/2 of 2.*lake.*Shallow/]);
+  await button(0, "Answer again").click();
+  await answer("Not deep.");
+  await expect(turns()).toHaveText([/3 of 3.*lake.*Not deep/]);
+  await button(0, "3 of 3").click();
+  await expect(turns()).toHaveText([/1 of 3.*sea.*Deep/, /sky.*High/]);
+});
+
 test("a conversation is renamed and deleted, in every tab", async ({ context, model }) => {
   const page = await visit(await context.newPage(), model, "/client.html");
   const other = await visit(await context.newPage(), model, "/client.html");

@@ -256,9 +256,9 @@ test("where a module is replaced while the page stays, the new code answers, and
 test("earlier questions and answers are told to the model in their order", async ({ page, model }) => {
   await visit(page, model, "/events.html");
   const turns = await page.evaluate(() => {
-    const { earlier } = globalThis as unknown as { earlier: (conversation: unknown, message: unknown) => unknown };
-    const messages = ["finished", "failed", "finished", "processing", "received"].map((status, i) => ({ id: `${i}`, body: `question ${i}`, status, result: `answer ${i}` }));
-    return [earlier({ state: { messages } }, messages[3]), earlier({ state: { messages } }, messages[0])];
+    const { earlier } = globalThis as unknown as { earlier: (history: unknown) => unknown };
+    const messages = ["finished", "failed", "finished"].map((status, i) => ({ id: `${i}`, body: `question ${i}`, status, result: `answer ${i}` }));
+    return [earlier(messages), earlier([])];
   });
   const turn = (i: number): unknown[] => [
     { role: "user", content: `question ${i}` },

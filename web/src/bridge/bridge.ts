@@ -96,8 +96,21 @@ export interface Bridge {
    * runs: in turn the number of events, and the sequence of the first of them or their failure.
    */
   recordAll(handle: number, events: Uint8Array, count: number, call: Call<readonly (number | Failure)[]>): void;
-  /** Resolves with whether something was appended, as do the next three. `exists`: only if the conversation is there. */
-  send(handle: number, id: string, receivedAt: number, body: Uint8Array | undefined, exists: boolean, call: Call<boolean>): void;
+  /** Resolves with whether something was appended, as do the next three. */
+  send(
+    handle: number,
+    id: string,
+    receivedAt: number,
+    body: Uint8Array | undefined,
+    /** Only if the conversation is there. */
+    exists: boolean,
+    /** The message that it follows, or "". */
+    after: string,
+    /** Whether it follows none. */
+    first: boolean,
+    interrupt: boolean,
+    call: Call<boolean>,
+  ): void;
   cancel(handle: number, id: string, call: Call<boolean>): void;
   /** `from` is the index of the step to retry from, or -1. */
   retry(handle: number, id: string, from: number, call: Call<boolean>): void;
@@ -113,7 +126,8 @@ export interface Bridge {
     ...rest: [
       ...Retry,
       maxStarts: number,
-      onMessage: (attempt: number, id: string) => void,
+      /** `past` are the rows of the state in which the history of the message is found, unless that is the state of the handle. */
+      onMessage: (attempt: number, id: string, past: Uint8Array | null) => void,
       onAbort: (attempt: number, reason: Failure) => void,
       onError: (failure: Failure) => void,
       turn: number,

@@ -17,7 +17,7 @@ export function decodeEvents(bytes: Uint8Array): ConversationEvent[] {
     const common = { ...noted, messageId };
     switch (kind) {
       case "message_received":
-        return withDecoded({ ...common, kind, receivedAt: number }, "body", data, decodeValue);
+        return withDecoded({ ...common, kind, receivedAt: number, after: more.length === 0 ? undefined : text || null }, "body", data, decodeValue);
       case "processing_started":
         return { ...common, kind, runner: data === null ? undefined : hex(data) };
       case "step_completed":

@@ -96,6 +96,12 @@ export class StoredMessage {
   readonly due: number | undefined;
   readonly error: string | undefined;
   readonly starts: number;
+  /** Its place in the order of arrival, and that of the message that it follows; -1 for none. */
+  readonly position: number;
+  readonly parent: number;
+  readonly after: string | undefined;
+  /** How many notes there were when it began to be processed; `undefined` if it never has. */
+  readonly noted: number | undefined;
   readonly #flags: number;
   readonly #body: Lazy<Uint8Array | null, Shared>;
   readonly #result: Lazy<Uint8Array | null, Shared>;
@@ -103,8 +109,13 @@ export class StoredMessage {
   readonly #views: Lazy<StoredMessage, readonly Step[]>;
   #view: Message | undefined;
 
-  /** `before` is the same message before the change that the row is of. */
-  constructor([id, flags, receivedAt, body, error, , result, starts, steps, open, , , , , due]: Row, known: StoredMessage | undefined) {
+  /** `known` is the same message before the change that the row is of; `idAt` finds the id of a message by its position. */
+  constructor(
+    [id, flags, receivedAt, body, error, , result, starts, steps, open, , , , , due, back, began, , noted]: Row,
+    position: number,
+    known: StoredMessage | undefined,
+    idAt: (position: number) => string | undefined,
+  ) {
     const has = (one: number): boolean => (flags & one) !== 0;
     const before = has(flag.part) ? known : undefined;
     this.id = id;
@@ -112,6 +123,10 @@ export class StoredMessage {
     this.error = has(flag.errored) ? error : undefined;
     this.starts = starts.byteLength / startLength;
     this.due = has(flag.parked) && due > 0 ? due : undefined;
+    this.position = position;
+    this.parent = back > 0 ? position - back : -1;
+    this.after = known?.received === true ? known.after : idAt(this.parent);
+    this.noted = began > 0 ? noted : undefined;
     this.#flags = flags;
     this.#body = has(flag.bodyOmitted) && before !== undefined ? before.#body : new Lazy(has(flag.body) ? body : null, decodeShared);
     this.#result = has(flag.resultOmitted) && before !== undefined ? before.#result : new Lazy(has(flag.result) ? result : null, decodeShared);

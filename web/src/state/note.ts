@@ -4,14 +4,20 @@ import { Lazy } from "./lazy.js";
 import type { NoteRow } from "./row.js";
 import { Table } from "./table.js";
 
+/** A note, and how many of all types were before it. */
+interface Placed {
+  readonly place: number;
+  readonly note: Note;
+}
+
 /** The notes of one type, immutable. The next list shares what was there before. */
 export class Notes {
-  readonly #table: Table<Note>;
-  readonly #all: Lazy<Table<Note>, readonly Note[]>;
+  readonly #table: Table<Placed>;
+  readonly #all: Lazy<Table<Placed>, readonly Note[]>;
 
-  private constructor(table: Table<Note>) {
+  private constructor(table: Table<Placed>) {
     this.#table = table;
-    this.#all = new Lazy(table, (notes) => Object.freeze(notes.items()));
+    this.#all = new Lazy(table, (placed) => notesOf(placed.items()));
   }
 
   static readonly none: Notes = new Notes(Table.empty());
@@ -21,10 +27,19 @@ export class Notes {
     return this.#all.value;
   }
 
-  /** Returns a list with the notes of these rows after those of this one. */
-  after(rows: readonly NoteRow[]): Notes {
-    return new Notes(this.#table.after(rows.map((row, i) => [this.#table.size + i, noteOf(row)])));
+  /** Those that are among the first `count` of all types. */
+  first(count: number): readonly Note[] {
+    return notesOf(this.#table.items().filter(({ place }) => place < count));
   }
+
+  /** Returns a list with the notes of these rows, and their places, after those of this one. */
+  after(rows: readonly (readonly [place: number, row: NoteRow])[]): Notes {
+    return new Notes(this.#table.after(rows.map(([place, row], i) => [this.#table.size + i, { place, note: noteOf(row) }])));
+  }
+}
+
+function notesOf(placed: readonly Placed[]): readonly Note[] {
+  return Object.freeze(placed.map(({ note }) => note));
 }
 
 function noteOf([id, type, at, data]: NoteRow): Note {

@@ -18,7 +18,13 @@ export type Row = readonly [
   next: number,
   outcomes: number,
   due: number,
+  back: number,
+  began: number,
+  changed: number,
+  noted: number,
 ];
+
+const rowLength = 19;
 
 /** The row of a note, as core/note.go writes it. */
 export type NoteRow = readonly [id: string, type: string, at: number, data?: Uint8Array];
@@ -78,6 +84,9 @@ export interface Details {
   readonly failure: FailureTexts | undefined;
   readonly attempts: number;
 }
+
+/** Whether a row is that of a message. */
+export const isMessage = (row: Row | NoteRow | MetadataRow): row is Row => row.length === rowLength;
 
 /** Reads rows that follow one another. */
 export function decodeRows(rows: Uint8Array): Iterable<Row | NoteRow | MetadataRow> {

@@ -3,13 +3,13 @@ import { Lazy } from "./lazy.js";
 import { StoredMessage } from "./message.js";
 import { decodeMetadata, type Metadata } from "./metadata.js";
 import { Notes } from "./note.js";
-import { decodeRows, type NoteRow } from "./row.js";
+import { decodeRows, isMessage, type NoteRow } from "./row.js";
 import { Table } from "./table.js";
 
 // The state is in Go. Its changes arrive here as rows, and become immutable objects: a new one for
 // each message that has changed, the old ones for the others.
 
-let ownMessages: PropertyDescriptor;
+let own: PropertyDescriptorMap;
 
 /** An immutable state. The next one shares what has not changed: a long log makes it no slower. */
 export class State implements ConversationState {
@@ -21,36 +21,53 @@ export class State implements ConversationState {
   readonly #arrived: Table<number>;
   /** By type. */
   readonly #notes: ReadonlyMap<string, Notes>;
+  readonly #noted: number;
   readonly #metadata: Lazy<Uint8Array | null, Metadata>;
   readonly #messages: Lazy<State, readonly Message[]>;
+  readonly #received: Lazy<State, readonly Message[]>;
+  /** The messages that follow the one at a position, in order of arrival. */
+  readonly #followers: Lazy<State, ReadonlyMap<number, readonly StoredMessage[]>>;
   declare readonly messages: readonly Message[];
+  declare readonly received: readonly Message[];
 
   private constructor(
     places: Map<string, number>,
     table: Table<StoredMessage>,
     arrived: Table<number>,
     notes: ReadonlyMap<string, Notes>,
+    noted: number,
     metadata: Lazy<Uint8Array | null, Metadata>,
   ) {
     this.#places = places;
     this.#table = table;
     this.#arrived = arrived;
     this.#notes = notes;
+    this.#noted = noted;
     this.#metadata = metadata;
-    this.#messages = new Lazy<State, readonly Message[]>(this, (state) => Object.freeze(state.#arrived.items().flatMap((place) => state.#table.at(place)?.view ?? [])));
-    Object.freeze(Object.defineProperty(this, "messages", ownMessages)); // its own, so that a copy has it
+    this.#messages = new Lazy<State, readonly Message[]>(this, (state) => views(state.#lineOf(state.#at(state.#arrived.size - 1))));
+    this.#received = new Lazy<State, readonly Message[]>(this, (state) => views(state.#inOrder()));
+    this.#followers = new Lazy<State, ReadonlyMap<number, readonly StoredMessage[]>>(this, (state) => byParent(state.#inOrder()));
+    Object.freeze(Object.defineProperties(this, own)); // its own, so that a copy has them
   }
 
   static {
-    ownMessages = {
-      enumerable: true,
-      get(this: State) {
-        return this.#messages.value;
+    own = {
+      messages: {
+        enumerable: true,
+        get(this: State) {
+          return this.#messages.value;
+        },
+      },
+      received: {
+        enumerable: true,
+        get(this: State) {
+          return this.#received.value;
+        },
       },
     };
   }
 
-  static readonly empty: State = new State(new Map(), Table.empty(), Table.empty(), new Map(), new Lazy<Uint8Array | null, Metadata>(null, decodeMetadata));
+  static readonly empty: State = new State(new Map(), Table.empty(), Table.empty(), new Map(), 0, new Lazy<Uint8Array | null, Metadata>(null, decodeMetadata));
 
   /** Returns this state, or the empty one after a reset, with the changes in `rows`. */
   after(rows: Uint8Array, reset: boolean): State {
@@ -58,33 +75,47 @@ export class State implements ConversationState {
     const places = before.#ownPlaces();
     const changes: [number, StoredMessage][] = [];
     const arrivals: [number, number][] = [];
-    const noted: NoteRow[] = [];
+    const noted: [number, NoteRow][] = [];
+    const arrivedIds: string[] = [];
+    const { size } = before.#arrived;
+    const idAt = (position: number): string | undefined => (position < size ? before.#at(position)?.id : arrivedIds[position - size]);
     let metadata = before.#metadata;
     for (const row of decodeRows(rows)) {
       if (row.length === 1) metadata = new Lazy<Uint8Array | null, Metadata>(row[0], decodeMetadata);
-      else if (row.length !== 15) noted.push(row);
+      else if (!isMessage(row)) noted.push([before.#noted + noted.length, row]);
       else {
         const [id] = row;
         const place = places.get(id) ?? places.size;
         places.set(id, place);
         const known = before.#table.at(place);
-        const message = new StoredMessage(row, known);
+        const position = known?.received === true ? known.position : size + arrivals.length;
+        const message = new StoredMessage(row, position, known, idAt);
         changes.push([place, message]);
-        if (message.received && known?.received !== true) arrivals.push([before.#arrived.size + arrivals.length, place]);
+        if (message.received && known?.received !== true) {
+          arrivals.push([position, place]);
+          arrivedIds.push(id);
+        }
       }
     }
-    return new State(places, before.#table.after(changes), before.#arrived.after(arrivals), before.#notesWith(noted), metadata);
+    return new State(places, before.#table.after(changes), before.#arrived.after(arrivals), before.#notesWith(noted), before.#noted + noted.length, metadata);
   }
 
-  #notesWith(added: readonly NoteRow[]): ReadonlyMap<string, Notes> {
+  #notesWith(added: readonly (readonly [number, NoteRow])[]): ReadonlyMap<string, Notes> {
     if (added.length === 0) return this.#notes;
     const notes = new Map(this.#notes);
-    for (const type of new Set(added.map(([, of]) => of))) notes.set(type, (notes.get(type) ?? Notes.none).after(added.filter(([, of]) => of === type)));
+    const typeOf = ([, [, type]]: (typeof added)[number]): string => type;
+    for (const type of new Set(added.map(typeOf))) notes.set(type, (notes.get(type) ?? Notes.none).after(added.filter((note) => typeOf(note) === type)));
     return notes;
   }
 
   notes<Data>(type: string): readonly Note<Data>[] {
     return (this.#notes.get(type) ?? Notes.none).all as readonly Note<Data>[];
+  }
+
+  /** The notes of a type that there were when a message began to be processed. */
+  notesAtStart<Data>(id: string, type: string): readonly Note<Data>[] {
+    const count = this.stored(id)?.noted ?? this.#noted;
+    return (this.#notes.get(type) ?? Notes.none).first(count) as readonly Note<Data>[];
   }
 
   get metadata(): Metadata {
@@ -103,6 +134,48 @@ export class State implements ConversationState {
     const place = this.#places.get(id);
     const found = place === undefined ? undefined : this.#table.at(place);
     return found?.id === id ? found : undefined; // a later state may have put it there
+  }
+
+  /** The message that arrived at a position. */
+  #at(position: number): StoredMessage | undefined {
+    const place = this.#arrived.at(position);
+    return place === undefined ? undefined : this.#table.at(place);
+  }
+
+  /** Those that were received, in order of arrival. */
+  #inOrder(): StoredMessage[] {
+    return this.#arrived.items().flatMap((place) => this.#table.at(place) ?? []);
+  }
+
+  /** A message after those that it follows, the first one first. */
+  #lineOf(message: StoredMessage | undefined): StoredMessage[] {
+    const line: StoredMessage[] = [];
+    for (let one = message; one !== undefined; one = this.#at(one.parent)) line.push(one);
+    return line.toReversed();
+  }
+
+  /** The messages that a message follows. */
+  history(id: string): readonly Message[] {
+    return views(this.#lineOf(this.stored(id)).slice(0, -1));
+  }
+
+  branch(id: string): readonly Message[] {
+    const message = this.stored(id);
+    if (message === undefined) return views([]);
+    const within = new Set([message.position]);
+    let newest = message;
+    for (let position = message.position + 1; position < this.#arrived.size; position++) {
+      const other = this.#at(position);
+      if (other === undefined || !within.has(other.parent)) continue;
+      within.add(position);
+      newest = other;
+    }
+    return views(this.#lineOf(newest));
+  }
+
+  siblings(id: string): readonly Message[] {
+    const message = this.stored(id);
+    return views(message === undefined ? [] : (this.#followers.value.get(message.parent) ?? []));
   }
 
   message(id: string): Message | undefined {
@@ -138,4 +211,18 @@ export class State implements ConversationState {
   error(id: string): string | undefined {
     return this.#known(id)?.error;
   }
+}
+
+function views(messages: readonly StoredMessage[]): readonly Message[] {
+  return Object.freeze(messages.map(({ view }) => view));
+}
+
+function byParent(messages: readonly StoredMessage[]): ReadonlyMap<number, readonly StoredMessage[]> {
+  const followers = new Map<number, StoredMessage[]>();
+  for (const message of messages) {
+    const siblings = followers.get(message.parent);
+    if (siblings === undefined) followers.set(message.parent, [message]);
+    else siblings.push(message);
+  }
+  return followers;
 }

@@ -82,6 +82,7 @@ const ofMessage = lazily("body", "steps", "result");
 export class MessageView implements Message {
   readonly id: string;
   readonly receivedAt: number;
+  readonly after: string | undefined;
   declare readonly body: Message["body"];
   readonly status: Message["status"];
   declare readonly steps: Message["steps"];
@@ -94,6 +95,7 @@ export class MessageView implements Message {
   constructor(message: Omit<Message, "output">) {
     this.id = message.id;
     this.receivedAt = message.receivedAt;
+    this.after = message.after;
     this.status = message.status;
     this.openSteps = Object.freeze(message.openSteps.map((step) => new OpenStepView(step)));
     this.starts = message.starts;
