@@ -104,7 +104,21 @@ type kept struct {
 	outcomes uint32       // how many there were, with those that were forgotten
 	row      []byte       // as a snapshot has it; nil once an event has changed it
 	paths    map[string]uint32
-	lineage  // After is left to State.view
+	lineage  // After is left to tree.view
+}
+
+// lineage is where a message belongs in the tree, and when it began to be processed.
+type lineage struct {
+	// back is how many places before the message the one stands that it follows; 0 if
+	// it follows none.
+	back uint32
+	// began is how many messages had begun to be processed once this one had, with
+	// it; 0 if it never has. changed is how many had at the last event about it. So it
+	// has changed since another one began if its changed is not less than that one's
+	// began.
+	began, changed uint32
+	// noted is how many notes there were when it began.
+	noted uint32
 }
 
 func newMessage(id string) *kept { return &kept{Message: Message{ID: id, Position: -1}} }

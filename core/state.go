@@ -16,7 +16,7 @@ import (
 type State struct {
 	mu       sync.RWMutex
 	messages map[string]*kept // all that any event has named
-	order    []*kept          // those received, in order of arrival; only ever appended to
+	order    tree             // those received
 	early    []*kept          // those that another event has named first, and of which some were received since
 	pending  []*kept          // those of order that are [Message.Pending]
 	begun    uint32           // how many messages have begun to be processed, at any time
@@ -116,6 +116,18 @@ func (s *State) add(m *kept) {
 	if m.Pending() {
 		s.queue(m)
 	}
+}
+
+// backFrom returns how far before m the message stands that m follows, by the event
+// that m was received with. One that is not there counts as none.
+func (s *State) backFrom(m *kept, e *Event) uint32 {
+	if !e.Branch {
+		return uint32(min(m.Position, 1))
+	}
+	if after := s.messages[e.After]; after != nil && after.Received {
+		return uint32(m.Position - after.Position)
+	}
+	return 0
 }
 
 // queue adds a message to those that are pending, or takes it out if it no longer
@@ -237,7 +249,7 @@ func (s *State) Message(id string) (Message, bool) {
 	if m == nil {
 		return Message{}, false
 	}
-	return s.view(m), true
+	return s.order.view(m), true
 }
 
 // withoutSteps is [State.Message], except that Steps is nil. It takes the same

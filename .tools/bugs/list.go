@@ -557,8 +557,8 @@ var bugs = []bug{
 	{
 		name: "a message begins a deleted conversation again",
 		file: "core/send.go",
-		old:  "\t\tif c.log.isEmpty() {",
-		new:  "\t\tif c.log == nil {",
+		old:  "o.IfExists && c.log.isEmpty()",
+		new:  "o.IfExists && c.log == nil",
 		in:   "./core", test: "TestSendIfExists",
 	},
 	{
@@ -630,5 +630,47 @@ var bugs = []bug{
 		old:  "summarize(id, metadata, d, s",
 		new:  "summarize(id, s.metadata, d, s",
 		in:   "./core", test: "TestSummariesAreForeseen",
+	},
+	{
+		name: "a handler looks back on what is there now",
+		file: "core/branch.go",
+		old:  "if m.began > 0 && before.changed >= m.began {",
+		new:  "if m.began > 0 && before.changed < before.began {",
+		in:   "./core", test: "TestHistoryAtStart",
+	},
+	{
+		name: "a handler finds the notes that came later, too",
+		file: "core/branch.go",
+		old:  "\t\tnotes.list = notes.list[:m.noted]\n",
+		new:  "",
+		in:   "./core/runner", test: "TestRandomHistories",
+	},
+	{
+		name: "an attempt that starts again counts as the first one",
+		file: "core/state.go",
+		old:  "if e.Kind == KindProcessingStarted && m.began == 0 {",
+		new:  "if e.Kind == KindProcessingStarted {",
+		in:   "./core", test: "TestHistoryAtStart",
+	},
+	{
+		name: "a message may follow one that is not there",
+		file: "core/send.go",
+		old:  "case o.After != \"\" && !s.IsReceived(o.After):",
+		new:  "case o.After != \"\" && s.IsReceived(messageID):",
+		in:   "./core", test: "TestSendAfter",
+	},
+	{
+		name: "a message that interrupts lets the others go on",
+		file: "core/send.go",
+		old:  "\t\tif o.Interrupt {",
+		new:  "\t\tif o.Interrupt && s.IsIdle() {",
+		in:   "./core", test: "TestInterrupt",
+	},
+	{
+		name: "in the browser, a handler looks back on what is there now",
+		file: "web/dist/runner.js",
+		old:  "rows === null ? state : State.empty.after(rows, false)",
+		new:  "state",
+		in:   "semantics-tree.spec", test: "looks back on the same messages",
 	},
 }

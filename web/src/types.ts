@@ -296,9 +296,9 @@ export interface Work<Body = unknown> {
    * The messages that this one follows, the first one first, as they were when this one first began to be processed: the same in every
    * attempt, whatever has become of them since.
    */
-  readonly history: readonly Message[];
+  readonly history: readonly Message<Body>[];
   /** The notes of a type that there were then. */
-  notes<Data = unknown>(type: string): readonly Note<Data>[];
+  readonly notes: <Data = unknown>(type: string) => readonly Note<Data>[];
   /** Runs a step, or returns what is stored of it. */
   readonly step: RunStep;
   /**
