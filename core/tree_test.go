@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"reflect"
 	"strings"
@@ -192,7 +193,7 @@ func TestHistoryAtStart(t *testing.T) {
 			}
 		}
 		for _, m := range history {
-			texts += m.ID + " " + string(m.Body) + " " + m.Error + " " + string(m.Result)
+			texts += fmt.Sprint(m.ID, " ", string(m.Body), " ", m.Error, ", failed: ", m.Failed, ", finished: ", m.Finished, ", steps: ", len(m.Steps))
 		}
 		return texts, len(s.NotesAtStart("b", "draft"))
 	}
@@ -202,18 +203,19 @@ func TestHistoryAtStart(t *testing.T) {
 			t.Errorf("%s: %q and %d notes, want %q and %d", when, texts, notes, wantTexts, wantNotes)
 		}
 	}
-	expect("before it begins", "a hi boom ", 1)
+	const boom = "a hi boom, failed: true, finished: false, steps: 1"
+	expect("before it begins", boom, 1)
 	record(t, c, aNote("draft", "just in time", 1, nil), started("b"))
-	expect("at its start", "a hi boom ", 2)
+	expect("at its start", boom, 2)
 	record(t, c, aNote("draft", "too late", 1, nil), event(core.KindMessageRetried, "a"))
-	expect("once the other is retried", "a hi boom ", 2)
+	expect("once the other is retried", boom, 2)
 	record(t, c, started("a"), finished("a"), started("b"))
-	expect("once the other has finished", "a hi boom ", 2)
+	expect("once the other has finished", boom, 2)
 	if err := c.SaveSnapshot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c = recovered(t, "c", store)
-	expect("from a snapshot", "a hi boom ", 2)
+	expect("from a snapshot", boom, 2)
 	record(t, c, received("c", 1, ""), started("c"))
 	if history, known := c.State().History("c"); !known || len(history) != 2 || !history[0].Finished {
 		t.Errorf("a later one looks back on %+v, %v", history, known)
