@@ -82,7 +82,7 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...bodies("receiveMessage"),
       ...bodies("recordMessageReceived"),
       ...bodies("send"),
-      ...appending("send, only if", (onlyIf) => c.send({ onlyIf })),
+      ...appending("send, only if", (onlyIf) => c.send({ onlyIf }), (after) => c.send({ after }), (interrupt) => c.send({ interrupt: interrupt === true ? false : interrupt })),
       ...of("ended", (id) => briefly(c.ended(id))),
       ...of(
         "process",
@@ -140,6 +140,10 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
       ...of("completedStep", (id) => state.completedStep(id, 0), (index) => state.completedStep("m", index)),
       ...of("error", (id) => state.error(id)),
       ...of("notes", (type) => state.notes(type)),
+      ...of("branch", (id) => state.branch(id)),
+      ...of("siblings", (id) => state.siblings(id)),
+      ...of("history", () => undefined), // the package calls it, and the next two
+      ...of("notesAtStart", () => undefined),
       ...of("after", () => undefined), // the package calls it
       ...of("stored", (id) => (state as unknown as { stored(id: unknown): unknown }).stored(id)),
     ],
@@ -151,7 +155,7 @@ export async function uncovered(): Promise<string[]> {
   const store = await open({ storage: "memory" });
   const c = store.create("c");
   const objects: Readonly<Record<string, object>> = { holdfast: store, conversation: c, state: c.state };
-  const values: Readonly<Record<string, readonly string[]>> = { holdfast: [], conversation: ["id", "state", "expectedSeq", "closed", "metadata"], state: ["messages", "metadata"] };
+  const values: Readonly<Record<string, readonly string[]>> = { holdfast: [], conversation: ["id", "state", "expectedSeq", "closed", "metadata"], state: ["messages", "received", "metadata"] };
   const positions = positionsOf(store, c, c.state);
   const missing = Object.entries(objects).flatMap(([of, object]) => {
     const covered = new Set([...(values[of] ?? []), ...(positions[of] ?? []).map(({ name }) => name.replace(/[ ,].*/, ""))]);
