@@ -83,7 +83,7 @@ func ExampleConversation_Refresh() {
 	// second tab: resume <nil>
 }
 
-// A chat window draws itself anew whenever a message has changed.
+// A chat window draws itself again whenever a message has changed.
 func ExampleConversation_Subscribe() {
 	ctx := context.Background()
 	chat, err := core.New("chat-7", memstore.New())

@@ -157,7 +157,7 @@ onEachStore(() => {
     expect(facts).toMatchObject({ heard: [undefined, "closed"], before: undefined, after: "closed" });
   });
 
-  test("send stores nothing if the conversation must exist and does not, whoever has deleted it", async ({ holdfast }) => {
+  test("send stores nothing if the conversation must exist and does not, also if another tab has deleted it", async ({ holdfast }) => {
     const facts = await holdfast.evaluate(async (holdfast) => {
       const outcomes: unknown[] = [];
       const list = async (): Promise<string> => (await holdfast.conversations()).map(({ id, head }) => `${id} ${head}`).join();
