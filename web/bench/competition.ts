@@ -21,7 +21,7 @@ export function competition(context: BrowserContext, all: readonly Participant[]
     const measures = new Set(results.flatMap(({ rounds }) => rounds.flatMap((round) => Object.keys(round))));
     return [...measures].map((measure) => {
       const series = results.map(({ name, rounds, problem }): Series => {
-        const values = rounds.map((round) => round[measure] ?? Number.NaN);
+        const values = rounds.flatMap((round) => round[measure] ?? []);
         return { name, values, remark: problem ?? caveat(name) };
       });
       return row(measure === "" ? workload : `${workload}: ${measure}`, unit, [...series, ...absent]);

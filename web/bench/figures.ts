@@ -4,7 +4,7 @@ import { modules, size } from "./bundle.js";
 import { caveats } from "./competition.js";
 import { onFreshPage, openBench, visit } from "./pages.js";
 import type { Durability } from "./peers/peer.js";
-import { counted, held, instances, starts } from "./plan.js";
+import { counted, held, instances, sent, starts } from "./plan.js";
 import type { Participant } from "./report.js";
 import { row, type Row, type Series } from "./results.js";
 
@@ -61,6 +61,20 @@ export async function memory(context: BrowserContext): Promise<Row[]> {
     single(`WebAssembly memory after recovering ${events.toLocaleString("en-US")} events`, found.recovered),
     single(`its growth over ${appends.toLocaleString("en-US")} further appends`, found.appended - found.recovered),
   ];
+}
+
+/** In a page that shows the list of conversations, while another tab sends messages. */
+export async function listening(context: BrowserContext): Promise<Row[]> {
+  const longest = await onFreshPage(context, async (page, server) => {
+    await openBench(page, server);
+    await page.evaluate(() => bench.showList());
+    const sender = await context.newPage();
+    await openBench(sender, server);
+    await sender.evaluate((messages) => bench.sendToMany(messages), sent);
+    await sender.close();
+    return await page.evaluate(() => bench.longestTask());
+  });
+  return [row(`longest task of 50 ms or more in a page that lists, while another tab sends ${sent.toLocaleString("en-US")} messages`, "ms", [{ name: "Holdfast", values: [longest] }], "")];
 }
 
 /** Counts of one append: their sum, and the frequent ones by name. */

@@ -37,6 +37,8 @@ export const instances: number = rounds(15);
 /** Of the workload `memory`. */
 export const held = { events: 50_000, appends: 100_000 } as const;
 export const counted = 200;
+/** Messages that are sent while another page lists. */
+export const sent = 1_000;
 /** Appends whose time is taken apart. */
 export const profiled: number = rounds(2000);
 /** Bursts whose time is, of so many calls, recoveries from a snapshot, and starts. */
@@ -52,6 +54,12 @@ const slow = "its log takes too long to fill";
 export const writing: readonly Discipline[] = [
   { workload: "append one by one", unit: "ms", task: { contest: "oneByOne", given: [rounds(40), 50] } },
   { workload: "the first appends of a page", unit: "ms", task: { contest: "oneByOne", given: [rounds(15), 2] } },
+  {
+    workload: "send one by one",
+    unit: "ms",
+    task: { contest: "sendOneByOne", given: [rounds(40), 50] },
+    without: Object.fromEntries(libraries.map((name) => [name, "see append one by one"])),
+  },
   { workload: "agent message, 6 steps", unit: "ms", task: { contest: "agentMessage", given: [rounds(10)] } },
   { workload: "burst of 1,000 calls", unit: "ms", task: { contest: "burst", given: [rounds(3), 1_000] } },
   {

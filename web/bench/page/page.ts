@@ -2,15 +2,16 @@
 import { builds, peers } from "../peers/all.js";
 import type { Durability, Peer } from "../peers/peer.js";
 import { agentMessage } from "../workloads/agent.js";
-import { appendOnly, atSequence, batch, burst, burstOnly, oneByOne } from "../workloads/append.js";
+import { appendOnly, atSequence, batch, burst, burstOnly, oneByOne, sendOneByOne } from "../workloads/append.js";
 import { crossings } from "../workloads/crossings.js";
 import { instanceStarts } from "../workloads/instance.js";
 import { list } from "../workloads/list.js";
+import { longestTask, sendToMany, showList } from "../workloads/listener.js";
 import { memory } from "../workloads/memory.js";
 import { prepareRecovery, recover, recoverOnly } from "../workloads/recover.js";
 import { type Contestant, hold, type Result } from "./contest.js";
 
-const contests = { agentMessage, atSequence, batch, burst, list, oneByOne, recover };
+const contests = { agentMessage, atSequence, batch, burst, list, oneByOne, recover, sendOneByOne };
 
 /** One workload: its function, and what that is given. */
 export type Task = { [Name in keyof typeof contests]: { readonly contest: Name; readonly given: Parameters<(typeof contests)[Name]> } }[keyof typeof contests];
@@ -26,9 +27,12 @@ export const bench = {
   burstOnly,
   crossings,
   instanceStarts,
+  longestTask,
   memory,
   prepareRecovery,
   recoverOnly,
+  sendToMany,
+  showList,
 };
 
 /** The ways in which a log of Holdfast can have been written, which matters to who reads it. */

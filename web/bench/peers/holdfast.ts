@@ -1,7 +1,7 @@
 // Holdfast, through its public API.
 import * as thisBuild from "@holdfast-dev/holdfast";
 import type { Conversation, Holdfast } from "@holdfast-dev/holdfast";
-import { type AgentEvent, type Log, ourName, type Peer } from "./peer.js";
+import { type AgentEvent, type Log, ourName, type Peer, text } from "./peer.js";
 
 export const holdfast: Peer = peerOf(thisBuild, ourName, "");
 
@@ -52,6 +52,29 @@ class HoldfastLog implements Log {
 
   async list(): Promise<number> {
     return (await this.#holdfast.conversations()).length;
+  }
+
+  async send(stream: string, id: string): Promise<void> {
+    await this.#conversation(stream).send({ id, body: text });
+  }
+
+  async page(): Promise<number | undefined> {
+    const { list } = this.#holdfast as Partial<Holdfast>; // a build of before may have none
+    return list === undefined ? undefined : (await this.#holdfast.list()).rows.length;
+  }
+
+  async begin(count: number): Promise<(() => Promise<void>) | undefined> {
+    const { process } = this.#holdfast as Partial<Holdfast>;
+    if (process === undefined) return undefined;
+    const begun = new Set<string>();
+    return new Promise((resolve) => {
+      const stop = this.#holdfast.process(({ conversation, signal }) => {
+        if (begun.add(conversation.id).size === count) resolve(stop);
+        return new Promise((_, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason as Error));
+        });
+      });
+    });
   }
 
   answer(stream: string, message: string): Promise<void> {

@@ -34,6 +34,12 @@ export interface Log {
   recover(stream: string): Promise<number>;
   /** Lists the logs, with the length of each. Resolves with how many there are. */
   list?(): Promise<number>;
+  /** Sends a message of the text of an event, if the peer has messages. */
+  send?(stream: string, id: string): Promise<void>;
+  /** Reads the first page of the list, the logs with the latest news first. Resolves with how many rows it has. */
+  page?(): Promise<number | undefined>;
+  /** Finds the logs with unfinished messages among all, and begins to work on them. Resolves with what stops that once it has begun `count`. */
+  begin?(count: number): Promise<(() => Promise<void>) | undefined>;
   /** Answers a message in six steps, if the peer has a way of its own for that. */
   answer?(stream: string, message: string): Promise<void>;
   /** Sees to it that a log has a snapshot up to its end, or none; if the peer has snapshots. */
@@ -56,7 +62,8 @@ export function eventAt(i: number): AgentEvent {
   return { id: crypto.getRandomValues(new Uint8Array(16)), message: `message-${i >> 3}`, step: i & 7, output: text };
 }
 
-const text = "x".repeat(80);
+/** What is in an event. */
+export const text = "x".repeat(80);
 
 /** The state that every peer without one of its own builds, and how many events are in it. */
 export class Messages {

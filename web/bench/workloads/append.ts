@@ -23,6 +23,27 @@ export function oneByOne(rounds: number, warmUp: number): Contest {
   };
 }
 
+/** Messages that are sent one by one, or the append that each comes to. */
+export function sendOneByOne(rounds: number, warmUp: number): Contest {
+  const messages = 20;
+  return {
+    rounds,
+    warmUp,
+    secondsToPrepare: 10,
+    secondsOfRounds: 20,
+    async round(log, round) {
+      const from = (round + warmUp) * messages;
+      const ms = await timed(async () => {
+        for (let i = from; i < from + messages; i++) {
+          if (log.send !== undefined) await log.send("sent", `message ${i}`);
+          else await log.append("sent", i, eventAt(i));
+        }
+      });
+      return { "": ms / messages };
+    },
+  };
+}
+
 /** Appends to a log of its own, with the default durability. */
 export async function appendOnly(name: string, count: number): Promise<void> {
   const peer = peers.find((one) => one.name === name);

@@ -1,9 +1,12 @@
-// Lists all conversations, in a page that has just opened the database.
+// Lists conversations, and goes on with those that were interrupted, in a page that has just opened the database.
 import type { Contest } from "../page/contest.js";
 import { eventAt } from "../peers/peer.js";
 import { timed } from "./log.js";
 
 const together = 500;
+
+/** How many conversations have an unfinished message. */
+const unfinished = 3;
 
 export function list(rounds: number, logs: number): Contest {
   return {
@@ -18,6 +21,7 @@ export function list(rounds: number, logs: number): Contest {
         await Promise.all(places.map((place) => log.append(`conversation ${place}`, 0, eventAt(place))));
         proceed();
       }
+      for (let place = 0; place < unfinished; place++) await log.send?.(`conversation ${place}`, "unfinished");
     },
     async round(log) {
       let found: number | undefined;
@@ -25,7 +29,20 @@ export function list(rounds: number, logs: number): Contest {
         found = await log.list?.();
       });
       if (found !== logs) throw new Error(`listed ${found} logs of ${logs}`);
-      return { "": ms };
+      let rows: number | undefined;
+      const page = await timed(async () => {
+        rows = await log.page?.();
+      });
+      let stop: (() => Promise<void>) | undefined;
+      const begin = await timed(async () => {
+        stop = await log.begin?.(unfinished);
+      });
+      await stop?.();
+      return {
+        "": ms,
+        ...(rows === undefined ? {} : { "a page of 50, the latest first": page }),
+        ...(stop === undefined ? {} : { "find and begin 3 that are unfinished": begin }),
+      };
     },
   };
 }
