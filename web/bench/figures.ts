@@ -1,10 +1,11 @@
 // Figures that are not measured in rounds of one page: starts, sizes, memory, crossings.
-import type { BrowserContext } from "@playwright/test";
+import type { BrowserContext, Page } from "@playwright/test";
+import type { Server } from "../test/harness/server.js";
 import { modules, size } from "./bundle.js";
 import { caveats } from "./competition.js";
 import { onFreshPage, openBench, visit } from "./pages.js";
 import type { Durability } from "./peers/peer.js";
-import { counted, held, instances, sent, starts } from "./plan.js";
+import { busy, counted, held, instances, starts } from "./plan.js";
 import type { Participant } from "./report.js";
 import { row, type Row, type Series } from "./results.js";
 
@@ -63,18 +64,28 @@ export async function memory(context: BrowserContext): Promise<Row[]> {
   ];
 }
 
-/** In a page that shows the list of conversations, while another tab sends messages. */
-export async function listening(context: BrowserContext): Promise<Row[]> {
-  const longest = await onFreshPage(context, async (page, server) => {
-    await openBench(page, server);
-    await page.evaluate(() => bench.showList());
-    const sender = await context.newPage();
-    await openBench(sender, server);
-    await sender.evaluate((messages) => bench.sendToMany(messages), sent);
-    await sender.close();
-    return await page.evaluate(() => bench.longestTask());
-  });
-  return [row(`longest task of 50 ms or more in a page that lists, while another tab sends ${sent.toLocaleString("en-US")} messages`, "ms", [{ name: "Holdfast", values: [longest] }], "")];
+/** Each in a fresh page. */
+export async function longestTasks(context: BrowserContext): Promise<Row[]> {
+  const { messages, body, chunks } = busy;
+  const measure = async (what: string, work: (page: Page, server: Server) => Promise<void>): Promise<Row> => {
+    const longest = await onFreshPage(context, async (page, server) => {
+      await openBench(page, server);
+      await work(page, server);
+      return await page.evaluate(() => bench.longestTask());
+    });
+    return row(`longest task of 50 ms or more while ${what}`, "ms", [{ name: "Holdfast", values: [longest] }], "");
+  };
+  return [
+    await measure(`a page lists, and another tab sends ${messages.toLocaleString("en-US")} messages`, async (page, server) => {
+      await page.evaluate(() => bench.showList());
+      const sender = await context.newPage();
+      await openBench(sender, server);
+      await sender.evaluate((count) => bench.sendToMany(count), messages);
+      await sender.close();
+    }),
+    await measure(`a body of ${body.toLocaleString("en-US")} characters is sent`, (page) => page.evaluate((length) => bench.sendLarge(length), body)),
+    await measure(`a step streams ${chunks.toLocaleString("en-US")} chunks in one task`, (page) => page.evaluate((count) => bench.streamMany(count), chunks)),
+  ];
 }
 
 /** Counts of one append: their sum, and the frequent ones by name. */

@@ -6,7 +6,7 @@ import type { BrowserContext } from "@playwright/test";
 import { test } from "../test/harness/test.js";
 import { drawChart } from "./chart.js";
 import { competition } from "./competition.js";
-import { coldStarts, crossings, instanceStarts, listening, memory } from "./figures.js";
+import { coldStarts, crossings, instanceStarts, longestTasks, memory } from "./figures.js";
 import { onFreshPage, openBench } from "./pages.js";
 import type { Durability } from "./peers/peer.js";
 import { complete, durabilities, isWanted, otherDist, reading, scale, writing } from "./plan.js";
@@ -58,7 +58,7 @@ function workloads(context: BrowserContext, all: readonly Participant[], durabil
     starts,
     ...reading.map((discipline): Workload => [discipline.workload, () => compete(discipline)]),
     ["instance start", () => instanceStarts(context)],
-    ["listening", () => listening(context)],
+    ["longest tasks", () => longestTasks(context)],
     ["memory", () => memory(context)],
     ["crossings", () => crossings(context)],
     ["profile", () => profiles(context)],

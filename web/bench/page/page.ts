@@ -6,9 +6,9 @@ import { appendOnly, atSequence, batch, burst, burstOnly, oneByOne, sendOneByOne
 import { crossings } from "../workloads/crossings.js";
 import { instanceStarts } from "../workloads/instance.js";
 import { list } from "../workloads/list.js";
-import { longestTask, sendToMany, showList } from "../workloads/listener.js";
 import { memory } from "../workloads/memory.js";
 import { prepareRecovery, recover, recoverOnly } from "../workloads/recover.js";
+import { longestTask, sendLarge, sendToMany, showList, streamMany } from "../workloads/tasks.js";
 import { type Contestant, hold, type Result } from "./contest.js";
 
 const contests = { agentMessage, atSequence, batch, burst, list, oneByOne, recover, sendOneByOne };
@@ -31,8 +31,10 @@ export const bench = {
   memory,
   prepareRecovery,
   recoverOnly,
+  sendLarge,
   sendToMany,
   showList,
+  streamMany,
 };
 
 /** The ways in which a log of Holdfast can have been written, which matters to who reads it. */
