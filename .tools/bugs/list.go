@@ -520,6 +520,13 @@ var bugs = []bug{
 		in:   "replay.spec", test: "killed after every event, and once more: effects",
 	},
 	{
+		name: "in the browser, what a decision has stored is overlooked once a function has begun again",
+		file: "web/dist/delivery.js",
+		old:  "        this.#lookBack(all);\n",
+		new:  "        for (const { order } of all)\n            this.#known = Math.max(this.#known, order ?? -1);\n",
+		in:   "delivery.spec", test: "outcomes come in the order of the log, whenever they are called",
+	},
+	{
 		name: "a runner begins a message while its lock is given up",
 		file: "core/runner/runner.go",
 		old:  "\t\tcase found && lock.Held(ctx):",

@@ -85,8 +85,8 @@ export class Delivery {
   #awaited: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #impatient = false;
-  /** The greatest order that is known. */
-  #newest = -1;
+  /** The calls that wait know their orders up to this one. */
+  #known = -1;
 
   /** `read` returns what is stored now. */
   constructor(read: () => readonly Stored[]) {
@@ -105,10 +105,10 @@ export class Delivery {
   /** Begins to replay what is stored of the run with a path, and of those within it. */
   replay(path: string): void {
     const all = this.#read();
+    this.#lookBack(all);
     const orders = new Set(all.map(({ order }) => order));
     for (const run of this.#uncalled.keys()) if (run.startsWith(path)) this.#uncalled.delete(run);
     for (const step of all) {
-      this.#newest = Math.max(this.#newest, step.order ?? -1);
       const run = runOf(step.scope);
       if (!run.startsWith(path)) continue;
       this.#stored.set(step.path, step);
@@ -142,13 +142,13 @@ export class Delivery {
     const stored = this.#stored.get(path);
     this.#stored.delete(path);
     waiting.order ??= stored?.order;
-    if (stored !== undefined && stored.order === undefined) this.#lookBack(); // it was open, and may have ended since
+    if (stored !== undefined && stored.order === undefined) this.#lookBack(this.#read()); // it was open, and may have ended since
   }
 
   /** Takes an outcome, to be delivered in its turn. */
   take(waiting: Waiting, order: number, deliver: () => void): void {
-    if (order > this.#newest + 1) this.#lookBack();
-    this.#newest = Math.max(this.#newest, order);
+    if (order > this.#known + 1) this.#lookBack(this.#read());
+    this.#known = Math.max(this.#known, order);
     waiting.order = order;
     waiting.deliver = deliver;
     this.#pump();
@@ -158,9 +158,10 @@ export class Delivery {
    * Finds outcomes that are stored already, and are not here yet: the program reports one that another tab, or
    * another call, has stored a little later than those of its own.
    */
-  #lookBack(): void {
-    const orders = new Map(this.#read().map(({ path, order }) => [path, order]));
+  #lookBack(all: readonly Stored[]): void {
+    const orders = new Map(all.map(({ path, order }) => [path, order]));
     for (const one of this.#waiting) one.order ??= orders.get(one.path);
+    for (const order of orders.values()) this.#known = Math.max(this.#known, order ?? -1);
   }
 
   /** Forgets a call that gets no outcome. */
