@@ -73,20 +73,34 @@ func (s *State) History(id string) (history []Message, known bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	m := s.messages[id]
-	if m == nil || !m.Received {
-		return nil, true
+	if m == nil || !s.knows(m) {
+		return nil, m == nil
 	}
-	line := s.order.line(m)
-	line = line[:len(line)-1]
-	for _, before := range line {
-		if m.began > 0 && before.changed >= m.began {
-			return nil, false
+	for _, before := range s.order.line(m) {
+		if before != m {
+			history = append(history, s.order.view(before))
 		}
 	}
-	for _, before := range line {
-		history = append(history, s.order.view(before))
-	}
 	return history, true
+}
+
+// KnowsHistory is what [State.History] returns, without the messages.
+func (s *State) KnowsHistory(id string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m := s.messages[id]
+	return m == nil || s.knows(m)
+}
+
+// knows reports whether no message that m follows has changed since m began. The
+// caller holds the lock.
+func (s *State) knows(m *kept) bool {
+	for before := s.order.follows(m); m.began > 0 && before != nil; before = s.order.follows(before) {
+		if before.changed >= m.began {
+			return false
+		}
+	}
+	return true
 }
 
 // NotesAtStart returns the notes of a type that there were when a message first

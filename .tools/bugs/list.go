@@ -641,8 +641,8 @@ var bugs = []bug{
 	{
 		name: "a handler looks back on what is there now",
 		file: "core/branch.go",
-		old:  "if m.began > 0 && before.changed >= m.began {",
-		new:  "if m.began > 0 && before.changed < before.began {",
+		old:  "if before.changed >= m.began {",
+		new:  "if before.changed < before.began {",
 		in:   "./core", test: "TestHistoryAtStart",
 	},
 	{

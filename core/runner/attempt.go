@@ -54,12 +54,15 @@ func (a *Attempt) Message() core.Message {
 // become of them since. It has an error only if that has to be read from the log,
 // and the log cannot be read, or the attempt has ended.
 func (a *Attempt) History() ([]core.Message, error) {
-	past, err := a.Past()
-	if err != nil {
-		return nil, err
+	for {
+		past, err := a.Past()
+		if err != nil {
+			return nil, err
+		}
+		if history, known := past.History(a.id); known {
+			return history, nil
+		}
 	}
-	history, _ := past.History(a.id)
-	return history, nil
 }
 
 // Notes returns the notes of a type that there were when the message first began to
@@ -72,7 +75,7 @@ func (a *Attempt) Notes(kind string) []core.Note {
 // conversation, or else that at the start of the message. Errors are those of History.
 func (a *Attempt) Past() (*core.State, error) {
 	s := a.runner.State()
-	if _, known := s.History(a.id); known {
+	if s.KnowsHistory(a.id) {
 		return s, nil
 	}
 	for n := 1; ; n++ {
