@@ -21,6 +21,7 @@ const dist = join(here, "..", "dist");
 
 export async function bundle(): Promise<void> {
   await bundleTo("page", `import { bench } from ${JSON.stringify(join(here, "page/page.ts"))}; globalThis.bench = bench;`);
+  await bundleTo("isolated", `import { isolated } from ${JSON.stringify(join(here, "page/isolated.ts"))}; globalThis.isolated = isolated;`);
   for (const module of modules) {
     const [peer, start] = [join(here, `peers/${module}.ts`), join(here, "page/start.ts")];
     await bundleTo(module, `import { ${module} as peer } from ${JSON.stringify(peer)}; import { start } from ${JSON.stringify(start)}; start(peer);`);

@@ -5,11 +5,11 @@
 import type { BrowserContext } from "@playwright/test";
 import { test } from "../test/harness/test.js";
 import { drawChart } from "./chart.js";
-import { competition } from "./competition.js";
+import { competition, isolatedContest } from "./competition.js";
 import { coldStarts, crossings, instanceStarts, longestTasks, memory } from "./figures.js";
 import { onFreshPage, openBench } from "./pages.js";
 import type { Durability } from "./peers/peer.js";
-import { complete, durabilities, isWanted, otherDist, reading, scale, writing } from "./plan.js";
+import { complete, durabilities, isolatedRounds, isWanted, otherDist, reading, scale, writing } from "./plan.js";
 import { profiles } from "./profile.js";
 import { comparison, type Participant, participants, table, writeResults } from "./report.js";
 import { keep, machine, type Row } from "./results.js";
@@ -51,6 +51,8 @@ type Workload = readonly [name: string, measure: () => Promise<readonly Row[]>];
 function workloads(context: BrowserContext, all: readonly Participant[], durability: Durability): readonly Workload[] {
   const compete = competition(context, all, durability);
   const written = writing.map((discipline): Workload => [discipline.workload, () => compete(discipline)]);
+  const isolated = "agent message, 6 steps, in a cross-origin isolated page";
+  written.push([isolated, () => isolatedContest(context, isolated, isolatedRounds, durability)]);
   const starts: Workload = ["start and download", () => coldStarts(context, all, durability)];
   if (durability === "strict") return [...written, starts];
   return [

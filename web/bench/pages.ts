@@ -2,6 +2,7 @@
 import type { BrowserContext, Page } from "@playwright/test";
 import { Server } from "../test/harness/server.js";
 import { bundles, type Module } from "./bundle.js";
+import type { Isolated } from "./page/isolated.js";
 import type { Bench } from "./page/page.js";
 import type { Visit } from "./page/start.js";
 import type { Durability } from "./peers/peer.js";
@@ -9,6 +10,8 @@ import type { Durability } from "./peers/peer.js";
 declare global {
   /** In the page that has all peers. */
   var bench: Bench;
+  /** In the page that is cross-origin isolated. */
+  var isolated: Isolated;
 }
 
 const head = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">`;
@@ -40,9 +43,19 @@ export async function onFreshPage<T>(context: BrowserContext, work: (page: Page,
 
 /** Opens the page that has all peers. */
 export async function openBench(page: Page, server: Server): Promise<void> {
-  server.answer("/all", { body: `${head}<script type="module" src="/bench/page/entry.js"></script>` });
+  await openBundle(page, server, "page", "bench");
+}
+
+/** Opens the page that is cross-origin isolated (HTML, section 7.1.3.2). */
+export async function openIsolated(page: Page, server: Server): Promise<void> {
+  server.headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+  await openBundle(page, server, "isolated", "isolated");
+}
+
+async function openBundle(page: Page, server: Server, name: string, global: string): Promise<void> {
+  server.answer("/all", { body: `${head}<script type="module" src="/bench/${name}/entry.js"></script>` });
   await page.goto(`${server.origin}/all`);
-  await page.waitForFunction(() => "bench" in globalThis, undefined, { timeout: 20_000 });
+  await page.waitForFunction((expected) => expected in globalThis, global, { timeout: 20_000 });
 }
 
 /** What came of two visits to the page of a peer. */

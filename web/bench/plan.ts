@@ -34,6 +34,8 @@ export function isWanted(workload: string): boolean {
 
 export const starts: number = rounds(7);
 export const instances: number = rounds(15);
+/** Messages of six steps, in a cross-origin isolated page. */
+export const isolatedRounds: number = rounds(10);
 /** Of the workload `memory`. */
 export const held = { events: 50_000, appends: 100_000 } as const;
 export const counted = 200;

@@ -12,12 +12,6 @@ export interface Participant {
   readonly note: string;
 }
 
-/** What users would think of too, and why it is not measured. */
-const absent: Readonly<Record<string, string>> = {
-  "@coji/durably":
-    "runs jobs of steps on SQLite and has no append to a log; in a browser it is given SQLocal, which needs a cross-origin isolated page (COOP/COEP), and this one is not. SQLite stands for it",
-};
-
 const checks: Readonly<Record<Check, string>> = {
   "expected sequence": "checks the expected sequence in the transaction that writes",
   "place taken": "refuses a place that is taken, and does not notice a hole",
@@ -28,7 +22,7 @@ export function participants(all: readonly Participant[]): string {
   return [
     "Each does the same job: append an event if the log is as long as expected, acknowledge it after the commit, read the log back.",
     ...all.filter(({ note }) => note !== "").map(({ name, check, strict, note }) => `  ${name}: ${checks[check]}${strict ? "" : ", DEFAULT durability in every table"}; ${note}`),
-    ...Object.entries(absent).map(([name, why]) => `  Not among them: ${name}: ${why}`),
+    "  @coji/durably runs jobs of steps on SQLite and has no append to a log. It needs a cross-origin isolated page, and so has a contest of its own.",
     `Values are medians, with quartiles. Ratios are to "${floorName}" in the same round, and again medians with quartiles.`,
   ].join("\n");
 }
