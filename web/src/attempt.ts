@@ -55,6 +55,8 @@ export class Attempt {
   /** The function within which a function of a step has just been called, until that waits for something. */
   #within: Run | undefined;
   #refusals = 0;
+  /** Whether a call has come later than a replay waits for it. */
+  #late = false;
 
   constructor(instance: Instance, number: number, stored: () => readonly Stored[], rehearses: boolean, report: (error: Error) => void) {
     this.#instance = instance;
@@ -272,7 +274,7 @@ export class Attempt {
     this.#promised.add(promised);
     promise.catch(() => undefined); // nothing is left unhandled
     const [path, outcome] = start();
-    if (path !== "") this.#delivery.identify(waiting, path);
+    if (path !== "" && this.#delivery.identify(waiting, path)) this.#reportLate(named);
     outcome.then(
       ([value, order, index]) =>
         this.#delivery.take(waiting, order, () => {
@@ -321,6 +323,14 @@ export class Attempt {
     const note: Noted = { after: run.after };
     this.#notes.set(callOf(scopes, name, key, before?.count ?? 0), note);
     return note;
+  }
+
+  /** Reports, once, that outcomes have come in another order than before. */
+  #reportLate(name: string): void {
+    if (this.#late) return;
+    this.#late = true;
+    const text = `holdfast: step: step_mismatch: the call of ${name} comes out of a wait for something that is no step, which has taken longer than a replay waits: outcomes that came after the call in an earlier run have come before it now; do in a step what may take so long`;
+    this.#report(new HoldfastError("step_mismatch", text, { operation: "step" }));
   }
 
   /** Answers the runner, unless the instance is over. */

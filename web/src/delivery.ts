@@ -136,13 +136,18 @@ export class Delivery {
     return waiting;
   }
 
-  /** Says who the step is that was called. */
-  identify(waiting: Waiting, path: string): void {
+  /**
+   * Says who the step is that was called. Returns whether it came out of a wait for what is no step, which has
+   * lasted longer than outcomes waited for it that came after it in an earlier run.
+   */
+  identify(waiting: Waiting, path: string): boolean {
     waiting.path = path;
     const stored = this.#stored.get(path);
     this.#stored.delete(path);
     waiting.order ??= stored?.order;
     if (stored !== undefined && stored.order === undefined) this.#lookBack(this.#read()); // it was open, and may have ended since
+    if (stored === undefined || stored.after >= waiting.run.after || this.#delivering === waiting.run) return false;
+    return stored.after === 0 || this.#read().some(({ order }) => order === stored.after - 1); // else a retry has forgotten what came before it
   }
 
   /** Takes an outcome, to be delivered in its turn. */

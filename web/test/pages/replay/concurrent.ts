@@ -201,6 +201,27 @@ export const foreign: readonly Shape[] = [
     foreign: true,
     varies: true,
   },
+  {
+    name: "a wait for what is no step, which takes longer in a replay than that waits for it",
+    handler: async (step, world) => {
+      const first = Promise.withResolvers<unknown>();
+      const second = Promise.withResolvers<unknown>();
+      const waited = async (): Promise<string> => {
+        if (world.life > 0) await second.promise.then(() => pause(0)); // it takes as long as it has to
+        return step("waited", world.does("waited"), { key: "waited" });
+      };
+      const plain = async (): Promise<string> => {
+        if (world.life === 0) await first.promise;
+        return world.does("plain")();
+      };
+      await Promise.all([waited().then(first.resolve), step("plain", plain).then(second.resolve)]);
+      return step("last", world.does("last"));
+    },
+    ends: [result("last")],
+    foreign: true,
+    varies: true,
+    unsure: "reported",
+  },
   // Also where the first of them comes out of such a wait, as well.
   ...[false, true].map(
     (busy): Shape => ({
