@@ -24,7 +24,7 @@ func Open(ctx context.Context, database string, options Options) (*Store, error)
 	engine, err := newJSEngine(database, options.DefaultDurability)
 	if err != nil {
 		return nil, &core.Error{Code: core.ErrStorageUnavailable, Op: "open", Err: err,
-			Detail: "there is no IndexedDB here; use a browser, and a page with an origin"}
+			Detail: "there is no IndexedDB here; use a browser, and a page with an origin, or in a test open({ storage: \"memory\" })"}
 	}
 	return start(ctx, engine, options.Timeout)
 }

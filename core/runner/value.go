@@ -35,7 +35,7 @@ func Decode[T any](stored []byte) (T, error) {
 
 // Body returns the body of the message that is worked on, see [Decode].
 func Body[T any](a *Attempt) (T, error) {
-	return decode[T]("body", "the body of "+a.id, "decoded", a.Message().Body)
+	return decode[T]("body", "the body of "+a.id, "decoded; it has to be as Encode makes it, or JavaScript", a.Message().Body)
 }
 
 // Handle makes a handler of one whose result has type T, which is stored as

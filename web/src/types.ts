@@ -293,7 +293,7 @@ export interface Work<Body = unknown> {
   /** The conversation that the message is of. */
   readonly conversation: Conversation;
   /**
-   * The messages that this one follows, the first one first, as they were when this one first began to be processed: the same in every
+   * The messages that this one follows, the first one first, as they were when work on this one first began: the same in every
    * attempt, whatever has become of them since.
    */
   readonly history: readonly Message<Body>[];

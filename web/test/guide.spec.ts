@@ -29,7 +29,7 @@ const test = applicationTest(
     [
       "events-main.ts",
       `import { tokens } from "./tokens.js";
-      import { earlier } from "./history.js";
+      import { earlier } from "./agent.js";
       Object.assign(window, { earlier, read: async (body: BodyInit) => { let text = ""; for await (const token of tokens(new Response(body))) text += token; return text; } });`,
     ],
   ]),

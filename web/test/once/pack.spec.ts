@@ -1,6 +1,6 @@
 // The npm package as its users get it: packed, installed in a fresh Vite application, type-checked, bundled, and run.
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -75,15 +75,20 @@ test("the tarball has what it needs and nothing else", () => {
   expect(packed).toEqual(expect.arrayContaining(["dist/holdfast.js", "dist/index.js", "dist/index.d.ts", "dist/react.js", "dist/react.d.ts", "dist/bridge/go.js", "dist/bridge/go.d.ts"]));
 });
 
-test("the links in its README are whole addresses, of what the repository has", () => {
-  const text = readFileSync(join(consumer, "node_modules/@holdfast-dev/holdfast/README.md"), "utf8");
-  const prose = text.split("```").filter((_, i) => i % 2 === 0).join("");
-  const links = [...prose.matchAll(/\]\(([^)]*)\)/g)].map(([, address = ""]) => address);
-  expect(links.length).toBeGreaterThan(10);
-  for (const address of links) {
-    expect(address).toMatch(/^https:\/\//);
-    const [, path] = /^https:\/\/(?:github\.com\/holdfast-dev\/holdfast\/blob|raw\.githubusercontent\.com\/holdfast-dev\/holdfast)\/main\/([^#]*)/.exec(address) ?? [];
-    if (path !== undefined) expect(existsSync(join(web, "..", path)), address).toBe(true);
+test("the links in its README and its documents are addresses of what the repository has, or of documents beside them", () => {
+  const folder = join(consumer, "node_modules/@holdfast-dev/holdfast");
+  const documents = readdirSync(join(folder, "docs")).filter((name) => name.endsWith(".md"));
+  expect(documents.length).toBeGreaterThan(5);
+  for (const name of ["README.md", ...documents.map((document) => join("docs", document))]) {
+    const prose = readFileSync(join(folder, name), "utf8").split("```").filter((_, i) => i % 2 === 0).join("");
+    const links = [...prose.matchAll(/\]\(([^)]*)\)/g)].map(([, address = ""]) => address);
+    expect(links.length, name).toBeGreaterThan(0);
+    for (const address of links) {
+      const [, path] = /^https:\/\/(?:github\.com\/holdfast-dev\/holdfast\/blob|raw\.githubusercontent\.com\/holdfast-dev\/holdfast)\/main\/([^#]*)/.exec(address) ?? [];
+      if (path !== undefined) expect(existsSync(join(web, "..", path)), `${name}: ${address}`).toBe(true);
+      else if (name === "README.md") expect(address).toMatch(/^https:\/\//);
+      else if (!/^(?:https:\/\/|#)/.test(address)) expect(existsSync(join(folder, "docs", address.replace(/#.*/, ""))), `${name}: ${address}`).toBe(true);
+    }
   }
 });
 
