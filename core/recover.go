@@ -50,7 +50,11 @@ func recoverLog(ctx context.Context, id string, store DurableStore, told bool) (
 	}
 	summary, known := kept()
 	if err != nil {
-		return nil, c.log.fail(op, err)
+		err = c.log.fail(op, err)
+		if damage := (*Error)(nil); errors.As(err, &damage) && damage.Code == ErrCorrupt {
+			damage.Detail += "; verify tells what can still be read"
+		}
+		return nil, err
 	}
 	if known {
 		c.log.mendSummary(ctx, summary)

@@ -533,3 +533,14 @@ func TestRecoverOfALogThatHasLostItsEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestRecoverOfDamageSaysWhatToDo(t *testing.T) {
+	store := memstore.New()
+	if _, err := store.Append(t.Context(), "c", 0, []byte("no event")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := core.Recover(t.Context(), "c", store)
+	if !errors.Is(err, core.ErrCorrupt) || !strings.Contains(err.Error(), "verify tells") {
+		t.Errorf("got %v", err)
+	}
+}
