@@ -22,6 +22,10 @@ type jsEngine struct {
 	ranges  safejs.Value    // IDBKeyRange
 	options [4]safejs.Value // of transaction(), by mode
 	binary  binaryValues    // bytes to JavaScript and back
+	// writing is the Set holdfastWriting, in which a page finds the transactions
+	// that write, to abort them when the program has died: else what it was about to
+	// refuse would commit by itself. It may be undefined.
+	writing safejs.Value
 	memory  jsMemory
 	page    lifecycle
 	missed  func() // see listen; nil before
@@ -36,13 +40,14 @@ func newJSEngine(name string, defaultDurability bool) (*jsEngine, error) {
 	global := safejs.Global()
 	var err error
 	for property, target := range map[string]*safejs.Value{
-		"indexedDB": &e.factory, "IDBKeyRange": &e.ranges, "self": &e.page.scope, "Uint8Array": &e.binary.array, "holdfastPack": &e.binary.pack,
+		"indexedDB": &e.factory, "IDBKeyRange": &e.ranges, "self": &e.page.scope, "Uint8Array": &e.binary.array,
+		"holdfastPack": &e.binary.pack, "holdfastWriting": &e.writing,
 	} {
 		if *target, err = global.Get(property); err != nil {
 			return nil, failureOf(err)
 		}
-		if target == &e.binary.pack {
-			continue // only this one may be missing
+		if target == &e.binary.pack || target == &e.writing {
+			continue // only these may be missing
 		}
 		if target.IsUndefined() || target.IsNull() {
 			return nil, &engineError{unexpectedFailure, property + " is not defined"}

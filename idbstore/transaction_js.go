@@ -19,6 +19,7 @@ type jsTransaction struct {
 	waiting []settler // requests that have not been answered, oldest first
 	end     *transactionEnd
 	refusal error // of the first request that failed
+	writing bool  // it is among jsEngine.writing
 	writes  int
 }
 
@@ -58,7 +59,12 @@ func (d *jsDatabase) begin(m mode, stores string) (transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.tx, t.end = tx, &transactionEnd{done: make(chan struct{})}
+	t.tx, t.end, t.writing = tx, &transactionEnd{done: make(chan struct{})}, m != readOnly && !d.engine.writing.IsUndefined()
+	if t.writing {
+		if _, err := d.engine.writing.Call("add", tx); err != nil {
+			return nil, failureOf(err)
+		}
+	}
 	for _, property := range []string{"oncomplete", "onabort", "onerror"} {
 		if err := tx.Set(property, t.handlers.fn(property)); err != nil {
 			return nil, failureOf(err)
@@ -119,6 +125,9 @@ func (t *jsTransaction) finish(err error) {
 			err = &engineError{unexpectedFailure, "the transaction ended before its requests were answered"}
 		}
 		due.fail(err)
+	}
+	if t.writing {
+		_, _ = t.db.engine.writing.Call("delete", t.tx)
 	}
 	t.end.err = err
 	close(t.end.done)

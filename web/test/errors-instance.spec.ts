@@ -155,6 +155,39 @@ test("one that has died keeps no lock: the next one goes on with its message", a
   expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
 });
 
+test("what one that dies amid an append has not checked yet is not committed", async ({ home, complaints }) => {
+  const left = await (await mortal(home)).evaluate(async ({ c, kill }) => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const connections: IDBDatabase[] = [];
+    // The next append goes step by step, on another connection, and the program dies once it has asked for both of its requests.
+    const { transaction } = IDBDatabase.prototype;
+    IDBDatabase.prototype.transaction = function (...given) {
+      connections.push(this);
+      return transaction.apply(this, given);
+    };
+    await c.recordProcessingStarted("m");
+    IDBDatabase.prototype.transaction = transaction;
+    const other = await open();
+    const theirs = await other.recover("c");
+    await Promise.all(["a", "b"].map((id) => theirs.recordProcessingStarted(id))); // of which the first one has not heard
+    connections[0]?.close();
+    const { add } = IDBObjectStore.prototype;
+    let died = false;
+    IDBObjectStore.prototype.add = function (...given) {
+      const request = add.apply(this, given);
+      IDBObjectStore.prototype.add = add;
+      died = true;
+      kill();
+      return request;
+    };
+    const failure = await told.failure(c.recordProcessingFinished("m"));
+    const events = await (await other.recover("c")).events();
+    return { died, failure, events: events.map((event) => "messageId" in event && `${event.kind} ${event.messageId}`) };
+  });
+  expect(left).toMatchObject({ died: true, failure: { code: "instance_lost" }, events: ["processing_started m", "processing_started a", "processing_started b"] });
+  complaints.length = 0;
+});
+
 test("one that finds no memory to start in is lost, and nothing was written", async ({ home }) => {
   const failure = await home.evaluate(async () => {
     Object.assign(WebAssembly, { instantiate: () => Promise.reject(new RangeError("WebAssembly.instantiate(): Out of memory")) });

@@ -26,6 +26,7 @@ export class Instance {
   readonly #go: Go;
   /** What lets go of the Web Locks that the program holds. */
   readonly #held: ReadonlySet<() => void>;
+  readonly #writing: ReadonlySet<IDBTransaction>;
   readonly #appender = new Appender((id, committed) => this.#recorder?.ended(id, committed) === true);
   #recorder: Recorder | undefined;
   /** By the number of the call. */
@@ -54,9 +55,10 @@ export class Instance {
   /** Called when messages of a conversation have changed. */
   onChange: ((handle: number, expectedSeq: number, reset: boolean, rows: Uint8Array) => void) | undefined;
 
-  private constructor(go: Go, held: ReadonlySet<() => void>) {
+  private constructor(go: Go, { holdfastHeld, holdfastWriting }: Globals) {
     this.#go = go;
-    this.#held = held;
+    this.#held = holdfastHeld;
+    this.#writing = holdfastWriting;
     // All events and timers enter the program through here.
     const resume = go._resume.bind(go);
     go._resume = () => {
@@ -84,10 +86,9 @@ export class Instance {
 
   /** Starts the program. In a `world` it has those globals before those of the page, and makes its transactions itself. */
   static async start(module: WebAssembly.Module, world?: object): Promise<Instance> {
-    const held = new Set<() => void>();
-    const host: Globals = { ...world, holdfastPack: pack, holdfastHeld: held };
+    const host: Globals = { ...world, holdfastPack: pack, holdfastHeld: new Set(), holdfastWriting: new Set() };
     const go = newGo(host);
-    const instance = new Instance(go, held);
+    const instance = new Instance(go, host);
     if (world === undefined) host.holdfastAppender = instance.#appender;
     const program = await instantiate(module, go.importObject);
     host.holdfast = (...offered) => instance.#connect(program.exports as unknown as Exports, ...offered);
@@ -297,6 +298,7 @@ export class Instance {
     for (const pending of this.#pending.values()) pending.reject(reason);
     this.#pending.clear();
     this.#functions.clear();
+    for (const transaction of this.#writing) abort(transaction); // else what the program has not checked yet commits by itself
     for (const letGo of this.#held) letGo(); // else nobody gets them before the page has gone
     this.#idle?.();
     this.onEnd?.();
@@ -307,5 +309,13 @@ export class Instance {
     this.#recorder?.stop();
     for (const timer of this.#go._scheduledTimeouts.values()) clearTimeout(timer);
     this.#go._scheduledTimeouts.clear();
+  }
+}
+
+function abort(transaction: IDBTransaction): void {
+  try {
+    transaction.abort();
+  } catch {
+    // It has ended, or its commit was asked for.
   }
 }

@@ -35,6 +35,8 @@ export interface Globals {
   readonly holdfastPack: typeof pack;
   /** The functions that let go of the Web Locks which the program holds, see idbstore/locks_js.go. */
   readonly holdfastHeld: Set<() => void>;
+  /** The transactions of the program that write, see idbstore/engine_js.go. */
+  readonly holdfastWriting: Set<IDBTransaction>;
   holdfast?: (enter: Enter, names: string, inbox: number, size: number, outbox: number) => Host;
 }
 
