@@ -24,7 +24,7 @@ const (
 	// at once.
 	MaxListing = 1000
 	// MaxDue is the greatest number of streams that [Directory].Due returns.
-	MaxDue = 4096
+	MaxDue = 1024
 )
 
 // CheckName reports whether name may name a stream, a key or a message:

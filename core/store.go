@@ -140,12 +140,12 @@ type Directory interface {
 	// List returns summaries. One that is damaged is left out. Errors are those
 	// of [CheckListing] and of an unusable store.
 	List(ctx context.Context, listing Listing) ([]Summary, error)
-	// Due returns the streams that are ready, by ascending [Summary].Updated, and
-	// then those that are due at a time or before, by ascending [Summary].Due; of
-	// all these the first [MaxDue]. It also returns when the next one after that
-	// time is due; 0 for never. A stream whose summary cannot be read may be among
-	// them: to recover it mends that.
-	Due(ctx context.Context, until uint64) (streams []string, next uint64, err error)
+	// Due returns the streams with a prefix that are ready, the one with the latest
+	// [Summary].Updated first, and then those that are due at a time or before, by
+	// ascending [Summary].Due; of all these the first [MaxDue]. It also returns when
+	// the next one with that prefix is due after that time; 0 for never. A stream
+	// whose summary cannot be read may be among them: to recover it mends that.
+	Due(ctx context.Context, prefix string, until uint64) (streams []string, next uint64, err error)
 	// Mend puts the summary of a stream, or removes it if that is nil, if the head
 	// of the stream is as given; otherwise it does nothing and returns nil.
 	// Watchers hear of it, as of a write.

@@ -157,17 +157,17 @@ func (b binaryValues) listed(v safejs.Value) ([]listed, error) {
 	}
 	list := make([]listed, n)
 	if n > fewItems && !b.pack.IsUndefined() {
-		packed, err := b.pack.Invoke(v, recentIndex, summaryProperty)
+		packed, err := b.pack.Invoke(v, recentIndex, dueIndex, summaryProperty)
 		if err != nil {
 			return nil, failureOf(err)
 		}
 		if !packed.IsUndefined() {
-			parts, err := b.unpack(packed, 2*n)
+			parts, err := b.unpack(packed, 3*n)
 			if err != nil {
 				return nil, err
 			}
 			for i := range list {
-				list[i] = listed{recent: parts[2*i], summary: parts[2*i+1]}
+				list[i] = listed{recent: parts[3*i], due: parts[3*i+1], summary: parts[3*i+2]}
 			}
 			return list, nil
 		}
@@ -177,7 +177,7 @@ func (b binaryValues) listed(v safejs.Value) ([]listed, error) {
 		if err != nil {
 			return nil, failureOf(err)
 		}
-		for name, to := range map[string]*[]byte{recentIndex: &list[i].recent, summaryProperty: &list[i].summary} {
+		for name, to := range map[string]*[]byte{recentIndex: &list[i].recent, dueIndex: &list[i].due, summaryProperty: &list[i].summary} {
 			data, err := item.Get(name)
 			if err != nil {
 				continue // it is no object

@@ -3,6 +3,7 @@ package idbstore
 import (
 	"bytes"
 	"context"
+	"strings"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -23,9 +24,9 @@ func newListed(s *core.Summary) *listed {
 	l := &listed{recent: recentKey(s.Updated, s.ID), summary: core.EncodeSummary(*s)}
 	switch {
 	case s.Ready:
-		l.due = readyKey(s.Updated)
+		l.due = readyKey(s.Updated, s.ID)
 	case s.Due > 0:
-		l.due = dueKey(s.Due)
+		l.due = dueKey(s.Due, s.ID)
 	}
 	return l
 }
@@ -118,32 +119,51 @@ func listByID(ctx context.Context, tx transaction, ids []string) ([]core.Summary
 	return found, nil
 }
 
-// Due implements [core.Directory]. It costs two requests.
-func (s *Store) Due(ctx context.Context, until uint64) (streams []string, next uint64, err error) {
-	next, err = view(ctx, s.calls, "due", "", directoryStore, func(ctx context.Context, tx transaction) (uint64, error) {
+// Due implements [core.Directory]. It costs one request for each listPage of those
+// that are due, of whatever prefix.
+func (s *Store) Due(ctx context.Context, prefix string, until uint64) (streams []string, next uint64, err error) {
+	const op = "due"
+	if err := core.CheckPrefix(op, prefix); err != nil {
+		return nil, 0, err
+	}
+	next, err = view(ctx, s.calls, op, prefix, directoryStore, func(ctx context.Context, tx transaction) (uint64, error) {
+		streams = nil
 		tx, err := tx.by(dueIndex)
 		if err != nil {
 			return 0, err
 		}
-		end := after(dueKey(min(until, core.MaxSequence)))
-		askedNames, askedNext := tx.keys(keyRange{everyKey.lower, end}, core.MaxDue), tx.listed(keyRange{end, everyKey.upper}, 1)
-		names, err := askedNames.wait(ctx)
-		if err != nil {
-			return 0, err
+		end := dueUntil(until)
+		for r := everyKey; ; {
+			page, err := tx.listed(r, listPage).wait(ctx)
+			if err != nil {
+				return 0, err
+			}
+			for _, one := range page {
+				name := string(one.name())
+				if !strings.HasPrefix(name, prefix) {
+					continue
+				}
+				if bytes.Compare(one.due, end) > 0 {
+					if summary, err := core.DecodeSummary(one.summary); err == nil {
+						return summary.Due, nil
+					}
+				}
+				if len(streams) < core.MaxDue {
+					streams = append(streams, name)
+				}
+			}
+			if len(page) < listPage {
+				return 0, nil
+			}
+			last := page[len(page)-1].due
+			if len(streams) == core.MaxDue && bytes.Compare(last, end) < 0 {
+				last = end // what is next counts, and no more of what is due
+			}
+			if bytes.Compare(last, r.lower) < 0 {
+				return 0, corruptKey(prefix) // it does not say where it stands
+			}
+			r.lower = after(last)
 		}
-		streams = make([]string, len(names))
-		for i, name := range names {
-			streams[i] = string(name)
-		}
-		first, err := askedNext.wait(ctx)
-		if err != nil || len(first) == 0 {
-			return 0, err
-		}
-		summary, err := core.DecodeSummary(first[0].summary)
-		if err != nil {
-			streams = append(streams, string(first[0].name()))
-		}
-		return summary.Due, nil
 	})
 	if err != nil {
 		return nil, 0, err

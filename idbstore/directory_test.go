@@ -39,12 +39,12 @@ func TestDamagedSummaries(t *testing.T) {
 	}
 	for name, summary := range map[string][]byte{"rubbish": []byte("rubbish"), "nothing": nil, "another version": core.EncodeSummary(core.Summary{ID: "b"})[1:]} {
 		raw(t, s, directoryStore, func(_ context.Context, tx transaction) error {
-			return tx.list("b", &listed{recent: recentKey(9, "b"), due: dueKey(core.MaxSequence), summary: summary})
+			return tx.list("b", &listed{recent: recentKey(9, "b"), due: dueKey(core.MaxSequence, "b"), summary: summary})
 		})
 		if ids := list(); !slices.Equal(ids, []string{"a", "c"}) {
 			t.Errorf("%s: listed are %q", name, ids)
 		}
-		streams, next, err := s.Due(ctx, 1000)
+		streams, next, err := s.Due(ctx, "", 1000)
 		if err != nil || !slices.Equal(streams, []string{"b"}) || next != 0 {
 			t.Errorf("%s: due are %q, next %d, error %v", name, streams, next, err)
 		}
@@ -54,7 +54,7 @@ func TestDamagedSummaries(t *testing.T) {
 		if ids := list(); !slices.Equal(ids, []string{"a", "b", "c"}) {
 			t.Errorf("%s: after it was recovered listed are %q", name, ids)
 		}
-		if streams, _, err := s.Due(ctx, 1000); err != nil || len(streams) > 0 {
+		if streams, _, err := s.Due(ctx, "", 1000); err != nil || len(streams) > 0 {
 			t.Errorf("%s: after it was recovered due are %q, error %v", name, streams, err)
 		}
 	}

@@ -426,7 +426,7 @@ func (t *fakeScope) listed(r keyRange, limit int) answer[[]listed] {
 		list := make([]listed, found.first(limit))
 		for i := range list {
 			if found[i].index != nil {
-				list[i] = listed{recent: []byte(found[i].index[recentIndex]), summary: bytes.Clone(found[i].value)}
+				list[i] = listed{recent: []byte(found[i].index[recentIndex]), due: []byte(found[i].index[dueIndex]), summary: bytes.Clone(found[i].value)}
 			}
 		}
 		return list

@@ -132,10 +132,20 @@ func recentKey(updated uint64, stream string) []byte {
 	return append(key, stream...)
 }
 
-// readyKey orders those that are ready by when they were updated. After them come
-// those that are due later, which dueKey orders by when that is.
-func readyKey(updated uint64) []byte { return binary.BigEndian.AppendUint64([]byte{0}, updated) }
-func dueKey(due uint64) []byte       { return binary.BigEndian.AppendUint64([]byte{1}, due) }
+// readyKey orders those that are ready like recentKey. After them come those that
+// are due later, which dueKey orders by when that is, and then by the name.
+func readyKey(updated uint64, stream string) []byte {
+	return append([]byte{0}, recentKey(updated, stream)...)
+}
+
+func dueKey(due uint64, stream string) []byte {
+	return append(binary.BigEndian.AppendUint64([]byte{1}, due), stream...)
+}
+
+// dueUntil is the greatest key of what is due at a time: UTF-8 has no byte ff.
+func dueUntil(until uint64) []byte {
+	return append(dueKey(min(until, core.MaxSequence), ""), 0xff)
+}
 
 // everyKey is the range of all keys of an index: a sequence does not begin with ff.
 var everyKey = keyRange{[]byte{0}, []byte{0xff}}

@@ -240,9 +240,9 @@ func (m *history) actions() map[string]func(*rapid.T) {
 			m.both(r, func(ctx context.Context, k keeper) (any, error) { return k.List(ctx, l) })
 		},
 		"due": func(r *rapid.T) {
-			until := someTime.Draw(r, "until")
+			prefix, until := somePrefix.Draw(r, "prefix"), someTime.Draw(r, "until")
 			m.both(r, func(ctx context.Context, k keeper) (any, error) {
-				streams, next, err := k.Due(ctx, until)
+				streams, next, err := k.Due(ctx, prefix, until)
 				return fmt.Sprintf("%q %d", streams, next), err
 			})
 		},

@@ -72,7 +72,7 @@ var deeds = []deed{
 		return k.List(ctx, core.Listing{IDs: []string{"t", "s"}})
 	}},
 	{name: "due", do: func(ctx context.Context, k keeper) (any, error) {
-		streams, next, err := k.Due(ctx, 5)
+		streams, next, err := k.Due(ctx, "", 5)
 		return []any{streams, next}, err
 	}},
 	{name: "mend", do: doing(func(ctx context.Context, k keeper) error {

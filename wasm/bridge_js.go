@@ -26,6 +26,7 @@ type bridge struct {
 	conversations map[int]*handle
 	lastHandle    int
 	runners       map[int]context.CancelCauseFunc // by the host's number
+	prefixes      map[int]string                  // of those that process all
 	owned         map[string]int                  // how many of these process a conversation, by its id
 	unwatched     func()                          // ends what watch has begun
 	workers       workers
@@ -39,6 +40,7 @@ var program = bridge{
 	inbox:         make([]byte, inboxBytes),
 	conversations: map[int]*handle{},
 	runners:       map[int]context.CancelCauseFunc{},
+	prefixes:      map[int]string{},
 	owned:         map[string]int{},
 }
 

@@ -135,11 +135,13 @@ func (t *turn) end(err error) {
 func (b *bridge) processAll(ctx context.Context, args arguments) (any, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	b.runners[args.number(0)] = stop
-	defer delete(b.runners, args.number(0))
+	number, prefix := args.number(0), args.text(1)
+	b.runners[number], b.prefixes[number] = stop, prefix
+	defer delete(b.runners, number)
+	defer delete(b.prefixes, number)
 	onTurn, onError, onDue := args.value(3), args.value(4), args.value(5)
 	o := runner.AllOptions{
-		Prefix:      args.text(1),
+		Prefix:      prefix,
 		Concurrency: args.number(2),
 		OnError:     func(_ string, err error) { _, _ = onError.Invoke(failure(err)) }, // the host's callbacks do not throw
 		OnDue:       func(now bool, due uint64) { _, _ = onDue.Invoke(dueOf(now, due)) },
@@ -172,9 +174,21 @@ func (b *bridge) runner(ctx context.Context, h *handle, _ arguments) (any, error
 		return "here", nil
 	case owned && !alone: // alone, it was owned here a moment ago
 		return "elsewhere", nil
+	case b.standsReady(h.ID()):
+		return "here", nil
 	default:
 		return "nobody", nil
 	}
+}
+
+// standsReady reports whether processAll works on a conversation when it has a turn.
+func (b *bridge) standsReady(id string) bool {
+	for _, prefix := range b.prefixes {
+		if strings.HasPrefix(id, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // pending returns when a message of a conversation can be worked on: -1 for now,

@@ -42,11 +42,15 @@ func (s *Store) List(ctx context.Context, l core.Listing) ([]core.Summary, error
 }
 
 // Due implements [core.Directory].
-func (s *Store) Due(ctx context.Context, until uint64) (streams []string, next uint64, err error) {
-	err = s.do(ctx, "due", "", func(m *memory) error {
+func (s *Store) Due(ctx context.Context, prefix string, until uint64) (streams []string, next uint64, err error) {
+	if err := core.CheckPrefix("due", prefix); err != nil {
+		return nil, 0, err
+	}
+	err = s.do(ctx, "due", prefix, func(m *memory) error {
 		var due []core.Summary
-		for _, summary := range m.directory {
+		for id, summary := range m.directory {
 			switch {
+			case !strings.HasPrefix(id, prefix):
 			case summary.Ready, summary.Due > 0 && summary.Due <= until:
 				due = append(due, summary)
 			case summary.Due > until:
@@ -55,7 +59,7 @@ func (s *Store) Due(ctx context.Context, until uint64) (streams []string, next u
 		}
 		key := func(s core.Summary) uint64 {
 			if s.Ready {
-				return s.Updated
+				return core.MaxSequence - min(s.Updated, core.MaxSequence)
 			}
 			return 1<<63 | s.Due
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -156,7 +155,7 @@ func (a *all) run(ctx context.Context) error {
 // look gives the free slots to conversations with work to do, and returns when to
 // look again at the latest.
 func (a *all) look(ctx context.Context) (next time.Time, err error) {
-	due, first, err := a.directory.Due(ctx, millis(time.Now()))
+	due, first, err := a.directory.Due(ctx, a.options.Prefix, millis(time.Now()))
 	if err != nil {
 		return next, err
 	}
@@ -185,7 +184,7 @@ func (a *all) tell(due []string, first uint64) {
 	a.mu.Lock()
 	now := len(a.slots) > 0 || slices.ContainsFunc(due, func(id string) bool {
 		r, rests := a.resting[id]
-		return strings.HasPrefix(id, a.options.Prefix) && !(rests && r.until.IsZero())
+		return !(rests && r.until.IsZero())
 	})
 	news := told{now, first}
 	if now {
@@ -200,21 +199,21 @@ func (a *all) tell(due []string, first uint64) {
 }
 
 // candidates returns those of the due conversations that can be worked on, first
-// those that were not for the longest time, and of equal ones the last one. It
-// makes next the time when another of them can be.
+// those that were not for the longest time, and of equal ones the one that was
+// changed last. It makes next the time when another of them can be.
 func (a *all) candidates(due []string, next *time.Time) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	turns, resting := map[string]int{}, map[string]rest{} // of what is due no longer they keep nothing
 	var ids []string
-	for _, id := range slices.Backward(due) {
+	for _, id := range due {
 		turns[id] = a.turns[id]
 		r, rests := a.resting[id]
 		if rests {
 			resting[id] = r
 		}
 		switch {
-		case !strings.HasPrefix(id, a.options.Prefix), a.slots[id] != nil:
+		case a.slots[id] != nil:
 		case rests && r.until.IsZero():
 		case rests && time.Now().Before(r.until):
 			*next = earlier(*next, r.until)

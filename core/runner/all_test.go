@@ -193,6 +193,47 @@ func TestRunAllIsNotHeldUp(t *testing.T) {
 	})
 }
 
+// TestRunAllOfAPrefix: whatever is due beside it, and how much, changes nothing.
+func TestRunAllOfAPrefix(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := memstore.New()
+		for i := range core.MaxDue + 10 {
+			send(t, memory, fmt.Sprint("b/", i), "m")
+		}
+		sleeper := send(t, memory, "b/asleep", "m")
+		if err := sleeper.Update(t.Context(), func(*core.State) ([]core.Event, error) {
+			return []core.Event{{Kind: core.KindProcessingStopped, MessageID: "m", Parked: true, Due: uint64(time.Now().Add(time.Hour).UnixMilli())}}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		var mu sync.Mutex
+		var order, told []string
+		runAll(t, memory, func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, a.Conversation().ID())
+			return nil, nil
+		}, runner.AllOptions{Prefix: "a/", Concurrency: 1, OnDue: func(now bool, due uint64) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, fmt.Sprint(now, due))
+		}})
+		synctest.Wait()
+		send(t, memory, "a/1", "m")
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		if want := []string{"a/1"}; !slices.Equal(order, want) {
+			t.Errorf("worked on %q, want %q", order, want)
+		}
+		if want := []string{"false 0", "true 0", "false 0"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
 // TestRunAllTakesTurns: who always has work does not keep the others from it.
 func TestRunAllTakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -218,6 +259,7 @@ func TestRunAllTakesTurns(t *testing.T) {
 		}, runner.AllOptions{Concurrency: 1})
 		time.Sleep(100 * time.Millisecond)
 		send(t, memory, "one", "m")
+		time.Sleep(time.Millisecond)
 		send(t, memory, "two", "m")
 		time.Sleep(10 * time.Second)
 		mu.Lock()

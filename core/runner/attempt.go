@@ -221,10 +221,10 @@ func (a *Attempt) owned(s *core.State) error {
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the conversation was deleted"}
 	case m.Cancelled:
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the message was cancelled"}
-	case !m.Pending():
-		return errEnded
 	case m.Runner != a.runner.id:
 		return errLost("the message was started by another runner")
+	case !m.Pending():
+		return errEnded
 	case !m.InProgress && !a.isParked(): // it was cancelled and retried, or deleted and sent again, and both are known at once
 		return errAgain
 	default:

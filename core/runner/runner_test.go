@@ -167,6 +167,33 @@ func TestFence(t *testing.T) {
 	})
 }
 
+// TestFenceOfARunnerThatCameLate: another one has finished the message, too, when
+// it hears of that.
+func TestFenceOfARunnerThatCameLate(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b, other := open(t, memory), open(t, memory)
+		b.send("m")
+		var cause error
+		b.run(func(ctx context.Context, _ *runner.Attempt) ([]byte, error) {
+			<-ctx.Done()
+			cause = context.Cause(ctx)
+			return nil, cause
+		}, runner.Options{})
+		rest(time.Second)
+		if err := other.Update(t.Context(), func(*core.State) ([]core.Event, error) {
+			return []core.Event{{Kind: core.KindProcessingStarted, MessageID: "m", Runner: core.NewRunnerID()}, {Kind: core.KindProcessingFinished, MessageID: "m"}}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Second)
+		b.stop()
+		if !errors.Is(cause, core.ErrLostOwnership) {
+			t.Errorf("the handler was ended by %v", cause)
+		}
+		expect(t, "OnError", b.said, []string{"lost_ownership"})
+	})
+}
+
 // TestFenceOfARunnerThatHeardNothing: it learns of the other one from the
 // conflict that its result meets, and must not write behind it.
 func TestFenceOfARunnerThatHeardNothing(t *testing.T) {

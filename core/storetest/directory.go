@@ -1,8 +1,11 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -89,8 +92,29 @@ var directoryStories = []story{
 		for name, updated := range map[string]uint64{"ready": 40, "ready before": 3} {
 			h.wantBegun(summarized(write(name, 0, "a"), core.Summary{ID: name, Updated: updated, Ready: true, Due: 50}))
 		}
-		h.wantDue(0, 1, "ready before", "ready")
-		h.wantDue(20, core.MaxSequence, "ready before", "ready", "never", "soon too")
+		h.wantDue(0, 1, "ready", "ready before")
+		h.wantDue(20, core.MaxSequence, "ready", "ready before", "never", "soon too")
+		h.wantDueOf("ready", 20, 0, "ready", "ready before")
+		h.wantDueOf("so", 5, 10)
+		h.wantDueOf("so", 20, 0, "soon too")
+		h.wantDueOf("nothing", 20, 0)
+	}},
+	{"of much that is due the first is found, and what is next of a prefix", func(s *stage) {
+		h := s.openDirectory()
+		names := make([]string, core.MaxDue+50)
+		for i := range names {
+			names[len(names)-1-i] = fmt.Sprintf("ready %04d", i)
+			h.wantBegun(summarized(write(names[len(names)-1-i], 0, "a"), core.Summary{ID: names[len(names)-1-i], Updated: uint64(i / 2), Ready: true}))
+		}
+		slices.SortStableFunc(names, func(a, b string) int { // of those of one time the least name comes first
+			at := func(name string) int { n, _ := strconv.Atoi(name[len("ready "):]); return n / 2 }
+			return cmp.Or(cmp.Compare(at(b), at(a)), strings.Compare(a, b))
+		})
+		h.wantBegun(summarized(write("last", 0, "a"), core.Summary{ID: "last", Due: 20}))
+		h.wantDue(10, 20, names[:core.MaxDue]...)
+		h.wantDueOf("last", 10, 20)
+		h.wantDueOf("last", 20, 0, "last")
+		h.wantDueOf("ready 0", 10, 0, names[len(names)-1000:]...)
 	}},
 	{"a summary is deleted with its stream", func(s *stage) {
 		h := s.openDirectory()
@@ -177,7 +201,7 @@ var directoryStories = []story{
 		cancel()
 		_, err := h.List(late, core.Listing{Limit: 1})
 		wantCode(s, "list", err, core.ErrCancelled)
-		_, _, err = h.Due(late, 1)
+		_, _, err = h.Due(late, "", 1)
 		wantCode(s, "due", err, core.ErrCancelled)
 		if err := h.Close(); err != nil {
 			s.Fatal(err)
@@ -247,7 +271,12 @@ func (h *directory) wantParts(l core.Listing, all []core.Summary) {
 
 func (h *directory) wantDue(until, next uint64, streams ...string) {
 	h.t.Helper()
-	got, at, err := h.Due(h.t.Context(), until)
+	h.wantDueOf("", until, next, streams...)
+}
+
+func (h *directory) wantDueOf(prefix string, until, next uint64, streams ...string) {
+	h.t.Helper()
+	got, at, err := h.Due(h.t.Context(), prefix, until)
 	if err != nil || at != next || !slices.Equal(got, streams) {
 		h.t.Fatalf("due at %d: %q, next %d, error %v; want %q, next %d", until, got, at, err, streams, next)
 	}

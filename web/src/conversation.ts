@@ -383,7 +383,7 @@ function deleted(operation: string, stream: string): HoldfastError {
 }
 
 /** Waits for the next task. A timer would take a second in a hidden page. */
-function nextTask(): Promise<void> {
+export function nextTask(): Promise<void> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => {

@@ -1,7 +1,7 @@
 import { attend } from "./attendant.js";
 import { errorOf } from "./bridge/failure.js";
 import * as check from "./check.js";
-import type { Registry } from "./conversation.js";
+import { nextTask, type Registry } from "./conversation.js";
 import { newNumber, processOptions, type Settings, settingsOf, stopWith } from "./runner.js";
 import type { ProcessAllOptions } from "./types.js";
 
@@ -80,6 +80,7 @@ export class ProcessAll {
 
   async #take(turn: number, id: string, settings: Settings): Promise<void> {
     try {
+      await nextTask(); // with a store in memory nothing else of a turn waits for one
       const conversation = await this.#registry.recover(id, turn);
       await conversation.run(settings, turn).ended;
     } catch {

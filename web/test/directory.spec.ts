@@ -360,3 +360,65 @@ test("a damaged conversation is told of and left alone", async ({ tab, page }) =
   expect(errors).toEqual(["corrupt bad"]);
   expect(ended).toBe("finished");
 });
+
+test("a conversation in the queue of holdfast.process is processed here, says its runner", async ({ page, server }) => {
+  await page.goto(server.origin);
+  const told = await page.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const holdfast = await open();
+    const [first, second, other] = ["chat/1", "chat/2", "else"].map((id) => holdfast.create(id));
+    for (const conversation of [first, second, other]) await conversation?.send({ id: "m" });
+    const places = (): Promise<unknown> => Promise.all([first, second, other].map((conversation) => conversation?.runner()));
+    const before = await places();
+    let begun = (): void => undefined;
+    let end = (): void => undefined;
+    const working = new Promise<void>((resolve) => (begun = resolve));
+    const stop = holdfast.process(
+      () => {
+        begun();
+        return new Promise<void>((resolve) => (end = resolve));
+      },
+      { prefix: "chat/", concurrency: 1 },
+    );
+    await working;
+    const during = await places();
+    const stopped = stop();
+    end();
+    await stopped;
+    const after = await places();
+    await holdfast.close();
+    return { before, during, after };
+  });
+  expect(told).toEqual({ before: ["nobody", "nobody", "nobody"], during: ["here", "here", "nobody"], after: ["nobody", "nobody", "nobody"] });
+});
+
+test("while conversations in memory are processed the page lives", { tag: "@memory" }, async ({ page, server }) => {
+  await page.goto(server.origin);
+  const told = await page.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const holdfast = await open({ storage: "memory" });
+    const count = 1000;
+    for (let i = 0; i < count; i++) await holdfast.create(`chat/${i}`).send({ id: "m" });
+    let ended = 0;
+    let longest = 0;
+    let last = performance.now();
+    const turn = (): void => {
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+      if (ended < count) setTimeout(turn);
+    };
+    turn();
+    const begun = performance.now();
+    const stop = await new Promise<() => Promise<void>>((resolve) => {
+      const stop_ = holdfast.process(() => {
+        if (++ended === count) resolve(stop_);
+      });
+    });
+    const took = performance.now() - begun;
+    turn();
+    await stop();
+    await holdfast.close();
+    return { longest, took };
+  });
+  expect(told.longest).toBeLessThan(told.took / 5);
+});

@@ -160,22 +160,24 @@ test("what one that dies amid an append has not checked yet is not committed", a
     const { open } = await import("@holdfast-dev/holdfast");
     const connections: IDBDatabase[] = [];
     // The next append goes step by step, on another connection, and the program dies once it has asked for both of its requests.
-    const { transaction } = IDBDatabase.prototype;
-    IDBDatabase.prototype.transaction = function (...given) {
+    const databases = IDBDatabase.prototype as { transaction: (...given: unknown[]) => unknown };
+    const begin = databases.transaction;
+    databases.transaction = function (this: IDBDatabase, ...given) {
       connections.push(this);
-      return transaction.apply(this, given);
+      return begin.apply(this, given);
     };
     await c.recordProcessingStarted("m");
-    IDBDatabase.prototype.transaction = transaction;
+    databases.transaction = begin;
     const other = await open();
     const theirs = await other.recover("c");
     await Promise.all(["a", "b"].map((id) => theirs.recordProcessingStarted(id))); // of which the first one has not heard
     connections[0]?.close();
-    const { add } = IDBObjectStore.prototype;
+    const stores = IDBObjectStore.prototype as { add: (...given: unknown[]) => unknown };
+    const add = stores.add;
     let died = false;
-    IDBObjectStore.prototype.add = function (...given) {
+    stores.add = function (this: IDBObjectStore, ...given) {
       const request = add.apply(this, given);
-      IDBObjectStore.prototype.add = add;
+      stores.add = add;
       died = true;
       kill();
       return request;

@@ -3,11 +3,11 @@ const lengthBytes = 4;
 /**
  * The global `holdfastPack` of the Go program, with which it reads the results of IndexedDB. Puts
  * byte strings in a row, each after its length as a little-endian uint32. Read one by one each
- * would cost as much as a kilobyte. Of objects it takes two properties, if their names are given. Returns
- * `undefined` if something is no byte string.
+ * would cost as much as a kilobyte. If names are given it takes these properties of objects; what is missing
+ * is empty. Returns `undefined` if something is no byte string.
  */
-export function pack(items: readonly unknown[], first?: string, second?: string): Uint8Array | undefined {
-  const strings = first === undefined || second === undefined ? items : items.flatMap((item) => [property(item, first), property(item, second)]);
+export function pack(items: readonly unknown[], ...names: readonly string[]): Uint8Array | undefined {
+  const strings = names.length === 0 ? items : items.flatMap((item) => names.map((name) => property(item, name) ?? new Uint8Array()));
   const parts: Uint8Array[] = [];
   let size = 0;
   for (const item of strings) {
