@@ -102,9 +102,13 @@ var directoryStories = []story{
 	{"of much that is due the first is found, and what is next of a prefix", func(s *stage) {
 		h := s.openDirectory()
 		names := make([]string, core.MaxDue+50)
+		writes := make([]core.Write, len(names))
 		for i := range names {
-			names[len(names)-1-i] = fmt.Sprintf("ready %04d", i)
-			h.wantBegun(summarized(write(names[len(names)-1-i], 0, "a"), core.Summary{ID: names[len(names)-1-i], Updated: uint64(i / 2), Ready: true}))
+			names[i] = fmt.Sprintf("ready %04d", i)
+			writes[i] = summarized(write(names[i], 0, "a"), core.Summary{ID: names[i], Updated: uint64(i / 2), Ready: true})
+		}
+		for part := range slices.Chunk(writes, 100) {
+			h.wantBegun(part...)
 		}
 		slices.SortStableFunc(names, func(a, b string) int { // of those of one time the least name comes first
 			at := func(name string) int { n, _ := strconv.Atoi(name[len("ready "):]); return n / 2 }
