@@ -1,14 +1,10 @@
 // All conversations of this browser. Each is followed, and worked on, whichever of them is shown.
 import { type Conversation, type Handler, type Holdfast, HoldfastError, type Message, type Storable, type Verification } from "@holdfast-dev/holdfast";
-import type { Tools, Turn } from "./agent/agent.js";
+import type { Tools } from "./agent/agent.js";
 import { agentOf } from "./agent/agents.js";
-import { isHeldElsewhere } from "./holder.js";
-import { answerOf, askedBy, isDamage, isUnfinished, textOf } from "./message.js";
+import { askedBy, isDamage, isUnfinished, textOf } from "./message.js";
 
 const prefix = "chat/";
-
-/** The tools that are the same for all messages. */
-type SharedTools = Omit<Tools, "history" | "earlier">;
 
 /**
  * Who works on a chat. `"here"`: this tab. `"elsewhere"`: another one, and this one watches. `"starting"`: nobody yet.
@@ -28,7 +24,7 @@ export interface Listener {
 /** One conversation. */
 export class Chat {
   readonly conversation: Conversation;
-  readonly #tools: SharedTools;
+  readonly #tools: Tools;
   readonly #listener: Listener;
   readonly #end: () => void;
   #stop: () => Promise<void> = () => Promise.resolve();
@@ -38,7 +34,7 @@ export class Chat {
   #sending = 0;
   #stopped = false;
 
-  constructor(conversation: Conversation, tools: SharedTools, listener: Listener) {
+  constructor(conversation: Conversation, tools: Tools, listener: Listener) {
     this.conversation = conversation;
     this.#tools = tools;
     this.#listener = listener;
@@ -124,7 +120,7 @@ export class Chat {
     this.#work(work.message.id);
     work.signal.addEventListener("abort", () => this.#work(undefined));
     try {
-      await agentOf(work.message.body).answer(work, { ...this.#tools, ...this.#memoryOf(work.message) });
+      await agentOf(work.message.body).answer(work, this.#tools);
     } finally {
       if (!work.signal.aborted) this.#work(undefined);
     }
@@ -133,7 +129,8 @@ export class Chat {
   /** Finds out whether another tab works on it. */
   async #look(): Promise<void> {
     if (this.role !== "starting" && this.role !== "elsewhere") return;
-    const elsewhere = await isHeldElsewhere(this.id);
+    const place = await this.conversation.runner().catch(() => undefined); // whose failure is told where something is appended
+    const elsewhere = place === "elsewhere";
     if (elsewhere === this.#elsewhere) return;
     this.#elsewhere = elsewhere;
     this.#listener.changed(this);
@@ -144,26 +141,17 @@ export class Chat {
     this.#elsewhere = false;
     this.#listener.changed(this);
   }
-
-  /** What an agent may know of the messages before one. */
-  #memoryOf(message: Message): Pick<Tools, "history" | "earlier"> {
-    const before = (): readonly Message[] => this.messages.slice(0, this.messages.findIndex(({ id }) => id === message.id));
-    return {
-      history: () => before().filter(({ status }) => status === "finished").map((turn): Turn => ({ question: textOf(turn.body), answer: answerOf(turn) })),
-      earlier: (step) => before().flatMap(({ steps }) => steps).findLast(({ name }) => name === step)?.output,
-    };
-  }
 }
 
 export class Chats {
   readonly #holdfast: Holdfast;
-  readonly #tools: SharedTools;
+  readonly #tools: Tools;
   readonly #listener: Listener;
   readonly #open = new Map<string, Chat>();
   readonly #damaged = new Map<string, Verification>();
   #updating: Promise<void> = Promise.resolve();
 
-  constructor(holdfast: Holdfast, tools: SharedTools, listener: Listener) {
+  constructor(holdfast: Holdfast, tools: Tools, listener: Listener) {
     this.#holdfast = holdfast;
     this.#tools = tools;
     this.#listener = listener;

@@ -1,7 +1,7 @@
-// The user's files: each is a conversation of its own, whose last message is the text as it was dropped last.
+// The user's files: each is a conversation of its own, whose last note is the text as it was dropped last.
 import { type Holdfast, HoldfastError } from "@holdfast-dev/holdfast";
 import { type Document, type Found, quote, search } from "./agent/search.js";
-import { isDamage, textOf } from "./message.js";
+import { compact, isDamage } from "./message.js";
 
 const prefix = "file/";
 const maxBytes = 2_000_000;
@@ -44,7 +44,7 @@ export class Library {
       if (error instanceof HoldfastError && error.code === "invalid_argument") throw new FileRefused(`The name “${name}” cannot be kept.`);
       throw error;
     });
-    await stored.send({ body: { text } });
+    await stored.note("text", text);
   }
 
   /** Deletes a file, its text included. */
@@ -67,7 +67,7 @@ export class Library {
   /** The text of a file; undefined if it is damaged, which must not keep the others from being found. */
   async #text(id: string): Promise<string | undefined> {
     try {
-      return textOf((await this.#holdfast.recover(id)).state.messages.at(-1)?.body);
+      return compact((await this.#holdfast.recover(id)).state.notes("text").at(-1)?.data);
     } catch (error) {
       if (isDamage(error)) return undefined;
       throw error;

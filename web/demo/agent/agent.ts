@@ -38,17 +38,8 @@ export interface Tools {
   search(query: string): Promise<{ readonly files: number; readonly passages: readonly Found[] }>;
   /** The passages that have a text word for word, and how many files there are. */
   quote(text: string): Promise<{ readonly files: number; readonly passages: readonly Found[] }>;
-  /** What was said in the conversation before the message that is answered, oldest first. */
-  history(): readonly Turn[];
-  /** What a step of this name has ended with last, for a message before the one that is answered. */
-  earlier(step: string): unknown;
   /** Waits until the user has entered where the language model is. */
   connection(signal: AbortSignal): Promise<Connection>;
-}
-
-export interface Turn {
-  readonly question: string;
-  readonly answer: string;
 }
 
 /** Where the language model is, as the user has entered it. */

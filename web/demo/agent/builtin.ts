@@ -36,10 +36,10 @@ export const builtin: Agent = {
   label: "This browser's own model",
   steps: [{ name: "search" }, { name: "answer" }],
 
-  async answer({ message, step }, tools) {
+  async answer({ message, history, step }, tools) {
     const question = textOf(message.body);
     const { passages } = await step("search", () => tools.search(question));
-    return await step.stream("answer", ({ signal }) => stream(promptFor(question, passages, tools.history()), signal));
+    return await step.stream("answer", ({ signal }) => stream(promptFor(question, passages, history), signal));
   },
 };
 

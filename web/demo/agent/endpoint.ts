@@ -10,12 +10,12 @@ export const endpoint: Agent = {
   label: "Language model at an address",
   steps: [{ name: "query" }, { name: "words", insteadOf: "query" }, { name: "search" }, { name: "answer" }],
 
-  async answer({ message, step }, tools) {
+  async answer({ message, history, step }, tools) {
     const question = textOf(message.body);
     const query = await queryFor(question, step, tools);
     const { passages } = await step("search", () => tools.search(query));
     return await step.stream("answer", async ({ signal }) => {
-      return stream(await tools.connection(signal), promptFor(question, passages, tools.history()), signal);
+      return stream(await tools.connection(signal), promptFor(question, passages, history), signal);
     });
   },
 };

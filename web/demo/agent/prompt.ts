@@ -1,5 +1,6 @@
 // The prompt for a language model.
-import type { Turn } from "./agent.js";
+import type { Message } from "@holdfast-dev/holdfast";
+import { answerOf, textOf } from "../message.js";
 import type { Passage } from "./search.js";
 
 export type Prompt = readonly { readonly role: "system" | "user" | "assistant"; readonly content: string }[];
@@ -11,11 +12,12 @@ const system =
   "quote them: the quote on lines that begin with '> ', and on the next line '— ' and the name of the file.";
 
 /** Returns the prompt: what was said before, then the question with the passages found for it. */
-export function promptFor(question: string, passages: readonly Passage[], history: readonly Turn[]): Prompt {
+export function promptFor(question: string, passages: readonly Passage[], history: readonly Message[]): Prompt {
+  const said = history.filter(({ status }) => status === "finished").slice(-maxTurns);
   const notes = passages.map(({ file, heading, text }) => `[${file}${heading === "" ? "" : `, ${heading}`}]\n${text}`).join("\n\n");
   return [
     { role: "system", content: system },
-    ...history.slice(-maxTurns).flatMap(({ question: content, answer }) => [{ role: "user", content }, { role: "assistant", content: answer }] as const),
+    ...said.flatMap((turn) => [{ role: "user", content: textOf(turn.body) }, { role: "assistant", content: answerOf(turn) }] as const),
     { role: "user", content: notes === "" ? question : `${question}\n\nFrom the user's notes:\n\n${notes}` },
   ];
 }

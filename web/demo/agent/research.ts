@@ -1,5 +1,5 @@
 // The agent that needs no network: it answers with quotes from the user's files.
-import { StepError, type Work } from "@holdfast-dev/holdfast";
+import { type Message, StepError, type Work } from "@holdfast-dev/holdfast";
 import type { Agent, Question, Tools } from "./agent.js";
 import { count, textOf } from "../message.js";
 import { type Found, isForm, mentions, queryOf, sentencesOf } from "./search.js";
@@ -28,9 +28,9 @@ export const research: Agent = {
     { name: "answer" },
   ],
 
-  async answer({ message, step }, tools) {
+  async answer({ message, history, step }, tools) {
     const text = textOf(message.body);
-    const question = await step("question", slowly(() => understand(text, tools)), once);
+    const question = await step("question", slowly(() => understand(text, history)), once);
     const found = await find(text, question.words, step, tools);
     const files = [...new Set(found.passages.map(({ file }) => file))];
     const all = files.length < 2 || (question.consent ?? (await step.wait<Consent>("consent", { prompt: ask(files) }))).all;
@@ -55,10 +55,10 @@ interface Finding {
   readonly passages: readonly Found[];
 }
 
-/** The user is asked once in a conversation: `consent` is what was answered before. */
-function understand(text: string, tools: Tools): { line: string; words: string[]; consent: Consent | undefined } {
+/** The user is asked once in a branch: `consent` is what was answered before. */
+function understand(text: string, history: readonly Message[]): { line: string; words: string[]; consent: Consent | undefined } {
   const words = queryOf(text);
-  const consent = tools.earlier("consent") as Consent | undefined;
+  const consent = history.flatMap(({ steps }) => steps).findLast(({ name }) => name === "consent")?.output as Consent | undefined;
   return { line: words.length === 0 ? "no words to look for" : `look for ${words.join(", ")}`, words, consent };
 }
 

@@ -1,2 +1,0 @@
-/** Where the demo keeps everything but its settings. */
-export const database = "holdfast-demo";
