@@ -49,6 +49,8 @@ export class App {
     this.#files = new Files(library, (name) => this.#frame.confirm(`Delete the file “${name}”?`, "Its text goes, in every tab. What was quoted from it stays."), this.#failed);
     this.#sidebar = new Sidebar({
       select: (chat) => this.#select(chat),
+      rename: (chat, title) => this.#tell(chat.rename(title)),
+      pin: (chat, pinned) => void chat.pin(pinned).catch(this.#failed),
       delete: (id) => void this.#delete(id).catch(this.#failed),
       create: () => this.#select(this.#chats.create()),
     });
@@ -123,6 +125,14 @@ export class App {
       throw error;
     }
     room.toEnd();
+  }
+
+  /** Tells the user, too, if something fails. */
+  #tell<T>(task: Promise<T>): Promise<T> {
+    return task.catch((error: unknown) => {
+      this.#failed(error);
+      throw error;
+    });
   }
 
   async #delete(id: string): Promise<void> {

@@ -2,7 +2,7 @@
 import { type Conversation, type Handler, type Holdfast, HoldfastError, type Message, type Storable, type Verification } from "@holdfast-dev/holdfast";
 import type { Tools } from "./agent/agent.js";
 import { agentOf } from "./agent/agents.js";
-import { askedBy, isDamage, isUnfinished, textOf } from "./message.js";
+import { askedBy, field, isDamage, isUnfinished, textOf } from "./message.js";
 
 const prefix = "chat/";
 
@@ -54,9 +54,14 @@ export class Chat {
     return this.conversation.state.messages;
   }
 
+  /** What the user has called it, or else its first question. */
   get title(): string {
-    const [first] = this.messages;
-    return first === undefined ? "New conversation" : textOf(first.body);
+    const [first] = this.conversation.state.received;
+    return field(this.conversation.metadata, "title") ?? (first === undefined ? "New conversation" : textOf(first.body));
+  }
+
+  get isPinned(): boolean {
+    return this.conversation.metadata["pinned"] === true;
   }
 
   get role(): Role {
@@ -85,6 +90,15 @@ export class Chat {
     } finally {
       this.#sending--;
     }
+  }
+
+  /** Without a title it is called by its first question again. */
+  async rename(title: string): Promise<void> {
+    await this.conversation.setMetadata({ title: title === "" ? undefined : title });
+  }
+
+  async pin(pinned: boolean): Promise<void> {
+    await this.conversation.setMetadata({ pinned: pinned || undefined });
   }
 
   /** Lets the agent work again, if it has stopped. */
@@ -157,9 +171,10 @@ export class Chats {
     this.#listener = listener;
   }
 
-  /** Those with messages, newest first. Ids begin with the time they were made at. */
+  /** Those with messages: first those that are pinned, and newest first. Ids begin with the time they were made at. */
   get all(): readonly Chat[] {
-    return [...this.#open.values()].filter(({ messages }) => messages.length > 0).sort((a, b) => (a.id < b.id ? 1 : -1));
+    const used = [...this.#open.values()].filter(({ messages }) => messages.length > 0);
+    return used.sort((a, b) => Number(b.isPinned) - Number(a.isPinned) || (a.id < b.id ? 1 : -1));
   }
 
   /** Those that cannot be opened, and why. */

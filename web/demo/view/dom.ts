@@ -63,6 +63,21 @@ export function button(label: string, kind: string, pressed: () => void): HTMLBu
   return element;
 }
 
+const svg = "http://www.w3.org/2000/svg";
+
+/** A button with a picture, which is a path in a square of 16. It needs a name for those who do not see it. */
+export function iconButton(path: string, kind: string, pressed: () => void): HTMLButtonElement {
+  const line = document.createElementNS(svg, "path");
+  line.setAttribute("d", path);
+  const picture = document.createElementNS(svg, "svg");
+  picture.setAttribute("viewBox", "0 0 16 16");
+  picture.setAttribute("aria-hidden", "true");
+  picture.append(line);
+  const element = button("", `icon ${kind}`, pressed);
+  element.append(picture);
+  return element;
+}
+
 /** Whether a key belongs to an input method, which composes a word. Safari says so only by this code when the word is complete. */
 export function isComposing(event: KeyboardEvent): boolean {
   return event.isComposing || event.keyCode === 229;

@@ -16,7 +16,8 @@ export class List<Row extends { readonly item: HTMLElement }> {
   /** Shows the rows of these keys in this order, and returns them. */
   show(keys: readonly string[]): Row[] {
     const { children } = this.#element;
-    const focused = [...children].findIndex((item) => item.contains(document.activeElement));
+    const focused = document.activeElement;
+    const place = [...children].findIndex((item) => item.contains(focused));
     const wanted = new Set(keys);
     for (const [key, { item }] of this.#rows) {
       if (wanted.has(key)) continue;
@@ -24,11 +25,12 @@ export class List<Row extends { readonly item: HTMLElement }> {
       this.#rows.delete(key);
     }
     const rows = keys.map((key) => this.#row(key));
-    for (const [place, { item }] of rows.entries()) {
-      if (children[place] !== item) this.#element.insertBefore(item, children[place] ?? null);
+    for (const [at, { item }] of rows.entries()) {
+      if (children[at] !== item) this.#element.insertBefore(item, children[at] ?? null);
     }
-    if (focused >= 0 && document.activeElement === document.body) {
-      (children[Math.min(focused, children.length - 1)]?.querySelector("button") ?? this.#instead).focus();
+    if (place >= 0 && document.activeElement === document.body) {
+      const moved = focused instanceof HTMLElement && focused.isConnected ? focused : undefined;
+      (moved ?? children[Math.min(place, children.length - 1)]?.querySelector("button") ?? this.#instead).focus();
     }
     return rows;
   }

@@ -2,16 +2,22 @@
 import type { Verification } from "@holdfast-dev/holdfast";
 import type { Chat, Role } from "../chats.js";
 import { describeDamage, excerpt } from "../message.js";
-import { button, byId, el, setText } from "./dom.js";
+import { button, byId, el, iconButton, isComposing, setText } from "./dom.js";
 import { List } from "./list.js";
 
 export interface SidebarActions {
   select(chat: Chat): void;
+  /** Rejects if the title could not be stored. */
+  rename(chat: Chat, title: string): Promise<void>;
+  pin(chat: Chat, pinned: boolean): void;
   delete(id: string): void;
   create(): void;
 }
 
 const maxTitle = 80;
+
+const pencil = "M3 13l.8-3.2 7-7a1 1 0 0 1 1.4 0l1 1a1 1 0 0 1 0 1.4l-7 7zM9.5 4.1l2.4 2.4";
+const pin = "M5.5 2h5M6.5 2v4L4.5 9h7l-2-3V2M8 9v5";
 
 const spoken: Record<Role, string> = { here: ", working", elsewhere: ", working in another tab", starting: ", starting", asking: ", asks you", idle: "", stopped: ", stopped" };
 
@@ -21,19 +27,35 @@ interface Row {
   readonly open: HTMLButtonElement;
   readonly title: HTMLElement;
   readonly role: HTMLElement;
+  readonly rename: HTMLButtonElement;
+  readonly pin: HTMLButtonElement;
   readonly remove: HTMLButtonElement;
 }
 
 export class Sidebar {
+  readonly #find = byId("find", HTMLInputElement);
+  readonly #none = byId("found-none", HTMLElement);
   readonly #damagedList = byId("damaged", HTMLOListElement);
   readonly #chats: List<Row>;
   readonly #damaged: List<{ readonly item: HTMLLIElement; readonly text: HTMLElement }>;
   readonly #actions: SidebarActions;
+  #all: readonly Chat[] = [];
+  #selected: Chat | undefined;
 
   constructor(actions: SidebarActions) {
     this.#actions = actions;
     const create = byId("new", HTMLButtonElement);
-    create.addEventListener("click", () => actions.create());
+    create.addEventListener("click", () => {
+      this.#search("");
+      actions.create();
+    });
+    this.#find.addEventListener("input", () => this.#list());
+    this.#find.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || isComposing(event) || this.#find.value === "") return;
+      event.stopPropagation(); // it closes or stops nothing else
+      event.preventDefault();
+      this.#search("");
+    });
     this.#chats = new List(byId("chats", HTMLOListElement), create, (id) => this.#row(id));
     this.#damaged = new List(this.#damagedList, create, (id) => {
       const text = el("p", { class: "entry" });
@@ -42,17 +64,9 @@ export class Sidebar {
   }
 
   show(chats: readonly Chat[], selected: Chat | undefined, damaged: readonly Verification[]): void {
-    for (const [place, row] of this.#chats.show(chats.map(({ id }) => id)).entries()) {
-      const chat = (row.chat = chats[place]);
-      if (chat === undefined) continue;
-      const title = excerpt(chat.title, maxTitle);
-      setText(row.title, title);
-      setText(row.role, spoken[chat.role]);
-      row.remove.setAttribute("aria-label", `Delete “${title}”`);
-      row.item.dataset["role"] = chat.role;
-      if (chat === selected) row.open.setAttribute("aria-current", "true");
-      else row.open.removeAttribute("aria-current");
-    }
+    this.#all = chats;
+    this.#selected = selected;
+    this.#list();
     this.#damagedList.hidden = damaged.length === 0;
     for (const [place, { text }] of this.#damaged.show(damaged.map(({ id }) => id)).entries()) {
       const found = damaged[place];
@@ -60,14 +74,72 @@ export class Sidebar {
     }
   }
 
+  #search(title: string): void {
+    this.#find.value = title;
+    this.#list();
+  }
+
+  /** Lists those whose title has what is searched for. */
+  #list(): void {
+    const wanted = this.#find.value.trim().toLowerCase();
+    const chats = this.#all.filter(({ title }) => title.toLowerCase().includes(wanted));
+    setText(this.#none, chats.length === 0 && wanted !== "" ? "No chat has that title." : "");
+    for (const [place, row] of this.#chats.show(chats.map(({ id }) => id)).entries()) {
+      const chat = (row.chat = chats[place]);
+      if (chat === undefined) continue;
+      const title = excerpt(chat.title, maxTitle);
+      setText(row.title, title);
+      setText(row.role, spoken[chat.role]);
+      row.rename.setAttribute("aria-label", `Rename “${title}”`);
+      row.pin.setAttribute("aria-label", `Pin “${title}”`);
+      row.pin.setAttribute("aria-pressed", String(chat.isPinned));
+      row.remove.setAttribute("aria-label", `Delete “${title}”`);
+      row.item.dataset["role"] = chat.role;
+      if (chat === this.#selected) row.open.setAttribute("aria-current", "true");
+      else row.open.removeAttribute("aria-current");
+    }
+  }
+
   #row(id: string): Row {
     const title = el("bdi", { dir: "auto" });
     const role = el("span", { class: "sr-only" });
     const open = el("button", { type: "button", class: "entry" }, title, role);
+    const rename = iconButton(pencil, "tool", () => this.#rename(row));
+    const pinned = iconButton(pin, "tool", () => row.chat && this.#actions.pin(row.chat, !row.chat.isPinned));
     const remove = this.#remove(id, "");
-    const row: Row = { item: el("li", {}, open, remove), chat: undefined, open, title, role, remove };
+    const row: Row = { item: el("li", {}, open, rename, pinned, remove), chat: undefined, open, title, role, rename, pin: pinned, remove };
     open.addEventListener("click", () => row.chat && this.#actions.select(row.chat));
     return row;
+  }
+
+  /** Puts the title in a box, in place of the row. Enter stores it, Escape leaves it. */
+  #rename({ item, chat, rename }: Row): void {
+    if (chat === undefined) return;
+    const before = excerpt(chat.title, maxTitle);
+    const input = el("input", { value: before, maxlength: String(maxTitle), autocomplete: "off", dir: "auto", "aria-label": `Title of “${before}”` });
+    const store = el("button", { class: "icon", "aria-label": "Store the title" }, "✓");
+    const form = el("form", { class: "renaming" }, input, store);
+    const close = (): void => {
+      form.remove();
+      rename.focus();
+    };
+    const leave = button("×", "icon", close);
+    leave.setAttribute("aria-label", "Leave the title as it is");
+    form.append(leave);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const title = input.value.toWellFormed().replace(/\s+/gu, " ").trim();
+      if (title === before) close();
+      else void this.#actions.rename(chat, title).then(close, () => input.focus());
+    });
+    form.addEventListener("keydown", (event) => {
+      if (isComposing(event)) return event.key === "Enter" ? event.preventDefault() : undefined;
+      if (event.key !== "Escape") return;
+      event.stopPropagation();
+      close();
+    });
+    item.append(form);
+    input.select();
   }
 
   #remove(id: string, label: string): HTMLButtonElement {
