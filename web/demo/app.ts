@@ -3,7 +3,6 @@ import type { Holdfast } from "@holdfast-dev/holdfast";
 import { bodyOf } from "./agent/agents.js";
 import { type Chat, Chats } from "./chats.js";
 import { Library } from "./library.js";
-import { isUnfinished } from "./message.js";
 import type { Recovery } from "./recovery.js";
 import { Room } from "./room.js";
 import { Settings } from "./settings.js";
@@ -49,12 +48,15 @@ export class App {
     this.#files = new Files(library, (name) => this.#frame.confirm(`Delete the file “${name}”?`, "Its text goes, in every tab. What was quoted from it stays."), this.#failed);
     this.#sidebar = new Sidebar({
       select: (chat) => this.#select(chat),
-      rename: (chat, title) => this.#tell(chat.rename(title)),
+      rename: async (chat, title) => await chat.rename(title).catch((error: unknown) => {
+        this.#failed(error);
+        throw error;
+      }),
       pin: (chat, pinned) => void chat.pin(pinned).catch(this.#failed),
       delete: (id) => void this.#delete(id).catch(this.#failed),
       create: () => this.#select(this.#chats.create()),
     });
-    this.#composer = new Composer((text) => this.#send(text));
+    this.#composer = new Composer(async (text) => await this.#room?.send(text));
     holdfast.subscribe(() => void this.#relist().catch(this.#failed));
   }
 
@@ -65,14 +67,14 @@ export class App {
     const milliseconds = performance.now() - start;
     const { all } = this.#chats;
     const events = all.reduce((sum, { conversation }) => sum + conversation.expectedSeq, 0);
-    this.#select(all.find(({ messages }) => messages.some(isUnfinished)) ?? all[0] ?? this.#chats.create(), { events, milliseconds });
+    this.#select(all.find(({ current }) => current !== undefined) ?? all[0] ?? this.#chats.create(), { events, milliseconds });
     await this.#files.start(this.#settings.arrive());
     this.#composer.enable();
   }
 
   #select(chat: Chat, recovery?: Recovery): void {
     this.#room?.leave();
-    this.#room = new Room(chat, this.#banner, recovery, this.#failed);
+    this.#room = new Room(chat, this.#banner, recovery, (text) => bodyOf(text, this.#connection.agent), this.#failed);
     this.#frame.closeMenu();
     this.#composer.focus();
     this.#show(chat);
@@ -112,27 +114,6 @@ export class App {
     if (chat === undefined) return;
     if (!this.#chats.has(chat)) this.#select(this.#chats.all[0] ?? this.#chats.create());
     else this.#show(chat);
-  }
-
-  async #send(text: string): Promise<void> {
-    const room = this.#room;
-    if (room === undefined) return;
-    this.#banner.hide();
-    try {
-      await room.chat.send(bodyOf(text, this.#connection.agent));
-    } catch (error) {
-      this.#failed(error);
-      throw error;
-    }
-    room.toEnd();
-  }
-
-  /** Tells the user, too, if something fails. */
-  #tell<T>(task: Promise<T>): Promise<T> {
-    return task.catch((error: unknown) => {
-      this.#failed(error);
-      throw error;
-    });
   }
 
   async #delete(id: string): Promise<void> {

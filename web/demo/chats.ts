@@ -31,14 +31,19 @@ export class Chat {
   /** The message that this tab is working on. */
   #active: string | undefined;
   #elsewhere = false;
+  /** The branch that this tab sees. */
+  #seen: readonly Message[] = [];
   #sending = 0;
+  #sent: Promise<void> = Promise.resolve();
   #stopped = false;
 
   constructor(conversation: Conversation, tools: Tools, listener: Listener) {
     this.conversation = conversation;
     this.#tools = tools;
     this.#listener = listener;
+    this.see();
     this.#end = conversation.subscribe(() => {
+      this.see();
       void this.#look();
       listener.changed(this);
     });
@@ -50,8 +55,14 @@ export class Chat {
     return this.conversation.id;
   }
 
+  /** The branch that this tab sees: at first the newest one, and then the same, whatever is sent elsewhere. */
   get messages(): readonly Message[] {
-    return this.conversation.state.messages;
+    return this.#seen;
+  }
+
+  /** The message that is worked on, or comes next, of whichever branch. */
+  get current(): Message | undefined {
+    return this.conversation.state.received.find(isUnfinished);
   }
 
   /** What the user has called it, or else its first question. */
@@ -66,7 +77,7 @@ export class Chat {
 
   get role(): Role {
     if (this.#stopped) return "stopped";
-    const next = this.messages.find(isUnfinished);
+    const next = this.current;
     if (next !== undefined && askedBy(next) !== undefined) return "asking";
     if (this.#active !== undefined) return "here";
     if (next === undefined) return "idle";
@@ -83,13 +94,36 @@ export class Chat {
     return this.isFresh && this.#sending === 0;
   }
 
-  async send(body: Storable): Promise<void> {
+  /** Stores a message, and sees its branch. Without `after` it follows what is seen then. */
+  async send(body: Storable, after?: string | null): Promise<void> {
     this.#sending++;
+    const sending = this.#store(body, after, this.#sent);
+    this.#sent = sending.catch(() => undefined);
     try {
-      await this.conversation.send({ body });
+      await sending;
     } finally {
       this.#sending--;
     }
+  }
+
+  /** One after the other: what is sent next may follow this one. */
+  async #store(body: Storable, after: string | null | undefined, before: Promise<void>): Promise<void> {
+    await before;
+    this.see(await this.conversation.send({ body, after: after === undefined ? this.#last : after }));
+    this.#listener.changed(this);
+  }
+
+  /** The last message that is seen. Undefined for the newest one: two tabs that send at once follow one another. */
+  get #last(): string | undefined {
+    const [seen, newest] = [this.#seen, this.conversation.state.messages].map((branch) => branch.at(-1)?.id);
+    return seen === newest ? undefined : seen;
+  }
+
+  /** Sees the branch through a message, by itself the one that is seen, as it has gone on. */
+  see(through = this.#seen.at(-1)?.id): void {
+    const { state } = this.conversation;
+    const branch = through === undefined ? [] : state.branch(through);
+    this.#seen = branch.length > 0 ? branch : state.messages;
   }
 
   /** Without a title it is called by its first question again. */

@@ -1,10 +1,11 @@
 // Where one types.
-import { byId, isComposing } from "./dom.js";
+import { byId, typing, wellFormed } from "./dom.js";
 
 export class Composer {
   readonly #form = byId("composer", HTMLFormElement);
   readonly #text = byId("text", HTMLTextAreaElement);
   readonly #send = byId("send", HTMLButtonElement);
+  readonly #changed = typing(this.#text, this.#send);
   readonly #submit: (text: string) => Promise<void>;
 
   /** `submit` resolves once the message is stored; if it rejects, the text is here again, before what was typed meanwhile. */
@@ -14,13 +15,6 @@ export class Composer {
       event.preventDefault();
       void this.#take();
     });
-    this.#text.addEventListener("keydown", (event) => {
-      // While an input method composes a word, Enter belongs to it.
-      if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
-      event.preventDefault();
-      this.#form.requestSubmit();
-    });
-    this.#text.addEventListener("input", () => this.#changed());
     for (const example of document.querySelectorAll<HTMLElement>("[data-example]")) {
       example.addEventListener("click", () => this.fill(example.dataset["example"] ?? ""));
     }
@@ -48,18 +42,10 @@ export class Composer {
     if (text.trim() === "" || this.#text.disabled) return;
     this.fill("");
     try {
-      // IndexedDB and UTF-8 hold no half characters; a paste can contain them.
-      await this.#submit(text.toWellFormed().trim());
+      await this.#submit(wellFormed(text));
     } catch {
       // Told to the user by the one who submits.
       this.fill([text, this.#text.value].filter((part) => part !== "").join("\n\n"));
     }
-  }
-
-  #changed(): void {
-    this.#send.disabled = this.#text.value.trim() === "";
-    // Grows with its text, up to the limit in the style sheet.
-    this.#text.style.height = "auto";
-    this.#text.style.height = `${this.#text.scrollHeight}px`;
   }
 }

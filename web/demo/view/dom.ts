@@ -83,6 +83,29 @@ export function isComposing(event: KeyboardEvent): boolean {
   return event.isComposing || event.keyCode === 229;
 }
 
+/** IndexedDB and UTF-8 hold no half characters; a paste can contain them. */
+export function wellFormed(typed: string): string {
+  return typed.toWellFormed().trim();
+}
+
+/** Lets Enter send what is typed, if there is something. Returns what is to be called when something else has changed the text. */
+export function typing(text: HTMLTextAreaElement, send: HTMLButtonElement): () => void {
+  const changed = (): void => {
+    send.disabled = text.value.trim() === "";
+    // Grows with its text, up to the limit in the style sheet.
+    text.style.height = "auto";
+    text.style.height = `${text.scrollHeight}px`;
+  };
+  text.addEventListener("keydown", (event) => {
+    // While an input method composes a word, Enter belongs to it.
+    if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
+    event.preventDefault();
+    text.form?.requestSubmit();
+  });
+  text.addEventListener("input", changed);
+  return changed;
+}
+
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const clockWithSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 

@@ -3,15 +3,22 @@ import type { Message, Storable } from "@holdfast-dev/holdfast";
 import type { Agent } from "../agent/agent.js";
 import { agentOf } from "../agent/agents.js";
 import type { Role } from "../chats.js";
-import { answerOf, askedBy, compact, count, questionOf, textOf } from "../message.js";
+import { answerOf, askedBy, compact, count, questionOf } from "../message.js";
 import { partsOf } from "../progress.js";
 import { answerNodes } from "./answer.js";
 import { Checklist } from "./checklist.js";
-import { button, byId, el, handOn, setNodes, setText, time } from "./dom.js";
+import { button, byId, el, handOn, setNodes, setText } from "./dom.js";
 import { questionNode } from "./question.js";
+import { Said, type Turn } from "./said.js";
 
 /** What can be done with a message, from any tab. */
 export interface Actions {
+  /** Asks another question in its place. Rejects if that could not be stored. */
+  edit(message: Message, text: string): Promise<void>;
+  /** Asks the same once more. */
+  repeat(message: Message): void;
+  /** Sees the branch through a message. */
+  see(id: string): void;
   cancel(id: string): void;
   retry(id: string): void;
   /** Answers a step that asks. Rejects if the answer could not be stored. */
@@ -36,28 +43,34 @@ export class MessageView {
   readonly #agent: Agent;
   readonly #recovered: number;
   readonly #actions: Actions;
-  #shown: { readonly message: Message; readonly role: Role } | undefined;
+  readonly #said: Said;
+  #shown: { readonly message: Message; readonly role: Role; readonly versions: number } | undefined;
 
   /** `recovered`: how many steps had been passed before this page. */
-  constructor(message: Message, recovered: number, actions: Actions) {
+  constructor(message: Message, recovered: number, actions: Actions, turn: Turn) {
     this.#actions = actions;
     this.#agent = agentOf(message.body);
     this.#recovered = recovered;
     this.#checklist = new Checklist(this.#agent.steps, recovered);
-    const meta = el("p", { class: "meta" }, time(message.receivedAt, "minutes"));
-    const said = el("div", { class: "bubble person", dir: "auto" }, textOf(message.body));
+    this.#said = new Said(message, async (text) => await actions.edit(message, text), turn);
     this.#cancel = button("Cancel", "small", () => this.#actions.cancel(message.id));
     this.#again = button("Try again", "small", () => this.#actions.retry(message.id));
     const status = el("p", { class: "status" }, this.#matter, this.#about, " ", this.#cancel, this.#again);
     this.#card = el("div", { class: "card" }, status, this.#checklist.element, this.#question);
-    this.element = el("li", { class: "message" }, el("div", { class: "said" }, el("span", { class: "sr-only" }, "You said: "), said, meta), el("div", { class: "agent" }, this.#card, this.#answer));
+    this.element = el("li", { class: "message" }, this.#said.element, el("div", { class: "agent" }, this.#card, this.#answer));
   }
 
-  /** `role`: who works on the message; `"idle"` if it is not its turn. */
-  update(message: Message, role: Role): void {
+  /** The focus goes to the button of the next version, or of the one before. */
+  focusVersions(by: number): void {
+    this.#said.focus(by);
+  }
+
+  /** `role`: who works on the message; `"idle"` if it is not its turn. `versions`: its siblings, with it. */
+  update(message: Message, role: Role, versions: readonly Message[]): void {
     const before = this.#shown;
-    if (before?.message === message && before.role === role) return;
-    this.#shown = { message, role };
+    if (before?.message === message && before.role === role && before.versions === versions.length) return;
+    this.#shown = { message, role, versions: versions.length };
+    this.#said.update(message, versions);
     const active = role !== "idle" && role !== "stopped";
     this.#checklist.update(partsOf(message, this.#agent.steps), active);
     this.#ask(message);
@@ -111,7 +124,7 @@ export class MessageView {
     this.#answer.classList.remove("partial");
     this.#card.replaceWith(el("span", { class: "sr-only" }, "The agent said: "));
     const steps = el("details", { class: "history" }, el("summary", {}, `${count(message.steps.length, "step")}, each stored once`), this.#checklist.element);
-    this.#answer.after(el("div", { class: "after" }, ...copyButtons(text), steps));
+    this.#answer.after(el("div", { class: "after" }, ...copyButtons(text), button("Answer again", "small quiet", () => this.#actions.repeat(message)), steps));
   }
 }
 
