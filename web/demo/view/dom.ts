@@ -94,7 +94,7 @@ export function typing(text: HTMLTextAreaElement, send: HTMLButtonElement): () =
     send.disabled = text.value.trim() === "";
     // Grows with its text, up to the limit in the style sheet.
     text.style.height = "auto";
-    text.style.height = `${text.scrollHeight}px`;
+    text.style.height = `${text.scrollHeight + text.offsetHeight - text.clientHeight}px`; // with its border
   };
   text.addEventListener("keydown", (event) => {
     // While an input method composes a word, Enter belongs to it.

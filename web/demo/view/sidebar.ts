@@ -89,6 +89,7 @@ export class Sidebar {
       if (chat === undefined) continue;
       const title = excerpt(chat.title, maxTitle);
       setText(row.title, title);
+      row.open.title = title; // there is seldom room for all of it
       setText(row.role, spoken[chat.role]);
       row.rename.setAttribute("aria-label", `Rename “${title}”`);
       row.pin.setAttribute("aria-label", `Pin “${title}”`);
