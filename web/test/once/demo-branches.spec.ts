@@ -1,6 +1,6 @@
 // The demo's branches: a question that is edited or asked once more gets a sibling, and arrows choose which one is seen.
 import type { Locator, Page } from "@playwright/test";
-import { addSamples, answer, asks, chats, connect, finished, message, question, running, say, test, visit } from "../harness/demo.js";
+import { addSamples, answer, asks, chats, connect, finished, message, question, role, running, say, test, visit } from "../harness/demo.js";
 import type { Call, Model } from "../harness/model.js";
 import { expect } from "../harness/test.js";
 
@@ -206,6 +206,7 @@ test("what the agent asks about a version that is not seen can be found and answ
   await press(page, "Version before");
   await expect(asks(page)).toHaveCount(0);
   await expect(unseen(page)).toBeVisible();
+  await expect(role(page)).toHaveText("The agent asks you");
   await page.getByRole("button", { name: "Show it" }).click();
   await asks(page).getByRole("button", { name: "Only kelp.md" }).click();
   await finished(page);
@@ -214,6 +215,10 @@ test("what the agent asks about a version that is not seen can be found and answ
   await press(page, "Version before");
   await say(page, question);
   await expect(asks(page, 1)).toBeVisible();
+  await press(page, "Next version");
+  await page.keyboard.press("Escape"); // it stops what runs, seen or not
+  await press(page, "Version before");
+  await expect(message(page, 1)).toContainText("Cancelled.");
 });
 
 test("killed between an edit and its answer, the answer of the edited branch comes after the reload", { tag: "@launch" }, async ({ launch, server }) => {
