@@ -344,7 +344,8 @@ func (w *world) judgeLog() {
 	for _, logged := range w.events() {
 		e := &logged.Event
 		waits[e.Step] = waits[e.Step] || e.Kind == core.KindStepWaiting
-		if ended && e.Kind != core.KindMessageRetried && !waits[e.Step] { // the user may answer later
+		// The user may answer later, and a step whose function was not called may be in no doubt.
+		if ended && e.Kind != core.KindMessageRetried && e.Kind != core.KindStepResolved && !waits[e.Step] {
 			w.problem("%v comes after the end", e.Kind)
 		}
 		if e.Place.Called > 0 {
