@@ -129,7 +129,7 @@ class Locks {
         options.signal?.removeEventListener("abort", giveUp);
         const end = (): void => {
           queue.shift();
-          if (queue[0] !== undefined) queueMicrotask(queue[0]);
+          queue[0]?.();
         };
         Promise.resolve()
           .then(() => granted({ name, mode: "exclusive" }))
@@ -143,6 +143,10 @@ class Locks {
       options.signal?.addEventListener("abort", giveUp);
       if (queue.push(begin) === 1) begin();
     });
+  }
+
+  async query(): Promise<{ readonly held: readonly { readonly name: string }[] }> {
+    return { held: [...this.#queues].filter(([, queue]) => queue.length > 0).map(([name]) => ({ name })) };
   }
 }
 

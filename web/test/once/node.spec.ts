@@ -81,3 +81,37 @@ test("a shared store: two tabs hear of each other, one works, and the other take
   `);
   expect(JSON.parse(printedLines)).toEqual([["one a", "one b", "two b"], "two", "instance_lost", "invalid_argument", 0, false]);
 });
+
+test("in a shared store two tabs share all conversations, and each knows where one is processed", async () => {
+  const printedLines = await printed(`
+    import { crashAfter, sharedStore } from "@holdfast-dev/holdfast/testing";
+    const store = sharedStore();
+    const [first, second] = [await store.open(), await store.open()];
+    const [own, free] = [await first.recover("own"), await second.recover("free")];
+    own.process(() => "own");
+    await own.send({ id: "m" });
+    await own.ended("m");
+    const places = [await own.runner(), await (await second.recover("own")).runner(), await free.runner()];
+    const work = [];
+    let stuck;
+    const hangs = new Promise((resolve) => (stuck = resolve));
+    const onError = (error) => work.push(String(error));
+    first.process(async ({ conversation, step }) => {
+      if (conversation.id === "late") await step("hangs", () => new Promise(stuck));
+      work.push(conversation.id);
+    }, { onError });
+    const all = Array.from({ length: 10 }, (_, i) => second.create("c" + i));
+    for (const chat of all) await chat.send({ id: "m" });
+    await Promise.all(all.map((chat) => chat.ended("m")));
+    const late = second.create("late");
+    await late.send({ id: "m" });
+    await hangs;
+    second.process(({ conversation }) => (work.push("second " + conversation.id), "second"), { onError });
+    await crashAfter(first, 0);
+    const taken = (await late.ended("m")).result;
+    console.log(JSON.stringify([places, work.toSorted(), taken]));
+    await second.close();
+  `);
+  const all = Array.from({ length: 10 }, (_, i) => `c${i}`);
+  expect(JSON.parse(printedLines)).toEqual([["here", "elsewhere", "nobody"], [...all, "second late"], "second"]);
+});
