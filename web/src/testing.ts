@@ -79,6 +79,8 @@ class Page {
   registry: Registry | undefined;
   #left = Infinity;
   #crashed: (() => void) | undefined;
+  /** The transactions that have not ended. */
+  readonly #open = new Set<IDBTransaction>();
 
   crashAfter(appends: number): Promise<void> {
     return new Promise((resolve) => {
@@ -90,10 +92,17 @@ class Page {
 
   #crash(): void {
     this.registry?.crash();
+    for (const transaction of this.#open) {
+      try {
+        transaction.abort(); // else it commits by itself what it has so far
+      } catch {
+        // The page has asked for its commit.
+      }
+    }
     this.#crashed?.();
   }
 
-  /** An IndexedDB whose appends are counted: what is stored as durably as can be, among the records. */
+  /** An IndexedDB that ends with the page, and whose appends are counted: what is stored as durably as can be, among the records. */
   watch(databases: IDBFactory): Pick<globalThis.IDBFactory, "open"> {
     return {
       open: (name, version) => {
@@ -103,6 +112,8 @@ class Page {
           const transaction = result.transaction.bind(result);
           result.transaction = (stores, mode, options) => {
             const begun = transaction(stores, mode, options);
+            this.#open.add(begun);
+            for (const end of ["complete", "abort"]) begun.addEventListener(end, () => this.#open.delete(begun));
             const appends = mode === "readwrite" && options?.durability === "strict" && [stores].flat().includes("records");
             // Before the program hears of it.
             if (appends) begun.addEventListener("complete", () => --this.#left === 0 && this.#crash());

@@ -115,3 +115,29 @@ test("in a shared store two tabs share all conversations, and each knows where o
   const all = Array.from({ length: 10 }, (_, i) => `c${i}`);
   expect(JSON.parse(printedLines)).toEqual([["here", "elsewhere", "nobody"], [...all, "second late"], "second"]);
 });
+
+test("a crash at any moment of an append leaves of it all or nothing, also of one that is being refused", async () => {
+  const printedLines = await printed(`
+    import { crashAfter, sharedStore } from "@holdfast-dev/holdfast/testing";
+    const found = new Set();
+    for (let tasks = 0, stored = false; !stored; tasks++) {
+      const store = sharedStore();
+      const [first, second] = [await store.open(), await store.open()];
+      const [one, two] = [await first.recover("chat"), await second.recover("chat")];
+      await two.setMetadata({ title: "T", pinned: true });
+      one.send({ id: "m" }); // it is refused, since this handle does not know of the metadata, then tried again
+      for (let i = 0; i < tasks; i++) await (i % 2 ? new Promise(setImmediate) : undefined);
+      await crashAfter(first, 0);
+      const next = await store.open();
+      const again = await next.recover("chat");
+      const { damage } = await next.verify("chat");
+      stored = again.state.isReceived("m");
+      found.add(JSON.stringify([again.metadata, again.state.received.map(({ id }) => id), damage]));
+      await second.close();
+      await next.close();
+    }
+    console.log(JSON.stringify([...found].map((text) => JSON.parse(text))));
+  `);
+  const stored = { pinned: true, title: "T" };
+  expect(JSON.parse(printedLines)).toEqual([[stored, [], []], [stored, ["m"], []]]);
+});
