@@ -694,4 +694,11 @@ var bugs = []bug{
 		new:  "            void transaction; // else",
 		in:   "errors-instance.spec", test: "has not checked yet is not committed",
 	},
+	{
+		name: "in the browser, who follows the list hears nothing of the end of the store",
+		file: "web/dist/directory.js",
+		old:  "        instance.onEnd.add(() => this.#end());\n",
+		new:  "",
+		in:   "directory.spec", test: "hears once that the store is closed",
+	},
 }

@@ -41,9 +41,9 @@ export class Registry {
   constructor(readonly instance: Instance) {
     instance.onChange = (handle, expectedSeq, reset, rows) => this.#open.get(handle)?.deref()?.changed(expectedSeq, reset, rows);
     // Listeners must not wait for changes that cannot come.
-    instance.onEnd = () => {
+    instance.onEnd.add(() => {
       for (const conversation of this.#subscribed) conversation.notify();
-    };
+    });
     this.#collected = new FinalizationRegistry((handle) => {
       this.#open.delete(handle);
       instance.callIfOpen((bridge) => bridge.release(handle));

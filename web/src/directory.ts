@@ -78,18 +78,19 @@ export class News {
 
   constructor(instance: Instance) {
     this.#instance = instance;
+    instance.onEnd.add(() => this.#end());
   }
 
   subscribe(listener: (ids: readonly string[] | undefined) => void): () => void {
     if (typeof listener !== "function") throw check.refuse("subscribe", "listener must be a function");
+    const { over } = this.#instance;
+    if (over !== undefined) throw over;
     if (this.#listeners.size === 0) this.#instance.callNow((bridge) => bridge.watch((id) => this.#note(id)));
     const key = Symbol();
     this.#listeners.set(key, listener);
     return () => {
       if (!this.#listeners.delete(key) || this.#listeners.size > 0) return;
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-      this.#changed.clear();
+      this.#forget();
       this.#instance.callIfOpen((bridge) => bridge.unwatch());
     };
   }
@@ -101,14 +102,32 @@ export class News {
 
   #tell(): void {
     const ids = this.#changed.has("") ? undefined : [...this.#changed];
-    this.#changed.clear();
-    this.#timer = undefined;
-    for (const listener of [...this.#listeners.values()]) {
+    this.#forget();
+    if (this.#instance.over === undefined) this.#call(ids); // else #end does, or the page has crashed
+  }
+
+  #call(ids: readonly string[] | undefined): void {
+    for (const key of [...this.#listeners.keys()]) {
       try {
-        listener(ids);
+        this.#listeners.get(key)?.(ids); // unless a listener before it has unsubscribed it
       } catch (error) {
         report(error);
       }
     }
+  }
+
+  #forget(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#changed.clear();
+  }
+
+  /** Tells the listeners, as those of a conversation, that nothing more can come. */
+  #end(): void {
+    this.#forget();
+    queueMicrotask(() => {
+      this.#call(undefined);
+      this.#listeners.clear();
+    });
   }
 }

@@ -760,7 +760,8 @@ export interface Holdfast {
   /**
    * Calls `listener` with the ids of the conversations whose row in the list has changed, or that were deleted, in this or
    * another tab; with `undefined` where that may be any, as after the page was frozen: then read the list again. At most
-   * once in 16 ms. Returns the function that unsubscribes. Throws what is over, when the store was closed.
+   * once in 16 ms. Also, once, with `undefined`, when the store was closed or its program has died: then `list` rejects with that,
+   * and `subscribe` throws it. Returns the function that unsubscribes.
    */
   subscribe(listener: (ids: readonly string[] | undefined) => void): () => void;
   /**

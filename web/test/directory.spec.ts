@@ -156,6 +156,42 @@ test("who subscribes hears of the conversations whose row has changed, from all 
   expect(await told()).toEqual([]);
 });
 
+test("who subscribes hears once that the store is closed, then nothing; and nothing after another listener has unsubscribed it", async ({ tab }) => {
+  const facts = await tab.evaluate(async ({ holdfast }) => {
+    const subscribing = (): unknown => {
+      try {
+        return holdfast.subscribe(() => undefined);
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    const heard: string[] = [];
+    let stop = (): void => undefined;
+    const round = new Promise<void>((resolve) => {
+      holdfast.subscribe((ids) => {
+        heard.push(`first ${ids?.join()}`);
+        stop();
+      });
+      stop = holdfast.subscribe(() => heard.push("unsubscribed"));
+      holdfast.subscribe((ids) => {
+        heard.push(`last ${ids?.join()}`);
+        resolve();
+      });
+    });
+    await holdfast.create("a").send({ id: "m" });
+    await round;
+    await holdfast.create("b").send({ id: "m" });
+    const closed = holdfast.close();
+    const codes = [subscribing()];
+    await closed;
+    codes.push(subscribing());
+    const atClose = heard.length;
+    await new Promise((resolve) => setTimeout(resolve, 50)); // a timer of the listeners would end before
+    return { heard: heard.filter((what) => !what.endsWith("b")), codes, late: heard.length - atClose }; // b may come in time
+  });
+  expect(facts).toEqual({ heard: ["first a", "last a", "first undefined", "last undefined"], codes: ["closed", "closed"], late: 0 });
+});
+
 test("what the list has lost is mended by recover", async ({ tab, page, server }) => {
   await sendTo(tab, "a", "b");
   await tab.evaluate(async ({ holdfast }) => (await holdfast.recover("a")).setMetadata({ title: "A" }));

@@ -97,6 +97,20 @@ test("one that dies while it has nothing to do is noticed at the next call", asy
   expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
 });
 
+test("one that dies is noticed by all that listen, once", async ({ home, complaints }) => {
+  const facts = await (await mortal(home)).evaluate(async ({ holdfast, c, kill }) => {
+    const heard: string[] = [];
+    c.subscribe(() => heard.push(`conversation ${c.closed?.code}`));
+    holdfast.subscribe((ids) => heard.push(`list ${ids?.join()}`));
+    kill();
+    const codes = [(await told.failure(c.recordProcessingStarted("m")))?.code, (await told.failure(() => holdfast.subscribe(() => undefined)))?.code];
+    await told.task();
+    return [heard, codes];
+  });
+  expect(facts).toEqual([["conversation instance_lost", "list undefined"], ["instance_lost", "instance_lost"]]);
+  expect(complaints.splice(0).filter((text) => !text.startsWith("console: "))).toEqual([]);
+});
+
 test("one that dies while it is being closed is noticed", async ({ home, complaints }) => {
   const failures = await (await mortal(home)).evaluate(async ({ holdfast, c, kill }) => {
     const calls = [c.recordProcessingStarted("m"), holdfast.close()];

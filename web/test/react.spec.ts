@@ -270,6 +270,7 @@ for (const strict of [false, true]) {
       await tab.evaluate(({ holdfast }) => holdfast.delete("b"));
       await expect(item).toHaveText(["c 1", "a 1"]);
       await tab.evaluate(({ holdfast }) => holdfast.close());
+      await expect(item).toHaveText(["closed"]);
       await view.evaluate((view, { holdfast }) => view.list(holdfast, 4), tab);
       await expect(item).toHaveText(["closed"]);
     });

@@ -51,7 +51,7 @@ export class Instance {
   /** Called when no call is pending any more. */
   #idle: (() => void) | undefined;
   /** Called when the program is over, for whatever reason. */
-  onEnd: (() => void) | undefined;
+  readonly onEnd: Set<() => void> = new Set();
   /** Called when messages of a conversation have changed. */
   onChange: ((handle: number, expectedSeq: number, reset: boolean, rows: Uint8Array) => void) | undefined;
 
@@ -257,7 +257,7 @@ export class Instance {
   /** Ends the program as the end of its page does: what is pending never settles, and nobody is told. */
   crash(): void {
     this.#pending.clear();
-    this.onEnd = undefined;
+    this.onEnd.clear();
     this.#end(lost(new Error("it has crashed, as a test wanted")));
   }
 
@@ -301,7 +301,7 @@ export class Instance {
     for (const transaction of this.#writing) abort(transaction); // else what the program has not checked yet commits by itself
     for (const letGo of this.#held) letGo(); // else nobody gets them before the page has gone
     this.#idle?.();
-    this.onEnd?.();
+    for (const ended of this.onEnd) ended();
   }
 
   /** Stops the timers of a program that is over: each would try for ever to enter it. */
