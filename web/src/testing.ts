@@ -1,6 +1,7 @@
 import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
 import * as check from "./check.js";
 import type { Registry } from "./conversation.js";
+import { HoldfastError } from "./errors.js";
 import { loadModule } from "./load.js";
 import { openIn } from "./open.js";
 import type { Holdfast, OpenOptions } from "./types.js";
@@ -64,7 +65,8 @@ export function sharedStore(): SharedStore {
 /**
  * Ends what `open` of a shared store has returned, as a kill of its page does: right after its
  * `appends`-th append from now has been committed, before anybody hears of it; at once for 0. An
- * append is a commit, which may hold several events. Resolves when that has happened. What is
+ * append is a commit, which may hold several events. Resolves when it has crashed, also by another
+ * call; rejects with `closed` if it is over for another reason, or has crashed before. What is
  * pending then never settles, later calls fail with `instance_lost`, and handlers that are at work
  * see their `signal` aborted.
  */
@@ -76,22 +78,36 @@ export async function crashAfter(holdfast: Holdfast, appends: number): Promise<v
 
 /** A page that can be killed. */
 class Page {
-  registry: Registry | undefined;
+  readonly #waiting = new Set<{ readonly resolve: () => void; readonly reject: (error: HoldfastError) => void }>();
+  #registry: Registry | undefined;
   #left = Infinity;
-  #crashed: (() => void) | undefined;
   /** The transactions that have not ended. */
   readonly #open = new Set<IDBTransaction>();
 
+  /** What runs in it. */
+  set registry(registry: Registry) {
+    this.#registry = registry;
+    registry.instance.onEnd.add(() => {
+      for (const { reject } of this.#waiting) reject(this.#closed());
+    });
+  }
+
   crashAfter(appends: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#left = appends;
-      this.#crashed = resolve;
+    return new Promise((resolve, reject) => {
+      if (this.#registry?.instance.over !== undefined) throw this.#closed();
+      this.#left = Math.min(this.#left, appends);
+      this.#waiting.add({ resolve, reject });
       if (appends === 0) this.#crash();
     });
   }
 
+  #closed(): HoldfastError {
+    const details = { operation: "crashAfter", cause: this.#registry?.instance.over };
+    return new HoldfastError("closed", "holdfast: crashAfter: closed: the store was closed, or has crashed; open it again", details);
+  }
+
   #crash(): void {
-    this.registry?.crash();
+    this.#registry?.crash();
     for (const transaction of this.#open) {
       try {
         transaction.abort(); // else it commits by itself what it has so far
@@ -99,7 +115,7 @@ class Page {
         // The page has asked for its commit.
       }
     }
-    this.#crashed?.();
+    for (const { resolve } of this.#waiting) resolve();
   }
 
   /** An IndexedDB that ends with the page, and whose appends are counted: what is stored as durably as can be, among the records. */

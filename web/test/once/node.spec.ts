@@ -141,3 +141,43 @@ test("a crash at any moment of an append leaves of it all or nothing, also of on
   const stored = { pinned: true, title: "T" };
   expect(JSON.parse(printedLines)).toEqual([[stored, [], []], [stored, ["m"], []]]);
 });
+
+test("each call of crashAfter ends: with the crash that comes first, or with what is over", async () => {
+  const printedLines = await printed(`
+    import { crashAfter, sharedStore } from "@holdfast-dev/holdfast/testing";
+    const store = sharedStore();
+    const end = (call) => call.then(() => "crashed", ({ code, cause }) => code + " " + cause.code);
+    const page = await store.open();
+    const chat = await page.recover("chat");
+    const calls = [end(crashAfter(page, 2)), end(crashAfter(page, 5))];
+    await chat.send({ id: "a" });
+    void chat.send({ id: "b" });
+    const ends = await Promise.all(calls);
+    ends.push(await end(crashAfter(page, 1)), await end(crashAfter(page, 0)));
+    const next = await store.open();
+    const stored = (await next.recover("chat")).state.received.map(({ id }) => id);
+    const pending = end(crashAfter(next, 1));
+    await next.close();
+    ends.push(await pending, await end(crashAfter(next, 0)));
+    console.log(JSON.stringify([ends, stored]));
+  `);
+  const ends = ["crashed", "crashed", "closed instance_lost", "closed instance_lost", "closed closed", "closed closed"];
+  expect(JSON.parse(printedLines)).toEqual([ends, ["a", "b"]]);
+});
+
+test("nobody hears anything of a page that has crashed", async () => {
+  const printedLines = await printed(`
+    import { crashAfter, sharedStore } from "@holdfast-dev/holdfast/testing";
+    const page = await sharedStore().open();
+    const chat = await page.recover("chat");
+    let heard = 0;
+    chat.subscribe(() => heard++);
+    page.subscribe(() => heard++);
+    await chat.send({ id: "m" });
+    await crashAfter(page, 0);
+    const before = heard;
+    await new Promise((resolve) => setTimeout(resolve, 50)); // a timer of the listeners would end before
+    console.log(String(heard - before));
+  `);
+  expect(printedLines).toBe("0");
+});
