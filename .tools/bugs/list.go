@@ -701,4 +701,11 @@ var bugs = []bug{
 		new:  "",
 		in:   "directory.spec", test: "hears once that the store is closed",
 	},
+	{
+		name: "in the browser, the list of a component is gone while other options are read",
+		file: "web/dist/react.js",
+		old:  "    return (options) => ({ subscribe:",
+		new:  "    return (options) => (known = opening, { subscribe:",
+		in:   "react.spec", test: "the list follows what is sent in every tab",
+	},
 }

@@ -124,19 +124,20 @@ export type UseConversations =
 
 /**
  * Lists conversations, and renders the component again when the list has changed, from any tab. `options` say which part, as for
- * {@link Holdfast.list}: raise `limit` to show more. Until a changed list was read the one before is shown.
+ * {@link Holdfast.list}: raise `limit` to show more. Until a changed list, or one with other `options`, was read the one before is shown.
  */
 export function useConversations(holdfast: Holdfast | undefined, options: ListOptions = {}): UseConversations {
   const wanted = JSON.stringify(options);
-  const source = useMemo(() => listOf(holdfast, JSON.parse(wanted) as ListOptions), [holdfast, wanted]);
+  const list = useMemo(() => listOf(holdfast), [holdfast]);
+  const source = useMemo(() => list(JSON.parse(wanted) as ListOptions), [list, wanted]);
   return useSyncExternalStore(source.subscribe, source.snapshot, () => opening);
 }
 
-/** The list of one component. */
-function listOf(holdfast: Holdfast | undefined, options: ListOptions): Source<UseConversations> {
+/** The list of one component. What is known is that of all options: it is shown until those of now were read. */
+function listOf(holdfast: Holdfast | undefined): (options: ListOptions) => Source<UseConversations> {
   let known: UseConversations = opening;
 
-  const subscribe = (changed: () => void): (() => void) => {
+  const subscribe = (options: ListOptions, changed: () => void): (() => void) => {
     if (holdfast === undefined) return () => undefined;
     let left = false;
     let reading = false;
@@ -169,7 +170,7 @@ function listOf(holdfast: Holdfast | undefined, options: ListOptions): Source<Us
       stop();
     };
   };
-  return { subscribe, snapshot: () => known };
+  return (options) => ({ subscribe: (changed) => subscribe(options, changed), snapshot: () => known });
 }
 
 /** What `useSyncExternalStore` wants. */

@@ -265,8 +265,13 @@ for (const strict of [false, true]) {
       await expect(item).toHaveCount(0);
       for (const id of ["a", "b", "c"]) await send(await recover(other, id), "m");
       await expect(item).toHaveText(["c 1", "b 1", "more"]);
-      await view.evaluate((view, { holdfast }) => view.list(holdfast, 3), tab);
+      const more = await view.evaluateHandle((view, { holdfast }) => {
+        view.lists.length = 0;
+        view.list(holdfast, 3);
+        return view.lists;
+      }, tab);
       await expect(item).toHaveText(["c 1", "b 1", "a 1"]);
+      expect(await more.evaluate((lists) => [...new Set(lists)]), "what was shown stays until there is more").toEqual(["c 1,b 1,more", "c 1,b 1,a 1"]);
       await tab.evaluate(({ holdfast }) => holdfast.delete("b"));
       await expect(item).toHaveText(["c 1", "a 1"]);
       await tab.evaluate(({ holdfast }) => holdfast.close());
