@@ -13,8 +13,8 @@ const maxPrefix = 1024;
 /** {@link Holdfast.process}. */
 export class ProcessAll {
   readonly #registry: Registry;
-  /** Those of the calls under way. */
-  readonly #prefixes = new Set<string>();
+  /** Those of the calls that were not stopped, by their number. */
+  readonly #prefixes = new Map<number, string>();
 
   constructor(registry: Registry) {
     this.#registry = registry;
@@ -29,7 +29,7 @@ export class ProcessAll {
       throw check.refuse("process", `prefix must have at most ${maxPrefix} bytes, and no NUL`);
     }
     const concurrency = given.concurrency === undefined ? 0 : check.integer("process", "concurrency", given.concurrency, 1, 1000);
-    for (const other of this.#prefixes) {
+    for (const other of this.#prefixes.values()) {
       if (other.startsWith(prefix) || prefix.startsWith(other)) {
         throw check.refuse("process", `conversations with the prefix ${JSON.stringify(other)} are processed already; stop that first`);
       }
@@ -42,7 +42,7 @@ export class ProcessAll {
     const report = (error: Error): void => queueMicrotask(() => settings.onError.call(undefined, error));
     let due: number | undefined;
     const listeners = new Set<() => void>();
-    this.#prefixes.add(prefix);
+    this.#prefixes.set(number, prefix);
     const running = instance.call<null>((bridge, call) =>
       bridge.processAll(
         number,
@@ -57,7 +57,7 @@ export class ProcessAll {
         call,
       ),
     );
-    const free = (): void => void this.#prefixes.delete(prefix);
+    const free = (): void => void this.#prefixes.delete(number);
     const ended = running.catch((error: unknown) => report(error as Error)).then(free);
     const leave = attend(settings.handler, {
       id: prefix === "" ? "all conversations" : `all conversations ${prefix}`,

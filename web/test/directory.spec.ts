@@ -311,14 +311,15 @@ test("a conversation with its own process is left to that, and prefixes must not
   const said = await tab.evaluate(async ({ holdfast, conversation }) => {
     const own = conversation.process(({ conversation: { id } }) => globalThis.tell(`own ${id}`));
     const stop = holdfast.process(({ conversation: { id } }) => globalThis.tell(`all ${id}`), { prefix: "o" });
-    const refused = ["", "o", "other"].map((prefix) => {
+    const refusal = (prefix: string): string => {
       try {
         holdfast.process(() => undefined, { prefix });
         return "taken";
       } catch (error) {
         return (error as { code: string }).code;
       }
-    });
+    };
+    const refused = ["", "o", "other"].map(refusal);
     const apart = holdfast.process(({ conversation: { id } }) => globalThis.tell(`apart ${id}`), { prefix: "x", concurrency: 1 });
     await conversation.send({ id: "m" });
     await conversation.ended("m");
@@ -326,11 +327,15 @@ test("a conversation with its own process is left to that, and prefixes must not
     await Promise.all(["o2", "x1"].map(async (id) => (await holdfast.recover(id)).ended("m")));
     await Promise.all([own(), stop(), apart()]);
     const again = holdfast.process(() => undefined, { prefix: "" }); // now that nobody else does
+    const stopped = again();
+    const next = holdfast.process(() => undefined, { prefix: "" }); // at once, as when a component is mounted again
+    await stopped;
+    refused.push(refusal(""));
     await (await holdfast.recover("none")).ended("m");
-    await again();
+    await next();
     return refused;
   });
-  expect(said).toEqual(["invalid_argument", "invalid_argument", "invalid_argument"]);
+  expect(said).toEqual(["invalid_argument", "invalid_argument", "invalid_argument", "invalid_argument"]);
   expect(told.toSorted()).toEqual(["all o2", "apart x1", "own other"]);
 });
 
