@@ -744,8 +744,8 @@ export interface Holdfast {
   /**
    * Processes all conversations with `handler`, as {@link Conversation.process} does one: those that a crash has interrupted, those
    * whose wait is over, and those to which something is sent, from whichever tab. It reads no other. What was changed last comes
-   * first. Conversations take turns; tabs share them, and one that has its own `process` is left to that. `work.conversation` is
-   * the conversation of the message.
+   * first. Conversations take turns, and tabs share them. A conversation that has its own `process` is left to that, from the end of
+   * the turn on that it may be in. `work.conversation` is the conversation of the message.
    *
    * While a message waits its handler is let go, with `closed`, and called again when that is over. `onError` also hears of a conversation
    * that is damaged or has lost its end, which `recover` tells, too: nothing is done with it until something is appended to it. Two calls
