@@ -81,8 +81,6 @@ class Page {
   readonly #waiting = new Set<{ readonly resolve: () => void; readonly reject: (error: HoldfastError) => void }>();
   #registry: Registry | undefined;
   #left = Infinity;
-  /** The transactions that have not ended. */
-  readonly #open = new Set<IDBTransaction>();
 
   /** What runs in it. */
   set registry(registry: Registry) {
@@ -108,17 +106,10 @@ class Page {
 
   #crash(): void {
     this.#registry?.crash();
-    for (const transaction of this.#open) {
-      try {
-        transaction.abort(); // else it commits by itself what it has so far
-      } catch {
-        // The page has asked for its commit.
-      }
-    }
     for (const { resolve } of this.#waiting) resolve();
   }
 
-  /** An IndexedDB that ends with the page, and whose appends are counted: what is stored as durably as can be, among the records. */
+  /** An IndexedDB whose appends are counted: what is stored as durably as can be, among the records. */
   watch(databases: IDBFactory): Pick<globalThis.IDBFactory, "open"> {
     return {
       open: (name, version) => {
@@ -128,8 +119,6 @@ class Page {
           const transaction = result.transaction.bind(result);
           result.transaction = (stores, mode, options) => {
             const begun = transaction(stores, mode, options);
-            this.#open.add(begun);
-            for (const end of ["complete", "abort"]) begun.addEventListener(end, () => this.#open.delete(begun));
             const appends = mode === "readwrite" && options?.durability === "strict" && [stores].flat().includes("records");
             // Before the program hears of it.
             if (appends) begun.addEventListener("complete", () => --this.#left === 0 && this.#crash());
