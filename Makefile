@@ -67,12 +67,7 @@ test-go: ## run the Go tests natively, and give every decoder of stored bytes ho
 
 .PHONY: test-wasm
 test-wasm: $(BIN)/wasmbrowsertest ## run the Go tests in Chromium, those of the store on both IndexedDB backends
-	@$(MAKE) --no-print-directory -j2 -Otarget test-wasm-leveldb test-wasm-sqlite
-
-.PHONY: test-wasm-leveldb test-wasm-sqlite
-test-wasm-leveldb:
 	.tools/test-wasm.sh leveldb ./...
-test-wasm-sqlite:
 	.tools/test-wasm.sh sqlite $${WASM_SQLITE:-./idbstore}
 
 .PHONY: test-web

@@ -194,6 +194,8 @@ func TestEncodeRefuses(t *testing.T) {
 		{"message id not UTF-8", received(func(e *core.Event) { e.MessageID = "\xff" }), core.ErrInvalidArgument},
 		{"longest message id", received(func(e *core.Event) { e.MessageID = strings.Repeat("x", core.MaxNameBytes) }), nil},
 		{"message id too long", received(func(e *core.Event) { e.MessageID = strings.Repeat("x", core.MaxNameBytes+1) }), core.ErrInvalidArgument},
+		{"after what no id can be", received(func(e *core.Event) { e.After, e.Branch = "a\x00", true }), core.ErrInvalidArgument},
+		{"after what is longer than an id", received(func(e *core.Event) { e.After, e.Branch = strings.Repeat("x", core.MaxNameBytes+1), true }), core.ErrInvalidArgument},
 		{"received too late", received(func(e *core.Event) { e.ReceivedAt = core.MaxSequence + 1 }), core.ErrOutOfRange},
 		{"error not UTF-8", core.Event{Kind: core.KindErrorOccurred, MessageID: "m", Error: "\xed\xa0\x80"}, core.ErrInvalidArgument},
 		{"largest body", received(func(e *core.Event) { e.Body = large[overhead:] }), nil},

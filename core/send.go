@@ -20,7 +20,8 @@ type SendOptions struct {
 	// the one received last. First says that it follows none.
 	After string
 	First bool
-	// Interrupt cancels all messages that are [Message.Pending], in the same append.
+	// Interrupt cancels all messages that are [Message.Pending], in the same append;
+	// none if the message is known already.
 	Interrupt bool
 	// IfExists sends only to a conversation that is there: its log has events, and was
 	// not deleted after them. Otherwise the error is [ErrCancelled].

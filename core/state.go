@@ -252,7 +252,7 @@ func (s *State) Message(id string) (Message, bool) {
 	return s.order.view(m), true
 }
 
-// withoutSteps is [State.Message], except that Steps is nil. It takes the same
+// withoutSteps is [State.Message] without Steps and After. It takes the same
 // time for any number of steps.
 func (s *State) withoutSteps(id string) (Message, bool) {
 	s.mu.RLock()

@@ -119,8 +119,8 @@ func listByID(ctx context.Context, tx transaction, ids []string) ([]core.Summary
 	return found, nil
 }
 
-// Due implements [core.Directory]. It costs one request for each listPage of those
-// that are due, of whatever prefix.
+// Due implements [core.Directory]. It costs one request for each listPage of the
+// summaries, of whatever prefix, that come before the one that is next.
 func (s *Store) Due(ctx context.Context, prefix string, until uint64) (streams []string, next uint64, err error) {
 	const op = "due"
 	if err := core.CheckPrefix(op, prefix); err != nil {

@@ -60,13 +60,13 @@ func (d *jsDatabase) begin(m mode, stores string) (transaction, error) {
 		return nil, err
 	}
 	t.tx, t.end, t.writing = tx, &transactionEnd{done: make(chan struct{})}, m != readOnly && !d.engine.writing.IsUndefined()
-	if t.writing {
-		if _, err := d.engine.writing.Call("add", tx); err != nil {
+	for _, property := range []string{"oncomplete", "onabort", "onerror"} {
+		if err := tx.Set(property, t.handlers.fn(property)); err != nil {
 			return nil, failureOf(err)
 		}
 	}
-	for _, property := range []string{"oncomplete", "onabort", "onerror"} {
-		if err := tx.Set(property, t.handlers.fn(property)); err != nil {
+	if t.writing {
+		if _, err := d.engine.writing.Call("add", tx); err != nil {
 			return nil, failureOf(err)
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"math"
 	"strings"
 	"time"
 
@@ -68,11 +67,7 @@ func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, e
 		at := &attempt{a, make(chan answer, 1)}
 		id := b.attempts.add(at)
 		defer delete(b.attempts.waiting, id)
-		past, err := pastToJS(h, a)
-		if err != nil {
-			return nil, err
-		}
-		_, _ = onMessage.Invoke(id, a.Message().ID, past) // the host's callbacks do not throw
+		_, _ = onMessage.Invoke(id, a.Message().ID, historyToJS(a)) // the host's callbacks do not throw
 		select {
 		case end := <-at.answer:
 			return end.data, end.err
@@ -105,15 +100,18 @@ func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, e
 	return nil, runner.Run(ctx, h.Conversation, handler, options)
 }
 
-// pastToJS returns the rows of the state in which the history of a message is found;
-// nil if that is the state of the handle.
-func pastToJS(h *handle, a *runner.Attempt) (any, error) {
-	past, err := a.Past()
-	if err != nil || past == h.State() {
-		return nil, err
+// historyToJS returns the rows of the history of a message, nil if the state of the
+// handle has it, or why it cannot be read.
+func historyToJS(a *runner.Attempt) any {
+	rows, err := a.HistoryRows()
+	if err != nil {
+		return failure(err)
 	}
-	rows, _ := past.Rows(0, math.MaxInt)
-	return bytesToJS(rows)
+	if rows == nil {
+		return nil
+	}
+	array, _ := bytesToJS(rows) // nothing there throws
+	return array
 }
 
 // turn is a conversation that is worked on by processAll.

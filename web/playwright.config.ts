@@ -10,7 +10,7 @@ export default defineConfig<object, WorkerFixtures>({
   globalSetup: "./test/harness/setup.ts",
   outputDir: "test-results",
   reporter: [["line"], ["json", { outputFile: "../.build/specs.json" }]],
-  workers: 4, // on two cores: most of the time they wait
+  workers: 3, // on two cores: most of the time they wait
   retries: 0,
   forbidOnly: Boolean(process.env["CI"]),
   timeout: 180_000, // also on a machine of half the speed

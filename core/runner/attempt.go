@@ -53,14 +53,16 @@ func (a *Attempt) Message() core.Message {
 // were when it first began to be processed: the same in every attempt, whatever has
 // become of them since. It has an error only if that has to be read from the log,
 // and the log cannot be read, or the attempt has ended.
-func (a *Attempt) History() ([]core.Message, error) {
-	for {
-		past, err := a.Past()
-		if err != nil {
-			return nil, err
-		}
-		if history, known := past.History(a.id); known {
-			return history, nil
+func (a *Attempt) History() ([]core.Message, error) { return lookBack(a, a.runner.History) }
+
+// HistoryRows is History as [core.Conversation.HistoryRows] has it.
+func (a *Attempt) HistoryRows() ([]byte, error) { return lookBack(a, a.runner.HistoryRows) }
+
+func lookBack[T any](a *Attempt, read func(context.Context, string) (T, error)) (T, error) {
+	for n := 1; ; n++ {
+		past, err := read(a.ctx, a.id)
+		if err == nil || a.ctx.Err() != nil || !passes(err) || sleep(a.ctx, standard.wait(n)) != nil {
+			return past, err
 		}
 	}
 }
@@ -69,24 +71,6 @@ func (a *Attempt) History() ([]core.Message, error) {
 // be processed.
 func (a *Attempt) Notes(kind string) []core.Note {
 	return a.runner.State().NotesAtStart(a.id, kind)
-}
-
-// Past returns a state that knows the History of the message: that of the
-// conversation, or else that at the start of the message. Errors are those of History.
-func (a *Attempt) Past() (*core.State, error) {
-	s := a.runner.State()
-	if s.KnowsHistory(a.id) {
-		return s, nil
-	}
-	for n := 1; ; n++ {
-		past, err := a.runner.AtStart(a.ctx, a.id)
-		if err == nil || a.ctx.Err() != nil || !passes(err) {
-			return past, err
-		}
-		if err := sleep(a.ctx, standard.wait(n)); err != nil {
-			return nil, err
-		}
-	}
 }
 
 // begin appends the start of the attempt, and reports whether there is anything

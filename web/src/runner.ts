@@ -1,5 +1,5 @@
 import { Attempt, retryOptions } from "./attempt.js";
-import type { Retry } from "./bridge/bridge.js";
+import type { Past, Retry } from "./bridge/bridge.js";
 import { errorOf, lost } from "./bridge/failure.js";
 import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
@@ -9,7 +9,7 @@ import { Lazy } from "./state/lazy.js";
 import type { StoredMessage } from "./state/message.js";
 import { State } from "./state/state.js";
 import { report } from "./thrown.js";
-import type { Conversation, Handler } from "./types.js";
+import type { Conversation, Handler, Message } from "./types.js";
 
 // The runner is in Go, see core/runner. It calls the functions of the application through here. What
 // they throw stays here.
@@ -109,23 +109,22 @@ export class Runner {
     for (const number of this.#attempts.keys()) this.#abort(number, over);
   }
 
-  #begin(number: number, id: string, rows: Uint8Array | null): void {
+  #begin(number: number, id: string, past: Past): void {
     const state = this.#owner.state();
     const message = state.stored(id);
     if (message === undefined) return; // deleted at this moment; the attempt is about to be aborted
-    const past = rows === null ? state : State.empty.after(rows, false);
     const stored = (): Stored[] => storedOf(this.#owner.state().stored(id) ?? message);
     const attempt = new Attempt(this.#owner.instance, number, stored, this.#settings.rehearses, (error) => this.#report(error));
     this.#attempts.set(number, attempt);
     // After the callback: the application may run for long, or throw.
-    queueMicrotask(() => void this.#run(number, attempt, message, past));
+    queueMicrotask(() => void this.#run(number, attempt, message, state, past));
   }
 
-  /** The history of the message is in `past`. */
-  async #run(number: number, attempt: Attempt, message: StoredMessage, past: State): Promise<void> {
+  /** `state` is that in which the attempt begins. */
+  async #run(number: number, attempt: Attempt, message: StoredMessage, state: State, past: Past): Promise<void> {
     for (const { rehearsal } of this.#attempts.values()) await rehearsal; // a handler is not called twice at once
     const { conversation } = this.#owner;
-    const history = new Lazy(past, (state) => state.history(message.id));
+    const history = new Lazy(past, (rows) => historyOf(state, message.id, rows));
     const handler: BareHandler = (work) =>
       this.#settings.handler({
         ...work,
@@ -133,7 +132,7 @@ export class Runner {
         get history() {
           return history.value;
         },
-        notes: (type) => past.notesAtStart(message.id, type),
+        notes: (type) => state.notesAtStart(message.id, type),
       });
     await attempt.run(handler, message.view);
     await attempt.rehearsal;
@@ -149,6 +148,12 @@ export class Runner {
     const { onError } = this.#settings; // not a method: reportError minds
     queueMicrotask(() => onError(error));
   }
+}
+
+function historyOf(state: State, id: string, past: Past): readonly Message[] {
+  if (past === null) return state.history(id);
+  if (past instanceof Uint8Array) return State.empty.after(past, false).messages; // they are one branch
+  throw errorOf(past);
 }
 
 /** The steps of a message that have a place. */

@@ -85,6 +85,21 @@ test("an edited question and an answer given again are branches, which the user 
   await expect(turns()).toHaveText([/1 of 3.*sea.*Deep/, /sky.*High/]);
 });
 
+test("what two tabs ask at once is a list in both", async ({ context, model }) => {
+  const page = await visit(await context.newPage(), model, "/client.html");
+  await ask(page, "One");
+  const other = await visit(await context.newPage(), model, "/client.html");
+  await rows(other).filter({ hasText: "One" }).click();
+  await expect(other.getByRole("listitem")).toHaveCount(1);
+  await ask(other, "Two"); // both have asked something before
+  await expect(page.getByRole("listitem")).toHaveCount(2);
+  await Promise.all([ask(page, "Three"), ask(other, "Four")]);
+  for (const each of [page, other]) {
+    await expect(each.getByRole("listitem")).toHaveCount(4);
+    await expect(each.getByRole("button", { name: / of / })).toHaveCount(0);
+  }
+});
+
 test("a conversation is renamed and deleted, in every tab", async ({ context, model }) => {
   const page = await visit(await context.newPage(), model, "/client.html");
   const other = await visit(await context.newPage(), model, "/client.html");

@@ -58,6 +58,8 @@ export const policies = { rerun: 1, skip: 2, ask: 3 } as const;
  */
 export type Called = readonly [attempt: number, within: number, scopes: string | undefined, name: string, key: string | undefined, after: number, unordered: boolean];
 
+export type Past = Uint8Array | Failure | null;
+
 /** The function of a step. */
 export interface StepFunction {
   /** Calls it. */
@@ -126,8 +128,8 @@ export interface Bridge {
     ...rest: [
       ...Retry,
       maxStarts: number,
-      /** `past` are the rows of the state in which the history of the message is found, unless that is the state of the handle. */
-      onMessage: (attempt: number, id: string, past: Uint8Array | null) => void,
+      /** `past` are the rows of the history of the message, null if the state of the handle has it, or why it cannot be read. */
+      onMessage: (attempt: number, id: string, past: Past) => void,
       onAbort: (attempt: number, reason: Failure) => void,
       onError: (failure: Failure) => void,
       turn: number,
