@@ -133,13 +133,15 @@ func (s *State) backFrom(m *kept, e *Event) uint32 {
 // queue adds a message to those that are pending, or takes it out if it no longer
 // is.
 func (s *State) queue(m *kept) {
-	at, _ := slices.BinarySearchFunc(s.pending, m.Position, func(m *kept, position int) int { return cmp.Compare(m.Position, position) })
+	at, _ := slices.BinarySearchFunc(s.pending, m.Position, byPosition)
 	if m.Pending() {
 		s.pending = slices.Insert(s.pending, at, m)
 	} else {
 		s.pending = slices.Delete(s.pending, at, at+1)
 	}
 }
+
+func byPosition(m *kept, position int) int { return cmp.Compare(m.Position, position) }
 
 // advance applies events in one go, so that no query sees a part of them.
 func (s *State) advance(events []LoggedEvent) {

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -97,18 +96,18 @@ func (m *kept) heeds(kind Kind) bool {
 // pendingAfter returns the pending messages, with some as they will be. The
 // caller holds the lock.
 func (s *State) pendingAfter(touched map[string]*kept) []*kept {
-	pending := make([]*kept, 0, len(s.pending)+len(touched))
-	for _, m := range s.pending {
-		if touched[m.ID] == nil {
-			pending = append(pending, m)
-		}
-	}
+	pending := slices.Clone(s.pending)
 	for _, m := range touched {
-		if m.Pending() {
-			pending = append(pending, m)
+		at, there := slices.BinarySearchFunc(pending, m.Position, byPosition)
+		switch {
+		case m.Pending() && there:
+			pending[at] = m
+		case m.Pending():
+			pending = slices.Insert(pending, at, m)
+		case there:
+			pending = slices.Delete(pending, at, at+1)
 		}
 	}
-	slices.SortFunc(pending, func(a, b *kept) int { return cmp.Compare(a.Position, b.Position) })
 	return pending
 }
 

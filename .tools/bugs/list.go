@@ -585,8 +585,8 @@ var bugs = []bug{
 	{
 		name: "a summary is counted up from the one before",
 		file: "core/summary.go",
-		old:  "\t\tif touched[m.ID] == nil {\n",
-		new:  "\t\tif touched[m.ID] == nil || m.Parked {\n",
+		old:  "\t\tcase m.Pending() && there:\n",
+		new:  "\t\tcase m.Pending() && there && !m.Parked:\n",
 		in:   "./core", test: "TestSummariesAreForeseen",
 	},
 	{
