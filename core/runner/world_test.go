@@ -338,14 +338,15 @@ func (w *world) compare(a, b *run) {
 // judgeLog wants one outcome of a step, nothing after the end, and the same state
 // for whoever reads it.
 func (w *world) judgeLog() {
-	ended := false
+	ended, failed := false, false
 	waits := map[uint32]bool{}
 	outcomes, places, outputs := map[uint32]bool{}, map[string]uint32{}, map[string]uint32{}
 	for _, logged := range w.events() {
 		e := &logged.Event
 		waits[e.Step] = waits[e.Step] || e.Kind == core.KindStepWaiting
-		// The user may answer later, and a step whose function was not called may be in no doubt.
-		if ended && e.Kind != core.KindMessageRetried && e.Kind != core.KindStepResolved && !waits[e.Step] {
+		// The user may answer later, and once a message has failed nothing calls the functions of its started steps any more.
+		resolved := failed && e.Kind == core.KindStepResolved
+		if ended && e.Kind != core.KindMessageRetried && !resolved && !waits[e.Step] {
 			w.problem("%v comes after the end", e.Kind)
 		}
 		if e.Place.Called > 0 {
@@ -368,9 +369,9 @@ func (w *world) judgeLog() {
 				outputs[output] = e.Step
 			}
 		case core.KindProcessingFinished, core.KindErrorOccurred:
-			ended = true
+			ended, failed = true, e.Kind == core.KindErrorOccurred
 		case core.KindMessageRetried:
-			ended = false
+			ended, failed = false, false
 			for _, index := range e.Steps {
 				delete(outcomes, index)
 				maps.DeleteFunc(places, func(_ string, other uint32) bool { return other == index })
