@@ -1,7 +1,8 @@
 // The demo: a chat client whose conversations, answers and files are all kept by Holdfast.
 import type { Holdfast } from "@holdfast-dev/holdfast";
 import { bodyOf } from "./agent/agents.js";
-import { type Chat, Chats } from "./chats.js";
+import type { Chat } from "./chat.js";
+import { Chats } from "./chats.js";
 import { Library } from "./library.js";
 import type { Recovery } from "./recovery.js";
 import { Room } from "./room.js";
@@ -27,11 +28,13 @@ export class App {
   readonly #storage: Storage;
   readonly #failed: (error: unknown) => void;
   #room: Room | undefined;
+  /** The conversation that was chosen last. */
+  #chosen: string | undefined;
   #relisting = false;
   #stale = false;
 
   constructor(holdfast: Holdfast, errors: Errors) {
-    this.#failed = (error) => errors.show(error, this.#chats.goOn);
+    this.#failed = (error) => errors.show(error, this.#chats.stopped ? () => this.#chats.work() : undefined);
     const library = new Library(holdfast);
     const settings = (this.#settings = new Settings(() => this.#connection.show()));
     const tools = {
@@ -39,20 +42,17 @@ export class App {
       quote: (text: string) => library.quote(text),
       connection: (signal: AbortSignal) => settings.connection(signal),
     };
-    this.#chats = new Chats(holdfast, tools, {
-      changed: (chat) => this.#show(chat),
-      failed: this.#failed,
-    });
+    this.#chats = new Chats(holdfast, tools, { changed: () => this.#show(), failed: this.#failed });
     this.#connection = new ConnectionView(settings, errors);
     this.#storage = new Storage(holdfast, this.#failed);
     this.#files = new Files(library, (name) => this.#frame.confirm(`Delete the file “${name}”?`, "Its text goes, in every tab. What was quoted from it stays."), this.#failed);
     this.#sidebar = new Sidebar({
-      select: (chat) => this.#select(chat),
-      rename: async (chat, title) => await chat.rename(title).catch((error: unknown) => {
+      select: (id) => void this.#open(id).catch(this.#failed),
+      rename: async (id, title) => await this.#chats.rename(id, title).catch((error: unknown) => {
         this.#failed(error);
         throw error;
       }),
-      pin: (chat, pinned) => void chat.pin(pinned).catch(this.#failed),
+      pin: (id, pinned) => void this.#chats.pin(id, pinned).catch(this.#failed),
       delete: (id) => void this.#delete(id).catch(this.#failed),
       create: () => this.#select(this.#chats.create()),
     });
@@ -64,34 +64,42 @@ export class App {
     this.#connection.offer();
     const start = performance.now();
     await this.#chats.update();
-    const milliseconds = performance.now() - start;
-    const { all } = this.#chats;
-    const events = all.reduce((sum, { conversation }) => sum + conversation.expectedSeq, 0);
-    this.#select(all.find(({ current }) => current !== undefined) ?? all[0] ?? this.#chats.create(), { events, milliseconds });
+    const { entries } = this.#chats;
+    const first = entries.find(({ role }) => role !== "idle") ?? entries[0];
+    const chat = (first && (await this.#chats.open(first.id))) ?? this.#chats.create();
+    this.#select(chat, { events: chat.conversation.expectedSeq, milliseconds: performance.now() - start });
+    this.#chats.work();
     await this.#files.start(this.#settings.arrive());
     this.#composer.enable();
   }
 
+  /** Shows a conversation, unless another one is chosen while it is read. */
+  async #open(id: string): Promise<void> {
+    this.#chosen = id;
+    const chat = await this.#chats.open(id);
+    if (chat === undefined) this.#show(); // it is damaged
+    else if (this.#chosen === id) this.#select(chat);
+  }
+
   #select(chat: Chat, recovery?: Recovery): void {
+    this.#chosen = chat.id;
     this.#room?.leave();
     this.#room = new Room(chat, this.#banner, recovery, (text) => bodyOf(text, this.#connection.agent), this.#failed);
     this.#frame.closeMenu();
     this.#composer.focus();
-    this.#show(chat);
+    this.#show();
   }
 
-  #show(changed: Chat): void {
-    const { all } = this.#chats;
+  #show(): void {
+    const { entries, damaged } = this.#chats;
     const chat = this.#room?.chat;
-    this.#sidebar.show(all, chat, this.#chats.damaged);
+    this.#sidebar.show(entries, chat?.id, damaged);
     if (chat === undefined) return;
-    this.#frame.show(chat.role, all.some(({ role }) => role === "here" || role === "asking"));
-    if (changed !== chat) return;
+    this.#frame.show(chat.role, chat.role === "here" || chat.role === "asking" || entries.some(({ role }) => role === "here" || role === "asking"));
     this.#room?.show();
     this.#storage.update().catch(this.#failed);
   }
 
-  /** Another tab has a conversation more or less, or a file. */
   /** Shows what has come and what has gone; once more, if that changes while it looks. */
   async #relist(): Promise<void> {
     this.#stale = true;
@@ -101,7 +109,7 @@ export class App {
       while (this.#stale) {
         this.#stale = false;
         await this.#chats.update();
-        this.#leaveWhatIsGone();
+        await this.#leaveWhatIsGone();
         await this.#files.show();
       }
     } finally {
@@ -109,18 +117,18 @@ export class App {
     }
   }
 
-  #leaveWhatIsGone(): void {
+  async #leaveWhatIsGone(): Promise<void> {
     const chat = this.#room?.chat;
-    if (chat === undefined) return;
-    if (!this.#chats.has(chat)) this.#select(this.#chats.all[0] ?? this.#chats.create());
-    else this.#show(chat);
+    if (chat !== undefined && !this.#chats.has(chat)) {
+      const [next] = this.#chats.entries;
+      this.#select((next && (await this.#chats.open(next.id))) ?? this.#chats.create());
+    } else this.#show();
   }
 
   async #delete(id: string): Promise<void> {
     const sure = await this.#frame.confirm("Delete this conversation?", "All its messages, steps and answers go, in every tab. This cannot be undone.");
     if (!sure) return;
     await this.#chats.delete(id);
-    this.#leaveWhatIsGone();
-    this.#sidebar.show(this.#chats.all, this.#room?.chat, this.#chats.damaged);
+    await this.#leaveWhatIsGone();
   }
 }

@@ -1,203 +1,38 @@
-// All conversations of this browser. Each is followed, and worked on, whichever of them is shown.
-import { type Conversation, type Handler, type Holdfast, HoldfastError, type Message, type Storable, type Verification } from "@holdfast-dev/holdfast";
+// All conversations of this browser: the list of them, those that were opened, and the agents at work in them.
+import { type Conversation, type Handler, type Holdfast, HoldfastError, type Summary, type Verification, type Work } from "@holdfast-dev/holdfast";
 import type { Tools } from "./agent/agent.js";
 import { agentOf } from "./agent/agents.js";
-import { askedBy, field, isDamage, isUnfinished, textOf } from "./message.js";
+import { type Agents, Chat, type Role } from "./chat.js";
+import { field, isDamage } from "./message.js";
 
 const prefix = "chat/";
 
-/**
- * Who works on a chat. `"here"`: this tab. `"elsewhere"`: another one, and this one watches. `"starting"`: nobody yet.
- * `"asking"`: nobody, until the user has answered a question.
- * `"idle"`: there is nothing to do. `"stopped"`: this tab has, since the storage has failed.
- */
-export type Role = "here" | "elsewhere" | "starting" | "asking" | "idle" | "stopped";
-
 /** What chats tell the page. */
 export interface Listener {
-  /** Something about a chat has changed. */
-  changed(chat: Chat): void;
-  /** The storage has failed, or has lost the end of a chat. An agent that has stopped for it goes on with `goOn`. */
-  failed(error: HoldfastError): void;
+  /** Something about a chat has changed, or whether agents work on it. */
+  changed(): void;
+  /** The storage has failed, or has lost the end of a chat. Agents that have stopped for it go on with `work`. */
+  failed(error: unknown): void;
 }
 
-/** One conversation. */
-export class Chat {
-  readonly conversation: Conversation;
-  readonly #tools: Tools;
-  readonly #listener: Listener;
-  readonly #end: () => void;
-  #stop: () => Promise<void> = () => Promise.resolve();
-  /** The message that this tab is working on. */
-  #active: string | undefined;
-  #elsewhere = false;
-  /** The branch that this tab sees. */
-  #seen: readonly Message[] = [];
-  #sending = 0;
-  #sent: Promise<void> = Promise.resolve();
-  #stopped = false;
-
-  constructor(conversation: Conversation, tools: Tools, listener: Listener) {
-    this.conversation = conversation;
-    this.#tools = tools;
-    this.#listener = listener;
-    this.see();
-    this.#end = conversation.subscribe(() => {
-      this.see();
-      void this.#look();
-      listener.changed(this);
-    });
-    this.#process();
-    void this.#look();
-  }
-
-  get id(): string {
-    return this.conversation.id;
-  }
-
-  /** The branch that this tab sees: at first the newest one, and then the same, whatever is sent elsewhere. */
-  get messages(): readonly Message[] {
-    return this.#seen;
-  }
-
-  /** The message that is worked on, or comes next, of whichever branch. */
-  get current(): Message | undefined {
-    return this.conversation.state.received.find(isUnfinished);
-  }
-
-  /** What the user has called it, or else its first question. */
-  get title(): string {
-    const [first] = this.conversation.state.received;
-    return field(this.conversation.metadata, "title") ?? (first === undefined ? "New conversation" : textOf(first.body));
-  }
-
-  get isPinned(): boolean {
-    return this.conversation.metadata["pinned"] === true;
-  }
-
-  get role(): Role {
-    if (this.#stopped) return "stopped";
-    const next = this.current;
-    if (next !== undefined && askedBy(next) !== undefined) return "asking";
-    if (this.#active !== undefined) return "here";
-    if (next === undefined) return "idle";
-    return this.#elsewhere ? "elsewhere" : "starting";
-  }
-
-  /** Whether nobody has written into it yet. */
-  get isFresh(): boolean {
-    return this.conversation.expectedSeq === 0;
-  }
-
-  /** Whether nobody is about to write into it either. */
-  get isFree(): boolean {
-    return this.isFresh && this.#sending === 0;
-  }
-
-  /** Stores a message, and sees its branch. Without `after` it follows what is seen then. */
-  async send(body: Storable, after?: string | null): Promise<void> {
-    this.#sending++;
-    const sending = this.#store(body, after, this.#sent);
-    this.#sent = sending.catch(() => undefined);
-    try {
-      await sending;
-    } finally {
-      this.#sending--;
-    }
-  }
-
-  /** One after the other: what is sent next may follow this one. */
-  async #store(body: Storable, after: string | null | undefined, before: Promise<void>): Promise<void> {
-    await before;
-    this.see(await this.conversation.send({ body, after: after === undefined ? this.#last : after }));
-    this.#listener.changed(this);
-  }
-
-  /** The last message that is seen. Undefined for the newest one: two tabs that send at once follow one another. */
-  get #last(): string | undefined {
-    const [seen, newest] = [this.#seen, this.conversation.state.messages].map((branch) => branch.at(-1)?.id);
-    return seen === newest ? undefined : seen;
-  }
-
-  /** Sees the branch through a message, by itself the one that is seen, as it has gone on. */
-  see(through = this.#seen.at(-1)?.id): void {
-    const { state } = this.conversation;
-    const branch = through === undefined ? [] : state.branch(through);
-    this.#seen = branch.length > 0 ? branch : state.messages;
-  }
-
-  /** Without a title it is called by its first question again. */
-  async rename(title: string): Promise<void> {
-    await this.conversation.setMetadata({ title: title === "" ? undefined : title });
-  }
-
-  async pin(pinned: boolean): Promise<void> {
-    await this.conversation.setMetadata({ pinned: pinned || undefined });
-  }
-
-  /** Lets the agent work again, if it has stopped. */
-  goOn(): void {
-    if (!this.#stopped) return;
-    this.#process();
-    this.#listener.changed(this);
-  }
-
-  /** Lets go of the conversation. */
-  leave(): void {
-    this.#end();
-    void this.#stop();
-  }
-
-  /** The runner tries again by itself when the storage has failed. People are asked first: they may have to make room. */
-  #process(): void {
-    this.#stopped = false;
-    const stop = this.conversation.process(this.#handle, {
-      onError: (error) => {
-        if (!(error instanceof HoldfastError)) return reportError(error); // of an agent, whose message has failed of it
-        if (error.code === "lost_ownership") return; // another tab goes on
-        this.#stopped = true;
-        void stop();
-        this.#listener.changed(this);
-        this.#listener.failed(error);
-      },
-    });
-    this.#stop = stop;
-  }
-
-  readonly #handle: Handler = async (work) => {
-    this.#work(work.message.id);
-    work.signal.addEventListener("abort", () => this.#work(undefined));
-    try {
-      await agentOf(work.message.body).answer(work, this.#tools);
-    } finally {
-      if (!work.signal.aborted) this.#work(undefined);
-    }
-  };
-
-  /** Finds out whether another tab works on it. */
-  async #look(): Promise<void> {
-    if (this.role !== "starting" && this.role !== "elsewhere") return;
-    const place = await this.conversation.runner().catch(() => undefined); // whose failure is told where something is appended
-    const elsewhere = place === "elsewhere";
-    if (elsewhere === this.#elsewhere) return;
-    this.#elsewhere = elsewhere;
-    this.#listener.changed(this);
-  }
-
-  #work(id: string | undefined): void {
-    this.#active = id;
-    this.#elsewhere = false;
-    this.#listener.changed(this);
-  }
+/** A conversation in the list. */
+export interface Entry {
+  readonly id: string;
+  readonly title: string;
+  readonly isPinned: boolean;
+  readonly role: Role;
 }
 
-export class Chats {
+export class Chats implements Agents {
   readonly #holdfast: Holdfast;
   readonly #tools: Tools;
   readonly #listener: Listener;
+  #rows: readonly Summary[] = [];
   readonly #open = new Map<string, Chat>();
   readonly #damaged = new Map<string, Verification>();
-  #updating: Promise<void> = Promise.resolve();
+  /** What this tab works on. */
+  readonly #works = new Set<Work>();
+  #stopped = false;
 
   constructor(holdfast: Holdfast, tools: Tools, listener: Listener) {
     this.#holdfast = holdfast;
@@ -205,10 +40,11 @@ export class Chats {
     this.#listener = listener;
   }
 
-  /** Those with messages: first those that are pinned, and newest first. Ids begin with the time they were made at. */
-  get all(): readonly Chat[] {
-    const used = [...this.#open.values()].filter(({ messages }) => messages.length > 0);
-    return used.sort((a, b) => Number(b.isPinned) - Number(a.isPinned) || (a.id < b.id ? 1 : -1));
+  /** Those that can be opened: first those that are pinned, and then those with the latest news. */
+  get entries(): readonly Entry[] {
+    const rows = this.#rows.filter(({ id }) => !this.#damaged.has(id));
+    const entries = rows.map((row) => ({ id: row.id, title: field(row.metadata, "title") ?? "New conversation", isPinned: row.metadata["pinned"] === true, role: this.#roleOf(row) }));
+    return entries.sort((a, b) => Number(b.isPinned) - Number(a.isPinned));
   }
 
   /** Those that cannot be opened, and why. */
@@ -221,52 +57,61 @@ export class Chats {
     return this.#open.get(chat.id) === chat;
   }
 
-  /** Lets the agents work again that have stopped; undefined if none has. */
-  get goOn(): (() => void) | undefined {
-    const stopped = [...this.#open.values()].filter(({ role }) => role === "stopped");
-    return stopped.length === 0 ? undefined : () => stopped.forEach((chat) => chat.goOn());
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
-  /** Opens what is new in the store, and lets go of what is gone from it. */
-  update(): Promise<void> {
-    this.#updating = this.#updating.catch(() => undefined).then(() => this.#update());
-    return this.#updating;
+  isAt(id: string): boolean {
+    return [...this.#works].some(({ conversation }) => conversation.id === id);
   }
 
-  async #update(): Promise<void> {
-    const stored = new Set((await this.#holdfast.conversations(prefix)).map(({ id }) => id));
-    for (const id of stored) if (!this.#open.has(id)) await this.#recover(id);
-    for (const id of this.#damaged.keys()) if (!stored.has(id)) this.#damaged.delete(id);
-    for (const [id, chat] of this.#open) {
-      if (stored.has(id) || chat.isFresh) continue;
+  /** Reads the list, and lets go of what is gone. */
+  async update(): Promise<void> {
+    const stored = [...this.#open.values()].filter(({ conversation }) => conversation.expectedSeq > 0); // what is begun from now on may not be in the list
+    const rows: Summary[] = [];
+    for (let after: string | undefined; ; ) {
+      const page = await this.#holdfast.list({ prefix, limit: 999, ...(after !== undefined && { after }) });
+      rows.push(...page.rows);
+      if ((after = page.next) === undefined) break;
+    }
+    this.#rows = rows;
+    const ids = new Set(rows.map(({ id }) => id));
+    for (const id of this.#damaged.keys()) if (!ids.has(id)) this.#damaged.delete(id);
+    for (const chat of stored) {
+      if (ids.has(chat.id)) continue;
       chat.leave();
-      this.#open.delete(id);
+      this.#open.delete(chat.id);
     }
   }
 
-  /** Opens a chat. One that is damaged must not keep the others from opening. */
-  async #recover(id: string): Promise<void> {
+  /** Opens a chat. Undefined if it is damaged: it is among those then. */
+  async open(id: string): Promise<Chat | undefined> {
+    const open = this.#open.get(id);
+    if (open !== undefined) return open;
     try {
-      this.#keep(await this.#holdfast.recover(id));
-      this.#damaged.delete(id);
+      return this.#keep(await this.#holdfast.recover(id));
     } catch (error) {
       if (!isDamage(error)) throw error;
-      const found = await this.#holdfast.verify(id);
-      if (found.damage.some(({ from }) => from < found.head)) {
-        this.#damaged.set(id, found);
-        return;
-      }
-      this.#keep(await this.#holdfast.recover(id)); // only its end is lost, and it has been told of that
+      if (await this.#isDamaged(id)) return undefined;
+      const chat = this.#keep(await this.#holdfast.recover(id)); // only its end is lost, and it has been told of that
       this.#listener.failed(error);
+      return chat;
     }
   }
 
   /** A chat without messages. It is stored with the first one. */
   create(): Chat {
-    for (const chat of this.#open.values()) if (chat.isFree) return chat;
     const [random = 0] = crypto.getRandomValues(new Uint32Array(1)); // randomUUID is for pages of HTTPS
     const id = `${prefix}${Date.now().toString(36)}-${random.toString(16).padStart(8, "0")}`;
     return this.#keep(this.#holdfast.create(id));
+  }
+
+  async rename(id: string, title: string): Promise<void> {
+    await (await this.open(id))?.rename(title);
+  }
+
+  async pin(id: string, pinned: boolean): Promise<void> {
+    await (await this.open(id))?.conversation.setMetadata({ pinned: pinned || undefined });
   }
 
   async delete(id: string): Promise<void> {
@@ -274,9 +119,64 @@ export class Chats {
     await this.update();
   }
 
+  /** Lets the agents work, in whichever conversation there is something to do. Tabs share them. */
+  work(): void {
+    this.#stopped = false;
+    const stop = this.#holdfast.process(this.#handle, { prefix, onError: (error) => this.#heard(error, stop) });
+    this.#listener.changed();
+  }
+
+  /** The runner tries again by itself when the storage has failed. People are asked first: they may have to make room. */
+  #heard(error: Error, stop: () => Promise<void>): void {
+    if (!(error instanceof HoldfastError) || error.code === "step_mismatch") return reportError(error); // of an agent, whose message has failed of it
+    if (error.code === "lost_ownership") return; // another tab goes on
+    if (isDamage(error) && error.stream !== undefined) return void this.#tell(error.stream);
+    this.#stopped = true;
+    void stop();
+    this.#listener.changed();
+    this.#listener.failed(error);
+  }
+
+  /** Opens a conversation that is damaged, which says what is wrong with it. */
+  async #tell(id: string): Promise<void> {
+    await this.open(id).catch((error: unknown) => this.#listener.failed(error));
+    this.#listener.changed();
+  }
+
+  readonly #handle: Handler = async (work) => {
+    const end = (): void => void (this.#works.delete(work) && this.#listener.changed());
+    this.#works.add(work);
+    this.#listener.changed();
+    work.signal.addEventListener("abort", end);
+    try {
+      await agentOf(work.message.body).answer(work, this.#tools);
+    } finally {
+      end();
+    }
+  };
+
+  #roleOf({ id, unfinished, due }: Summary): Role {
+    const chat = this.#open.get(id);
+    if (chat !== undefined) return chat.role;
+    if (unfinished === 0) return "idle";
+    if (this.#stopped) return "stopped";
+    if (due === undefined) return "asking"; // nothing goes on by itself
+    return this.isAt(id) ? "here" : "elsewhere";
+  }
+
+  /** Whether more of it is damaged than its end, and of that all is known. */
+  async #isDamaged(id: string): Promise<boolean> {
+    const found = await this.#holdfast.verify(id);
+    if (!found.damage.some(({ from }) => from < found.head)) return false;
+    this.#damaged.set(id, found);
+    return true;
+  }
+
   #keep(conversation: Conversation): Chat {
-    const chat = new Chat(conversation, this.#tools, this.#listener);
-    this.#open.set(conversation.id, chat);
+    const open = this.#open.get(conversation.id);
+    if (open !== undefined) return open; // by another call at the same time
+    const chat = new Chat(conversation, this, () => this.#listener.changed());
+    this.#open.set(chat.id, chat);
     return chat;
   }
 }

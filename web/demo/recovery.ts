@@ -1,11 +1,11 @@
 // What a page says about what it has found in the log.
 import type { Message } from "@holdfast-dev/holdfast";
 import { agentOf } from "./agent/agents.js";
-import type { Role } from "./chats.js";
+import type { Role } from "./chat.js";
 import { count, excerpt, isUnfinished, textOf } from "./message.js";
 import { partsOf, passedOf } from "./progress.js";
 
-/** What was found when the page was opened, in all conversations. */
+/** What was found in the conversation that the page was opened with. */
 export interface Recovery {
   readonly events: number;
   readonly milliseconds: number;

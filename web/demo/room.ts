@@ -1,6 +1,6 @@
 // The chat that is shown, with its log.
 import type { Storable } from "@holdfast-dev/holdfast";
-import type { Chat, Role } from "./chats.js";
+import type { Chat, Role } from "./chat.js";
 import { Log } from "./log.js";
 import { describeRecovery, describeTakeover, type Recovery } from "./recovery.js";
 import type { Banner } from "./view/banner.js";

@@ -1,5 +1,5 @@
 // The header, the drawers of narrow screens, and the question before something is deleted.
-import type { Role } from "../chats.js";
+import type { Role } from "../chat.js";
 import { crash } from "../crash.js";
 import { byId, handOn, isComposing, keepAtEnd, setText } from "./dom.js";
 

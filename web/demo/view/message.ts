@@ -2,7 +2,7 @@
 import type { Message, Storable } from "@holdfast-dev/holdfast";
 import type { Agent } from "../agent/agent.js";
 import { agentOf } from "../agent/agents.js";
-import type { Role } from "../chats.js";
+import type { Role } from "../chat.js";
 import { answerOf, askedBy, compact, count, questionOf } from "../message.js";
 import { partsOf } from "../progress.js";
 import { answerNodes } from "./answer.js";

@@ -1,6 +1,6 @@
 // The messages of the branch of a chat that is seen, in order.
 import type { ConversationState, Message } from "@holdfast-dev/holdfast";
-import type { Role } from "../chats.js";
+import type { Role } from "../chat.js";
 import { agentOf } from "../agent/agents.js";
 import { answerOf, askedBy, excerpt, isUnfinished, questionOf, textOf } from "../message.js";
 import { partsOf, passedOf } from "../progress.js";

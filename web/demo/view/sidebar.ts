@@ -1,20 +1,19 @@
 // The list of conversations.
 import type { Verification } from "@holdfast-dev/holdfast";
-import type { Chat, Role } from "../chats.js";
+import { maxTitle, type Role } from "../chat.js";
+import type { Entry } from "../chats.js";
 import { describeDamage, excerpt } from "../message.js";
 import { button, byId, el, iconButton, isComposing, setText } from "./dom.js";
 import { List } from "./list.js";
 
 export interface SidebarActions {
-  select(chat: Chat): void;
+  select(id: string): void;
   /** Rejects if the title could not be stored. */
-  rename(chat: Chat, title: string): Promise<void>;
-  pin(chat: Chat, pinned: boolean): void;
+  rename(id: string, title: string): Promise<void>;
+  pin(id: string, pinned: boolean): void;
   delete(id: string): void;
   create(): void;
 }
-
-const maxTitle = 80;
 
 const pencil = "M3 13l.8-3.2 7-7a1 1 0 0 1 1.4 0l1 1a1 1 0 0 1 0 1.4l-7 7zM9.5 4.1l2.4 2.4";
 const pin = "M5.5 2h5M6.5 2v4L4.5 9h7l-2-3V2M8 9v5";
@@ -23,7 +22,7 @@ const spoken: Record<Role, string> = { here: ", working", elsewhere: ", working 
 
 interface Row {
   readonly item: HTMLLIElement;
-  chat: Chat | undefined;
+  entry: Entry | undefined;
   readonly open: HTMLButtonElement;
   readonly title: HTMLElement;
   readonly role: HTMLElement;
@@ -39,8 +38,8 @@ export class Sidebar {
   readonly #chats: List<Row>;
   readonly #damaged: List<{ readonly item: HTMLLIElement; readonly text: HTMLElement }>;
   readonly #actions: SidebarActions;
-  #all: readonly Chat[] = [];
-  #selected: Chat | undefined;
+  #all: readonly Entry[] = [];
+  #selected: string | undefined;
 
   constructor(actions: SidebarActions) {
     this.#actions = actions;
@@ -63,8 +62,8 @@ export class Sidebar {
     });
   }
 
-  show(chats: readonly Chat[], selected: Chat | undefined, damaged: readonly Verification[]): void {
-    this.#all = chats;
+  show(entries: readonly Entry[], selected: string | undefined, damaged: readonly Verification[]): void {
+    this.#all = entries;
     this.#selected = selected;
     this.#list();
     this.#damagedList.hidden = damaged.length === 0;
@@ -82,21 +81,21 @@ export class Sidebar {
   /** Lists those whose title has what is searched for. */
   #list(): void {
     const wanted = this.#find.value.trim().toLowerCase();
-    const chats = this.#all.filter(({ title }) => title.toLowerCase().includes(wanted));
-    setText(this.#none, chats.length === 0 && wanted !== "" ? "No chat has that title." : "");
-    for (const [place, row] of this.#chats.show(chats.map(({ id }) => id)).entries()) {
-      const chat = (row.chat = chats[place]);
-      if (chat === undefined) continue;
-      const title = excerpt(chat.title, maxTitle);
+    const found = this.#all.filter(({ title }) => title.toLowerCase().includes(wanted));
+    setText(this.#none, found.length === 0 && wanted !== "" ? "No chat has that title." : "");
+    for (const [place, row] of this.#chats.show(found.map(({ id }) => id)).entries()) {
+      const entry = (row.entry = found[place]);
+      if (entry === undefined) continue;
+      const title = excerpt(entry.title, maxTitle);
       setText(row.title, title);
       row.open.title = title; // there is seldom room for all of it
-      setText(row.role, spoken[chat.role]);
+      setText(row.role, spoken[entry.role]);
       row.rename.setAttribute("aria-label", `Rename “${title}”`);
       row.pin.setAttribute("aria-label", `Pin “${title}”`);
-      row.pin.setAttribute("aria-pressed", String(chat.isPinned));
+      row.pin.setAttribute("aria-pressed", String(entry.isPinned));
       row.remove.setAttribute("aria-label", `Delete “${title}”`);
-      row.item.dataset["role"] = chat.role;
-      if (chat === this.#selected) row.open.setAttribute("aria-current", "true");
+      row.item.dataset["role"] = entry.role;
+      if (entry.id === this.#selected) row.open.setAttribute("aria-current", "true");
       else row.open.removeAttribute("aria-current");
     }
   }
@@ -106,17 +105,17 @@ export class Sidebar {
     const role = el("span", { class: "sr-only" });
     const open = el("button", { type: "button", class: "entry" }, title, role);
     const rename = iconButton(pencil, "tool", () => this.#rename(row));
-    const pinned = iconButton(pin, "tool", () => row.chat && this.#actions.pin(row.chat, !row.chat.isPinned));
+    const pinned = iconButton(pin, "tool", () => row.entry && this.#actions.pin(id, !row.entry.isPinned));
     const remove = this.#remove(id, "");
-    const row: Row = { item: el("li", {}, open, rename, pinned, remove), chat: undefined, open, title, role, rename, pin: pinned, remove };
-    open.addEventListener("click", () => row.chat && this.#actions.select(row.chat));
+    const row: Row = { item: el("li", {}, open, rename, pinned, remove), entry: undefined, open, title, role, rename, pin: pinned, remove };
+    open.addEventListener("click", () => this.#actions.select(id));
     return row;
   }
 
   /** Puts the title in a box, in place of the row. Enter stores it, Escape leaves it. */
-  #rename({ item, chat, rename }: Row): void {
-    if (chat === undefined) return;
-    const before = excerpt(chat.title, maxTitle);
+  #rename({ item, entry, rename }: Row): void {
+    if (entry === undefined) return;
+    const before = excerpt(entry.title, maxTitle);
     const input = el("input", { value: before, maxlength: String(maxTitle), autocomplete: "off", dir: "auto", "aria-label": `Title of “${before}”` });
     const store = el("button", { class: "icon", "aria-label": "Store the title" }, "✓");
     const form = el("form", { class: "renaming" }, input, store);
@@ -131,7 +130,7 @@ export class Sidebar {
       event.preventDefault();
       const title = input.value.toWellFormed().replace(/\s+/gu, " ").trim();
       if (title === before) close();
-      else void this.#actions.rename(chat, title).then(close, () => input.focus());
+      else void this.#actions.rename(entry.id, title).then(close, () => input.focus());
     });
     form.addEventListener("keydown", (event) => {
       if (isComposing(event)) return event.key === "Enter" ? event.preventDefault() : undefined;

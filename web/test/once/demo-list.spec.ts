@@ -31,7 +31,7 @@ test("a conversation is renamed in place with the keyboard, in every tab, and af
   await page.keyboard.press("Enter");
   await expect(tool(page, "Rename “My tides”"), "the focus is where it was").toBeFocused();
   for (const tab of [page, second]) await expect(titles(tab)).toHaveText(["My tides"]);
-  await expect(page.locator("#log > li[data-kind=metadata_set]")).toContainText("title My tides");
+  await expect(page.locator("#log > li[data-kind=metadata_set]")).toContainText(["title What is a tide?", "title My tides"]);
 
   await page.reload();
   await expect(titles(page)).toHaveText(["My tides"]);
@@ -43,7 +43,7 @@ test("a conversation is renamed in place with the keyboard, in every tab, and af
   await page.keyboard.press("Enter");
   await page.keyboard.press("Enter"); // the same title
   await expect(tool(page, "Rename “My tides”")).toBeFocused();
-  await expect(page.locator("#log > li[data-kind=metadata_set]")).toHaveCount(1);
+  await expect(page.locator("#log > li[data-kind=metadata_set]"), "nothing is stored").toHaveCount(2);
 
   await row(second, "My tides").hover();
   await tool(second, "Rename “My tides”").click();
@@ -53,8 +53,9 @@ test("a conversation is renamed in place with the keyboard, in every tab, and af
   await expect(message(page), "Escape has stopped nothing").toHaveAttribute("data-status", "processing");
 });
 
-test("what is pinned stands first, in every tab, and the focus goes with it", async ({ context, page, server }) => {
+test("what is pinned stands first, in every tab, and the focus goes with it", async ({ context, model, page, server }) => {
   await visit(page, server);
+  await connect(page, model); // which does not answer: there is no news of what was asked
   const second = await context.newPage();
   await visit(second, server);
   await begin(page, "One", "Two", "Three");

@@ -27,7 +27,7 @@ test("a message is answered in visible steps with quotes from the files, and the
   await expect(answer(page).locator("blockquote").first()).toContainText("holdfast");
   await expect(answer(page).locator("cite").first()).toHaveText("kelp.md, The holdfast");
   await expect(answer(page).locator("blockquote", { hasText: "storm of January 1953" }).locator("cite")).toHaveText("lighthouse.md, Storms");
-  const rows = page.locator("#log > li:not([data-kind^=processing_]):not([data-kind=step_streamed]) .kind");
+  const rows = page.locator("#log > li:not([data-kind^=processing_]):not([data-kind=step_streamed]):not([data-kind=metadata_set]) .kind");
   const completed = Array<string>(6).fill("step_completed");
   await expect(rows).toHaveText(["message_received", "step_completed", "step_failed", "step_completed", "step_waiting", "step_completed", ...completed.slice(1)]);
   await expect(page.locator("#log > li[data-kind=step_failed]")).toContainText("1 exact Error: no file says it in these words");
@@ -318,6 +318,8 @@ test("a damaged conversation is shown as such, and the others work", async ({ pa
   );
   expect(lost).toBe(2);
   await page.reload();
+  await expect(page.locator("#damaged"), "nobody has looked at it").toBeHidden();
+  await chats(page).filter({ hasText: "Which conversation is damaged?" }).locator(".entry").click();
   await expect(page.locator("#damaged > li")).toHaveText(/^Damaged: \d+ of \d+ events can be read, all but 0( to \d+)? \(corrupt\)×$/);
   await expect(chats(page)).toHaveCount(1);
   await expect(banner(page)).toContainText(/Recovered \d+ events/);
