@@ -8,7 +8,7 @@ import { type BareHandler, callOf, type End, type Noted, rehearse } from "./rehe
 import { Lazy } from "./state/lazy.js";
 import { streamed } from "./streamed.js";
 import { asError, isFinal, isTerminal, stepsOf, textOf, textsOf } from "./thrown.js";
-import type { Message, RunStep, StepContext, StepOptions, Streamed, StreamOptions, WaitOptions } from "./types.js";
+import type { Message, RetryOptions, RunStep, StepContext, StepOptions, Streamed, StreamOptions, WaitOptions } from "./types.js";
 import { decodeValue, decodeValues, encodeOutput } from "./values.js";
 
 const maxTime = 86_400_000;
@@ -134,10 +134,10 @@ export class Attempt {
   }
 
   /** Calls a step whose function is `work`; `fn` is what the application gave. */
-  #call(run: Run, scopes: string, name: unknown, fn: unknown, options: StepOptions | undefined, work: Work, streams = false): Promise<unknown> {
+  #call(run: Run, scopes: string, name: unknown, fn: unknown, options: StreamOptions | undefined, work: Work, streams = false): Promise<unknown> {
     return this.#begin(run, scopes, "step", name, options?.key, (named, waiting) => {
       if (typeof fn !== "function") throw check.refuse("step", `the function of ${named} must be a function, not ${check.kindOf(fn)}`);
-      const given = check.options("step", "options", options ?? {}, ["maxAttempts", "backoff", "timeout", "sideEffect", "key", "resume"]);
+      const given = check.options("step", "options", options ?? {}, { maxAttempts: true, backoff: true, timeout: true, sideEffect: true, key: true, resume: streams });
       const retry = retryOptions("step", given);
       const policy = given.sideEffect === undefined ? 0 : policies[check.oneOf("step", "sideEffect", given.sideEffect, ["rerun", "skip", "ask"])];
       const key = keyOf(given.key);
@@ -214,7 +214,7 @@ export class Attempt {
   #wait(run: Run, scopes: string, name: unknown, options: WaitOptions | undefined, until?: number | Date): Promise<unknown> {
     const operation = until === undefined ? "step.wait" : "step.sleep";
     return this.#begin(run, scopes, operation, name, options?.key, (named, waiting) => {
-      const given = check.options(operation, "options", options ?? {}, until === undefined ? ["prompt", "timeout", "pass", "key"] : ["pass", "key"]);
+      const given = check.options(operation, "options", options ?? {}, { prompt: until === undefined, timeout: until === undefined, pass: true, key: true });
       const prompt = encodeOutput(operation, "the prompt", given.prompt);
       const due = until === undefined ? (given.timeout === undefined ? 0 : Date.now() + check.integer(operation, "timeout", given.timeout, 1, 366 * maxTime)) : timeOf(operation, until);
       const key = keyOf(given.key);
@@ -367,9 +367,9 @@ function timeOf(operation: string, until: unknown): number {
   return Date.now() + check.integer(operation, "the time", until, 0, 366 * maxTime);
 }
 
-export function retryOptions(operation: string, given: Readonly<Record<"maxAttempts" | "backoff" | "timeout", unknown>>): Retry {
+export function retryOptions(operation: string, given: Readonly<Record<keyof RetryOptions, unknown>>): Retry {
   const optional = (what: string, value: unknown, max: number): number => (value === undefined ? 0 : check.integer(operation, what, value, 1, max));
-  const backoff = check.options(operation, "backoff", given.backoff ?? {}, ["initial", "max"]);
+  const backoff = check.options<NonNullable<RetryOptions["backoff"]>>(operation, "backoff", given.backoff ?? {}, { initial: true, max: true });
   return [
     optional("maxAttempts", given.maxAttempts, 1000),
     optional("backoff.initial", backoff.initial, maxTime),

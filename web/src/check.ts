@@ -85,28 +85,21 @@ export function flag(operation: string, what: string, value: unknown): boolean {
   return value;
 }
 
-/** The named arguments that an object holds, each read once. */
-export function fields<K extends string>(operation: string, what: string, value: unknown, keys: readonly K[]): Readonly<Record<K, unknown>> {
+/**
+ * What an object of the caller has under `names`, each read once. These are all that there are, those with `false` elsewhere:
+ * another name may be a mistake that costs. In an instance of a class they are not looked for, as an array of bytes may have millions.
+ */
+export function options<T extends object>(operation: string, what: string, value: T, names: Readonly<Record<keyof T, boolean>>): Readonly<Record<keyof T, unknown>> {
   if (typeof value !== "object" || value === null) throw refuse(operation, `${what} must be an object, not ${kindOf(value)}`);
+  const known = Object.keys(names).filter((key) => names[key as keyof T]);
   try {
     if (Array.isArray(value)) throw refuse(operation, `${what} must be an object, not an array`);
-    return Object.fromEntries(keys.map((key) => [key, Reflect.get(value, key) as unknown])) as Record<K, unknown>;
+    const other = isPlain(value) ? Object.keys(value).find((key) => !known.includes(key)) : undefined;
+    if (other !== undefined) throw refuse(operation, `${what} must not have ${JSON.stringify(other.slice(0, 40))}, only ${known.join(", ")}`);
+    return Object.fromEntries(known.map((key) => [key, Reflect.get(value, key) as unknown])) as Record<keyof T, unknown>;
   } catch (thrown) {
     throw refuseUnread(operation, what, thrown);
   }
-}
-
-/** The same of options, which have no other fields: a name that is not known may be a mistake that costs. */
-export function options<K extends string>(operation: string, what: string, value: unknown, keys: readonly K[]): Readonly<Record<K, unknown>> {
-  const given = fields(operation, what, value, keys);
-  let other: string | undefined;
-  try {
-    other = isPlain(value as object) ? Object.keys(value as object).find((key) => !(keys as readonly string[]).includes(key)) : undefined;
-  } catch (thrown) {
-    throw refuseUnread(operation, what, thrown);
-  }
-  if (other !== undefined) throw refuse(operation, `${what} must not have ${JSON.stringify(other.slice(0, 40))}, only ${keys.join(", ")}`);
-  return given;
 }
 
 /** Whether an object is of no class. Object.prototype of another realm, such as a frame, has no prototype either. */

@@ -9,7 +9,7 @@ import { decodeEvents } from "./state/events.js";
 import { State } from "./state/state.js";
 import { HoldfastError } from "./errors.js";
 import { report } from "./thrown.js";
-import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, Message, ProcessOptions, RunnerPlace, SendOptions } from "./types.js";
+import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, Message, ProcessOptions, RunnerPlace } from "./types.js";
 import { encodeProperties, encodeValue } from "./values.js";
 
 const maxStep = 2 ** 32 - 1;
@@ -20,7 +20,11 @@ const maxMetadataBytes = 2 ** 14;
 /** How many changes are kept as rows until the state is read. */
 const mostUnread = 64;
 
-type Delivery = { readonly id: string; readonly body?: unknown; readonly receivedAt?: number };
+/** What the methods of a conversation take, as they are declared. */
+type Argument<Name extends keyof Conversation, N extends number> = Conversation[Name] extends (...args: infer A) => unknown ? NonNullable<A[N]> : never;
+
+/** What a message is received with. */
+type Delivery = Argument<"receiveMessage", 0>;
 
 /** What works until it is stopped. */
 interface Running {
@@ -148,7 +152,7 @@ export class LiveConversation implements Conversation {
   }
 
   async receiveMessage(message: Delivery): Promise<Decision> {
-    const { id, body, receivedAt } = delivery("receiveMessage", message);
+    const { id, body, receivedAt } = delivery("receiveMessage", check.options("receiveMessage", "message", message, deliveryOptions));
     const answer = await this.#call<number>((bridge, call) => bridge.receive(this.#handle, id, receivedAt, body, call));
     if (answer === -2) return { kind: "skip" };
     return answer === -1 ? { kind: "start" } : { kind: "resume", step: answer };
@@ -156,7 +160,7 @@ export class LiveConversation implements Conversation {
 
   recordMessageReceived(message: Delivery): Promise<number> {
     return this.#record(kinds.messageReceived, () => {
-      const { id, body, receivedAt } = delivery("recordMessageReceived", message);
+      const { id, body, receivedAt } = delivery("recordMessageReceived", check.options("recordMessageReceived", "message", message, deliveryOptions));
       return [id, receivedAt, body];
     });
   }
@@ -194,8 +198,8 @@ export class LiveConversation implements Conversation {
     });
   }
 
-  async send(message: Partial<Delivery> & SendOptions): Promise<string> {
-    const given = check.fields("send", "message", message, ["id", "body", "receivedAt", "onlyIf", "after", "interrupt"]);
+  async send(message: Argument<"send", 0>): Promise<string> {
+    const given = check.options("send", "message", message, { ...deliveryOptions, onlyIf: true, after: true, interrupt: true });
     const { id, body, receivedAt } = delivery("send", { ...given, id: given.id ?? randomId() });
     const exists = given.onlyIf !== undefined && check.oneOf("send", "onlyIf", given.onlyIf, ["exists"]) === "exists";
     const after = given.after === undefined || given.after === null ? "" : check.name("send", "after", given.after);
@@ -205,8 +209,8 @@ export class LiveConversation implements Conversation {
     return id;
   }
 
-  async note(type: string, data: unknown, options: { readonly id?: string; readonly ifLast?: string | null } = {}): Promise<string> {
-    const given = check.options("note", "options", options, ["id", "ifLast"]);
+  async note(type: string, data: unknown, options: Argument<"note", 2> = {}): Promise<string> {
+    const given = check.options("note", "options", options, { id: true, ifLast: true });
     const kind = check.name("note", "type", type);
     const id = check.name("note", "id", given.id ?? randomId());
     const last = given.ifLast === null ? "" : given.ifLast === undefined ? undefined : check.name("note", "ifLast", given.ifLast);
@@ -274,9 +278,9 @@ export class LiveConversation implements Conversation {
     return this.#call((bridge, call) => bridge.cancel(this.#handle, id, call));
   }
 
-  async retry(messageId: string, options: { readonly from?: number } = {}): Promise<boolean> {
+  async retry(messageId: string, options: Argument<"retry", 1> = {}): Promise<boolean> {
     const id = check.name("retry", "messageId", messageId);
-    const { from } = check.options("retry", "options", options, ["from"]);
+    const { from } = check.options("retry", "options", options, { from: true });
     const step = from === undefined ? -1 : check.integer("retry", "from", from, 0, maxStep);
     return this.#call((bridge, call) => bridge.retry(this.#handle, id, step, call));
   }
@@ -305,8 +309,8 @@ export class LiveConversation implements Conversation {
     return this.#registry.adopt(this.id, this.#registry.instance.callNow((bridge) => bridge.clone(this.#handle)), this.state);
   }
 
-  async events(range: { readonly from?: number; readonly limit?: number } = {}): Promise<readonly ConversationEvent[]> {
-    const { from = 0, limit = 1000 } = check.options("events", "range", range, ["from", "limit"]);
+  async events(range: Argument<"events", 0> = {}): Promise<readonly ConversationEvent[]> {
+    const { from = 0, limit = 1000 } = check.options("events", "range", range, { from: true, limit: true });
     const first = check.integer("events", "from", from, 0, Number.MAX_SAFE_INTEGER);
     const most = check.integer("events", "limit", limit, 0, 1_000_000);
     return decodeEvents(await this.#call<Uint8Array>((bridge, call) => bridge.events(this.#handle, first, most, call)));
@@ -394,8 +398,9 @@ export function nextTask(): Promise<void> {
   });
 }
 
-function delivery(operation: string, message: unknown): { id: string; body: Uint8Array | undefined; receivedAt: number } {
-  const { id, body, receivedAt = Date.now() } = check.fields(operation, "message", message, ["id", "body", "receivedAt"]);
+const deliveryOptions = { id: true, body: true, receivedAt: true } as const;
+
+function delivery(operation: string, { id, body, receivedAt = Date.now() }: Readonly<Record<keyof Delivery, unknown>>): { id: string; body: Uint8Array | undefined; receivedAt: number } {
   return {
     id: check.name(operation, "id", id),
     body: encodeValue(operation, "body", body),

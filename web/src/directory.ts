@@ -14,7 +14,7 @@ const columns = 7;
 
 /** {@link Holdfast.list}. */
 export async function listPage(instance: Instance, options: ListOptions): Promise<Page> {
-  const given = check.options("list", "options", options, ["prefix", "order", "limit", "after", "ids"]);
+  const given = check.options("list", "options", options, { prefix: true, order: true, limit: true, after: true, ids: true });
   const rows = (...which: [string | undefined, string, boolean, string, number, number]): Promise<Summary[]> =>
     instance.call((bridge, call: Call<SummaryValue[]>) => bridge.summaries(...which, call)).then(rowsOf);
   if (given.ids !== undefined) {

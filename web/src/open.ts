@@ -26,7 +26,7 @@ export async function open(options: OpenOptions = {}): Promise<Holdfast> {
 
 /** Does the same. In a `world` the program has those globals before those of the page, see testing.ts. */
 export async function openIn(options: OpenOptions, world?: object): Promise<{ readonly holdfast: Holdfast; readonly registry: Registry }> {
-  const given = check.options("open", "options", options, ["database", "storage", "durability", "timeout", "wasm"]);
+  const given = check.options("open", "options", options, { database: true, storage: true, durability: true, timeout: true, wasm: true });
   const settings: Settings = {
     database: check.name("open", "database", given.database ?? "holdfast"),
     storage: check.oneOf("open", "storage", given.storage ?? "indexeddb", ["indexeddb", "memory"]),

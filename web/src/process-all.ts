@@ -21,7 +21,7 @@ export class ProcessAll {
   }
 
   process(handler: unknown, options: ProcessAllOptions): () => Promise<void> {
-    const given = check.options("process", "options", options, [...processOptions, "prefix", "concurrency"]);
+    const given = check.options("process", "options", options, { ...processOptions, prefix: true, concurrency: true });
     const settings = settingsOf(handler, given);
     const prefix = check.name("process", "prefix", given.prefix ?? "");
     // The program would say so too late to throw.

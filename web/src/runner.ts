@@ -9,7 +9,7 @@ import { Lazy } from "./state/lazy.js";
 import type { StoredMessage } from "./state/message.js";
 import { State } from "./state/state.js";
 import { report } from "./thrown.js";
-import type { Conversation, Handler, Message } from "./types.js";
+import type { Conversation, Handler, Message, ProcessOptions } from "./types.js";
 
 // The runner is in Go, see core/runner. It calls the functions of the application through here. What
 // they throw stays here.
@@ -33,10 +33,10 @@ export interface Settings {
 }
 
 /** The names of the options. */
-export const processOptions = ["maxAttempts", "backoff", "timeout", "maxStarts", "onError", "signal", "rehearse"] as const;
+export const processOptions: Readonly<Record<keyof ProcessOptions, true>> = { maxAttempts: true, backoff: true, timeout: true, maxStarts: true, onError: true, signal: true, rehearse: true };
 
 /** Checks that. */
-export function settingsOf(handler: unknown, given: Readonly<Record<(typeof processOptions)[number], unknown>>): Settings {
+export function settingsOf(handler: unknown, given: Readonly<Record<keyof ProcessOptions, unknown>>): Settings {
   const operation = "process";
   if (typeof handler !== "function") throw check.refuse(operation, `the handler must be a function, not ${check.kindOf(handler)}`);
   const retry = retryOptions(operation, given);

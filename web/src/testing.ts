@@ -38,7 +38,7 @@ export function sharedStore(): SharedStore {
   const channels = new Set<Channel>();
   return {
     open: async (options = {}) => {
-      const given = check.options("open", "options", options, ["database", "timeout", "wasm"]) as OpenOptions;
+      const given = check.options("open", "options", options, { database: true, timeout: true, wasm: true }) as OpenOptions;
       const page = new Page();
       const navigator = { locks };
       const wasm = given.wasm ?? (await (compiled ??= loadModule(undefined)));

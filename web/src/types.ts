@@ -486,7 +486,8 @@ export type Content<Body> = { readonly body?: Body; readonly receivedAt?: number
 
 /**
  * A durable conversation. All methods may be called concurrently; appends take
- * effect in the order of the calls. Every rejection is a {@link HoldfastError}.
+ * effect in the order of the calls. Every rejection is a {@link HoldfastError}. Messages and options with
+ * a name that is not declared here are refused with `invalid_argument`.
  *
  * The `record…` methods are raw: they append what they are given and check no
  * transition. A {@link SequenceConflictError} means that another handle has appended: nothing

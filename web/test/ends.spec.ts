@@ -466,7 +466,7 @@ test("an output or an option that cannot be is refused by its name, with what to
   expect(problems).toEqual([
     expect.stringContaining(`the output of fetch is an instance of Response, ${plain}; make plain data of it first`),
     expect.stringContaining(`the output of tokens is an instance of a class, ${plain}; store its items by step.stream`),
-    expect.stringContaining('options must not have "sideEffects", only maxAttempts, backoff, timeout, sideEffect, key, resume'),
+    expect.stringContaining('options must not have "sideEffects", only maxAttempts, backoff, timeout, sideEffect, key'),
     expect.stringContaining("the time must be an integer, not NaN"),
     expect.stringContaining("the scopes of bottom are too long; nest fewer of them"),
     expect.stringContaining("nest fewer scopes, or give them shorter names"),
