@@ -90,6 +90,35 @@ func TestMetadataBeginAConversation(t *testing.T) {
 	}
 }
 
+// TestSetMetadataIfExists: it never begins a deleted conversation again.
+func TestSetMetadataIfExists(t *testing.T) {
+	store := memstore.New()
+	c, stale := newConversation(t, "c", store), newConversation(t, "c", store)
+	set := func(c *core.Conversation, title string, want error) {
+		t.Helper()
+		err := c.SetMetadataWith(t.Context(), map[string][]byte{"title": []byte(title)}, core.MetadataOptions{IfExists: true})
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", title, err, want)
+		}
+	}
+	set(c, "too early", core.ErrCancelled)
+	record(t, c, received("m", 1, ""))
+	set(stale, "of one who does not know the message", nil)
+	if err := store.Delete(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	set(c, "of one who knows more than there is", core.ErrCancelled)
+	set(stale, "of one who knows more than there is", core.ErrCancelled) // it was that already
+	if got := metadataOf(recovered(t, "c", store).State()); len(got) > 0 {
+		t.Errorf("there are %q", got)
+	}
+	record(t, c, received("anew", 1, ""))
+	set(stale, "after that", nil)
+	if got := metadataOf(recovered(t, "c", store).State()); got["title"] != "after that" {
+		t.Errorf("there are %q", got)
+	}
+}
+
 // TestMetadataOfTwo: a patch is decided on what others have set, and the last one of
 // a key counts.
 func TestMetadataOfTwo(t *testing.T) {

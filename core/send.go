@@ -28,16 +28,26 @@ type SendOptions struct {
 	IfExists bool
 }
 
+// mustExist returns [ErrCancelled] if a call is only for a conversation that is there,
+// and this one is not.
+func (c *Conversation) mustExist(op string, only bool) error {
+	if only && c.log.isEmpty() {
+		return &Error{Code: ErrCancelled, Op: op, Stream: c.log.id,
+			Detail: "the conversation was deleted, or was never begun; leave out that condition to begin it"}
+	}
+	return nil
+}
+
 // SendWith is [Conversation.Send] with options. [ErrInvalidArgument] for an After
 // that was not received, and together with First. With an error nothing is appended.
 func (c *Conversation) SendWith(ctx context.Context, messageID string, receivedAt uint64, body []byte, o SendOptions) (sent bool, err error) {
 	received := Event{Kind: KindMessageReceived, MessageID: messageID, ReceivedAt: receivedAt, Body: body, After: o.After, Branch: o.First || o.After != ""}
 	err = c.update(ctx, "send", func(s *State) (events []Event, err error) {
 		sent = false
+		if err := c.mustExist("send", o.IfExists); err != nil {
+			return nil, err
+		}
 		switch {
-		case o.IfExists && c.log.isEmpty():
-			return nil, &Error{Code: ErrCancelled, Op: "send", Stream: c.log.id,
-				Detail: "the conversation was deleted, or was never begun; send without that condition to begin it"}
 		case s.IsReceived(messageID):
 			return nil, nil
 		case o.First && o.After != "":
@@ -166,6 +176,17 @@ func (c *Conversation) note(ctx context.Context, note Note, check func(*State) e
 //
 // [ErrTooLarge] if the metadata would have more than [MaxMetadataBytes] then.
 func (c *Conversation) SetMetadata(ctx context.Context, patch map[string][]byte) error {
+	return c.SetMetadataWith(ctx, patch, MetadataOptions{})
+}
+
+// MetadataOptions say when not to set metadata.
+type MetadataOptions struct {
+	// IfExists is as in [SendOptions].
+	IfExists bool
+}
+
+// SetMetadataWith is [Conversation.SetMetadata] with options.
+func (c *Conversation) SetMetadataWith(ctx context.Context, patch map[string][]byte, o MetadataOptions) error {
 	const op = "set metadata"
 	for key := range patch {
 		if err := CheckName(op, key); err != nil {
@@ -173,6 +194,9 @@ func (c *Conversation) SetMetadata(ctx context.Context, patch map[string][]byte)
 		}
 	}
 	return c.update(ctx, op, func(s *State) ([]Event, error) {
+		if err := c.mustExist(op, o.IfExists); err != nil {
+			return nil, err
+		}
 		events, size := changes(s.Metadata(), patch)
 		if size > MaxMetadataBytes {
 			return nil, &Error{Code: ErrTooLarge, Op: op, Stream: c.log.id,

@@ -202,7 +202,8 @@ func (b *bridge) note(ctx context.Context, h *handle, args arguments) (any, erro
 	return changed(h.NoteAfter(ctx, note, args.text(5)))
 }
 
-// setMetadata takes keys and values in turn; an undefined value removes its key.
+// setMetadata takes keys and values in turn; an undefined value removes its key. The
+// third argument is whether the conversation must exist.
 func (b *bridge) setMetadata(ctx context.Context, h *handle, args arguments) (any, error) {
 	list := args.list(1)
 	patch := make(map[string][]byte, len(list)/2)
@@ -213,7 +214,7 @@ func (b *bridge) setMetadata(ctx context.Context, h *handle, args arguments) (an
 		}
 		patch[list.text(i)] = value
 	}
-	return nil, h.SetMetadata(ctx, patch)
+	return nil, h.SetMetadataWith(ctx, patch, core.MetadataOptions{IfExists: args.flag(2)})
 }
 
 func (b *bridge) follow(args arguments) (any, error) {

@@ -571,8 +571,8 @@ var bugs = []bug{
 	{
 		name: "a message begins a deleted conversation again",
 		file: "core/send.go",
-		old:  "o.IfExists && c.log.isEmpty()",
-		new:  "o.IfExists && c.log == nil",
+		old:  "only && c.log.isEmpty()",
+		new:  "only && c.log == nil",
 		in:   "./core", test: "TestSendIfExists",
 	},
 	{

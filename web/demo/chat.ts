@@ -81,7 +81,7 @@ export class Chat {
   /** Without a title it is called by its first question. */
   async rename(title: string): Promise<void> {
     const [first] = this.conversation.state.received;
-    await this.conversation.setMetadata({ title: title === "" && first !== undefined ? excerpt(textOf(first.body), maxTitle) : title });
+    await this.conversation.setMetadata({ title: title === "" && first !== undefined ? excerpt(textOf(first.body), maxTitle) : title }, { onlyIf: "exists" });
   }
 
   /** The last message that is seen. Undefined for the newest one: two tabs that send at once follow one another. */

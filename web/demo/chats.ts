@@ -111,7 +111,7 @@ export class Chats implements Agents {
   }
 
   async pin(id: string, pinned: boolean): Promise<void> {
-    await (await this.open(id))?.conversation.setMetadata({ pinned: pinned || undefined });
+    await (await this.open(id))?.conversation.setMetadata({ pinned: pinned || undefined }, { onlyIf: "exists" });
   }
 
   async delete(id: string): Promise<void> {

@@ -201,7 +201,7 @@ export class LiveConversation implements Conversation {
   async send(message: Argument<"send", 0>): Promise<string> {
     const given = check.options("send", "message", message, { ...deliveryOptions, onlyIf: true, after: true, interrupt: true });
     const { id, body, receivedAt } = delivery("send", { ...given, id: given.id ?? randomId() });
-    const exists = given.onlyIf !== undefined && check.oneOf("send", "onlyIf", given.onlyIf, ["exists"]) === "exists";
+    const exists = onlyIfExists("send", given.onlyIf);
     const after = given.after === undefined || given.after === null ? "" : check.name("send", "after", given.after);
     if (given.after === "") throw check.refuse("send", "after must be the id of a message, or null for none");
     const interrupt = check.flag("send", "interrupt", given.interrupt ?? false);
@@ -220,12 +220,14 @@ export class LiveConversation implements Conversation {
     return id;
   }
 
-  async setMetadata(patch: object): Promise<void> {
+  async setMetadata(patch: object, options: Argument<"setMetadata", 1> = {}): Promise<void> {
+    const given = check.options("setMetadata", "options", options, { onlyIf: true });
+    const exists = onlyIfExists("setMetadata", given.onlyIf);
     const entries = encodeProperties("setMetadata", "patch", patch);
     let size = 0;
     for (const [key, value] of entries) size += value === undefined ? 0 : check.name("setMetadata", "a key", key).length + value.byteLength;
     if (size > maxMetadataBytes) throw check.refuse("setMetadata", `patch is larger than the limit of ${maxMetadataBytes} bytes; store large data as notes`, "too_large");
-    await this.#call<null>((bridge, call) => bridge.setMetadata(this.#handle, entries.flat(), call));
+    await this.#call<null>((bridge, call) => bridge.setMetadata(this.#handle, entries.flat(), exists, call));
   }
 
   async ended(messageId: string): Promise<Message> {
@@ -406,6 +408,10 @@ function delivery(operation: string, { id, body, receivedAt = Date.now() }: Read
     body: encodeValue(operation, "body", body),
     receivedAt: check.integer(operation, "receivedAt", receivedAt, 0, Number.MAX_SAFE_INTEGER),
   };
+}
+
+function onlyIfExists(operation: string, onlyIf: unknown): boolean {
+  return onlyIf !== undefined && check.oneOf(operation, "onlyIf", onlyIf, ["exists"]) === "exists";
 }
 
 /** Returns a random UUID. Only secure contexts have `crypto.randomUUID`. */

@@ -207,7 +207,7 @@ export interface ConversationState<Body = unknown, Result = unknown> {
   notes<Data = unknown>(type: string): readonly Note<Data>[];
 }
 
-/** Where a message belongs, and when not to send it: options of {@link Conversation.send}. */
+/** Where a message belongs, and when not to send it: options of {@link Conversation.send}, and `onlyIf` of {@link Conversation.setMetadata}. */
 export interface SendOptions {
   /**
    * The id of the message that it follows, or `null` for none; default: the message received last. So an edit is sent with
@@ -555,8 +555,10 @@ export interface Conversation<Body = unknown, Result = unknown> {
    *
    * A key has 1 to 1024 bytes. All keys and values together have at most 16 KiB, as they are stored; a patch that would
    * pass that is refused with `too_large`. What is larger belongs into notes.
+   *
+   * It begins a conversation that was deleted, or was never begun, unless it is given `onlyIf`, see {@link SendOptions}.
    */
-  setMetadata<T extends object>(patch: Stored<T>): Promise<void>;
+  setMetadata<T extends object>(patch: Stored<T>, options?: Pick<SendOptions, "onlyIf">): Promise<void>;
   /**
    * Resolves with a message when it has ended: look at its `status`, which is `"finished"`, `"failed"` or `"cancelled"`. At once if
    * it has ended before. As with a listener, the conversation follows what others append.

@@ -40,6 +40,7 @@ test("a name that an argument has not is refused, with those that it has, and no
       () => c.send(misspelt),
       () => c.send({ ...message, id: "a copy" }),
       () => c.note("type", 1, misspelt),
+      () => c.setMetadata({ title: "T" }, misspelt),
       () => c.retry("m", misspelt),
       () => c.events(misspelt),
     ];
@@ -60,6 +61,7 @@ test("a name that an argument has not is refused, with those that it has, and no
     'invalid_argument send message must not have "text", only id, body, receivedAt, onlyIf, after, interrupt',
     expect.stringMatching(/^invalid_argument send message must not have "\w+", only id/),
     'invalid_argument note options must not have "text", only id, ifLast',
+    'invalid_argument setMetadata options must not have "text", only onlyIf',
     'invalid_argument retry options must not have "text", only from',
     'invalid_argument events range must not have "text", only from, limit',
     `invalid_argument step options must not have "text", only ${step}`,

@@ -104,6 +104,37 @@ onEachStore(() => {
     });
   });
 
+  test("metadata are not set if the conversation must exist and does not, also if another tab has deleted it", async ({ holdfast }) => {
+    const told = await holdfast.evaluate(async (holdfast) => {
+      const outcomes: unknown[] = [];
+      const [c, stale] = [holdfast.create("c"), holdfast.create("c")];
+      const rename = async (title: string, of = c): Promise<void> => {
+        const failure = await globalThis.told.failure(of.setMetadata({ title }, { onlyIf: "exists" }));
+        outcomes.push([title, failure?.code, failure?.outcome, ...(await holdfast.list()).rows.map(({ id, metadata }) => `${id} ${String(metadata["title"])}`)]);
+      };
+      await rename("too early");
+      await c.send({ id: "m" });
+      await rename("known elsewhere", stale);
+      await holdfast.delete("c");
+      await rename("too late");
+      await rename("too late, too", stale);
+      await c.setMetadata({ title: "anew" });
+      await rename("after that", stale);
+      const refused = await globalThis.told.failure(c.setMetadata({ title: "x" }, { onlyIf: "always" as "exists" }));
+      return { outcomes, refused: [refused?.code, refused?.operation] };
+    });
+    expect(told).toEqual({
+      outcomes: [
+        ["too early", "cancelled", "not_written"],
+        ["known elsewhere", undefined, undefined, "c known elsewhere"],
+        ["too late", "cancelled", "not_written"],
+        ["too late, too", "cancelled", "not_written"],
+        ["after that", undefined, undefined, "c after that"],
+      ],
+      refused: ["invalid_argument", "setMetadata"],
+    });
+  });
+
   test("what notes and metadata hold cannot be changed by one who reads it", async ({ holdfast }) => {
     const told = await holdfast.evaluate(async (holdfast) => {
       const c = holdfast.create("c");

@@ -171,8 +171,8 @@ export interface Bridge {
   emit(stepCall: number, part: Uint8Array, call: Call<null>): void;
   /** Appends a note: with a `last`, if that is the id of the last note of its type, or "" and there is none. Resolves with whether it was new. */
   note(handle: number, type: string, id: string, at: number, data: Uint8Array | undefined, last: string | undefined, call: Call<boolean>): void;
-  /** `patch` has keys and values in turn; `undefined` removes the key. */
-  setMetadata(handle: number, patch: readonly (string | Uint8Array | undefined)[], call: Call<null>): void;
+  /** `patch` has keys and values in turn; `undefined` removes the key. With `exists` only if the conversation is there. */
+  setMetadata(handle: number, patch: readonly (string | Uint8Array | undefined)[], exists: boolean, call: Call<null>): void;
   refresh(handle: number, call: Call<null>): void;
   events(handle: number, from: number, limit: number, call: Call<Uint8Array>): void;
   /** Returns the next part of the state of a conversation that was just recovered. */

@@ -45,7 +45,7 @@ export async function kept(ask: Ask, shown: Shown, patch: Record<string, unknown
   await chat.note("draft", undefined, { id: "a", ifLast: id });
   await chat.setMetadata(shown);
   await chat.setMetadata({ title: undefined, pinned: true });
-  await chat.setMetadata(patch);
+  await chat.setMetadata(patch, { onlyIf: "exists" });
   // @ts-expect-error
   await chat.note("draft", new Map());
   // @ts-expect-error

@@ -106,7 +106,7 @@ export function positionsOf(store: Holdfast, c: Conversation, state: Conversatio
         (id) => c.note("type", 1, { id }),
         (ifLast) => c.note("type", 1, { ifLast }),
       ),
-      ...appending("setMetadata", (patch) => c.setMetadata(patch), (value) => c.setMetadata({ key: value })),
+      ...appending("setMetadata", (patch) => c.setMetadata(patch), (value) => c.setMetadata({ key: value }), (options) => c.setMetadata({}, options), (onlyIf) => c.setMetadata({}, { onlyIf })),
       ...appending("cancel", (id) => c.cancel(id)),
       ...appending("retry", (id) => c.retry(id), (options) => c.retry("m", options), (from) => c.retry("m", { from })),
       ...appending("answer", (id) => c.answer(id, 0), (step) => c.answer("m", step), (value) => c.answer("m", 0, value)),
