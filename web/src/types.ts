@@ -294,7 +294,7 @@ export interface Work<Body = unknown> {
   readonly conversation: Conversation;
   /**
    * The messages that this one follows, the first one first, as they were when work on this one first began: the same in every
-   * attempt, whatever has become of them since. If that has to be read from the log, and the log is damaged there, it throws `corrupt`.
+   * attempt, whatever has become of them since. If that has to be read from the log, and the log is damaged there, it throws `corrupt` or `gap`.
    */
   readonly history: readonly Message<Body>[];
   /** The notes of a type that there were then. */

@@ -233,6 +233,62 @@ test("a runner of a damaged conversation ends with what is wrong, and those of o
   expect(facts).toEqual({ error: "gap", finished: 6 });
 });
 
+for (const [damage, code, value] of [
+  ["damaged", "corrupt", Buffer.from("rubbish and more")],
+  ["missing", "gap", undefined],
+] as const) {
+  test(`a handler that looks back where the log is ${damage} gets \`${code}\`, and one that does not goes on`, async ({ holdfast }) => {
+    const handle = await holdfast.evaluateHandle(async (holdfast) => {
+      const c = holdfast.create("c");
+      const asked: unknown[] = [];
+      let mended = false;
+      const run = (): (() => Promise<void>) =>
+        c.process(
+          async (work) => {
+            const { message, step, signal } = work;
+            if (message.id === "first") {
+              if (!mended) throw new Error("boom");
+              return "mended";
+            }
+            await step.wait("go on", { pass: true });
+            if (message.id === "looks back") {
+              const failure = await told.failure(() => work.history);
+              asked.push([failure?.name, failure?.code, failure?.stream, signal.aborted]);
+              return work.history.length;
+            }
+            return "never looked back";
+          },
+          { onError: () => undefined },
+        );
+      // Both have begun when the first message fails; what that becomes later is none of their past, so they look into the log.
+      await c.send({ id: "first" });
+      for (const id of ["looks back", "does not"]) await c.send({ id, after: "first" });
+      const stop = run();
+      while (c.state.received.some(({ status, openSteps }) => status !== "failed" && openSteps.length === 0)) await told.task();
+      await stop();
+      mended = true;
+      await c.retry("first");
+      for (const id of ["looks back", "does not"]) await c.answer(id, 0);
+      return { c, asked, run };
+    });
+    await put(holdfast, recordKey("c", 1), value);
+    const facts = await handle.evaluate(async ({ c, asked, run }) => {
+      const stop = run();
+      const ends = await Promise.all(["first", "looks back", "does not"].map((id) => c.ended(id)));
+      await stop();
+      return { asked, ends: ends.map(({ status, result, error }) => [status, result, error]) };
+    });
+    expect(facts).toEqual({
+      asked: [["HoldfastError", code, "c", false]],
+      ends: [
+        ["finished", "mended", "Error: boom"],
+        ["failed", undefined, expect.stringContaining(`: ${code}: `)],
+        ["finished", "never looked back", undefined],
+      ],
+    });
+  });
+}
+
 test("a stored body that cannot be decoded is `corrupt`, and hides no other message", async ({ holdfast }) => {
   await fill(holdfast, "c");
   const hostile: readonly Uint8Array[] = [
