@@ -59,7 +59,7 @@ export const writing: readonly Discipline[] = [
   {
     workload: "send one by one",
     unit: "ms",
-    task: { contest: "sendOneByOne", given: [rounds(40), 50] },
+    task: { contest: "oneByOne", given: [rounds(40), 50, "messages"] },
     without: Object.fromEntries(libraries.map((name) => [name, "see append one by one"])),
   },
   { workload: "agent message, 6 steps", unit: "ms", task: { contest: "agentMessage", given: [rounds(10)] } },

@@ -2,7 +2,7 @@
 import { builds, peers } from "../peers/all.js";
 import type { Durability, Peer } from "../peers/peer.js";
 import { agentMessage } from "../workloads/agent.js";
-import { appendOnly, atSequence, batch, burst, burstOnly, oneByOne, sendOneByOne } from "../workloads/append.js";
+import { appendOnly, atSequence, batch, burst, burstOnly, oneByOne } from "../workloads/append.js";
 import { crossings } from "../workloads/crossings.js";
 import { instanceStarts } from "../workloads/instance.js";
 import { list } from "../workloads/list.js";
@@ -11,7 +11,7 @@ import { prepareRecovery, recover, recoverOnly } from "../workloads/recover.js";
 import { longestTask, sendLarge, sendToMany, showList, streamMany } from "../workloads/tasks.js";
 import { type Contestant, hold, type Result } from "./contest.js";
 
-const contests = { agentMessage, atSequence, batch, burst, list, oneByOne, recover, sendOneByOne };
+const contests = { agentMessage, atSequence, batch, burst, list, oneByOne, recover };
 
 /** One workload: its function, and what that is given. */
 export type Task = { [Name in keyof typeof contests]: { readonly contest: Name; readonly given: Parameters<(typeof contests)[Name]> } }[keyof typeof contests];

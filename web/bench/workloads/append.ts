@@ -5,8 +5,11 @@ import { holdfast } from "../peers/holdfast.js";
 import { eventAt } from "../peers/peer.js";
 import { fill, timed } from "./log.js";
 
-/** Each is acknowledged before the next begins. Browsers compile what runs often anew, which takes them some hundred appends. */
-export function oneByOne(rounds: number, warmUp: number): Contest {
+/**
+ * Each is acknowledged before the next begins. Browsers compile what runs often once more, which takes them some hundred appends.
+ * A message is sent, or is the append that it comes to.
+ */
+export function oneByOne(rounds: number, warmUp: number, what: "events" | "messages" = "events"): Contest {
   const appends = 20;
   return {
     rounds,
@@ -16,30 +19,12 @@ export function oneByOne(rounds: number, warmUp: number): Contest {
     async round(log, round) {
       const from = (round + warmUp) * appends;
       const ms = await timed(async () => {
-        for (let i = from; i < from + appends; i++) await log.append("log", i, eventAt(i));
-      });
-      return { "": ms / appends };
-    },
-  };
-}
-
-/** Messages that are sent one by one, or the append that each comes to. */
-export function sendOneByOne(rounds: number, warmUp: number): Contest {
-  const messages = 20;
-  return {
-    rounds,
-    warmUp,
-    secondsToPrepare: 10,
-    secondsOfRounds: 20,
-    async round(log, round) {
-      const from = (round + warmUp) * messages;
-      const ms = await timed(async () => {
-        for (let i = from; i < from + messages; i++) {
-          if (log.send !== undefined) await log.send("sent", `message ${i}`);
-          else await log.append("sent", i, eventAt(i));
+        for (let i = from; i < from + appends; i++) {
+          if (what === "messages" && log.send !== undefined) await log.send("log", `message ${i}`);
+          else await log.append("log", i, eventAt(i));
         }
       });
-      return { "": ms / messages };
+      return { "": ms / appends };
     },
   };
 }
