@@ -210,7 +210,15 @@ export const places: readonly Place[] = [
     name: "Vitest with jsdom",
     needs: "`// @vitest-environment node` in files with a shared store",
     packages: { vitest: "4.1.12", jsdom: "26.1.0", "fake-indexeddb": "6.2.8" },
-    tests: "vitest run --environment jsdom --testTimeout 60000 answers retries",
+    files: {
+      // Without the whole comment, which Vitest finds in a string, too.
+      "refused.test.ts": `import { sharedStore } from "@holdfast-dev/holdfast/testing";
+        import { expect, test } from "vitest";
+        test("a shared store says what it needs", () => expect(() => sharedStore()).toThrow(/realm.* put .*-environment node/));`,
+      "shared.test.ts": `// @vitest-environment node
+        import "./survives.test";`,
+    },
+    tests: "vitest run --environment jsdom --testTimeout 60000 answers retries refused shared",
   },
   {
     name: "Jest 30",

@@ -30,9 +30,14 @@ const pages = new WeakMap<Holdfast, Page>();
 /**
  * Makes a store for tests that several `open`s share, so that a reload or a second tab can be
  * played. It is empty, and is gone with the last reference to it. Needs the package
- * `fake-indexeddb`.
+ * `fake-indexeddb`. Throws `invalid_argument` where that cannot work, as under Vitest with jsdom.
  */
 export function sharedStore(): SharedStore {
+  // fake-indexeddb knows the bytes of a key by their class.
+  if (!(structuredClone(new ArrayBuffer(0)) instanceof ArrayBuffer)) {
+    const text = "what structuredClone returns is of another realm here, and fake-indexeddb refuses it as a key";
+    throw check.refuse("sharedStore", `${text}; under Vitest with jsdom put // @vitest-environment node at the top of the file`);
+  }
   const databases = new IDBFactory();
   const locks = new Locks();
   const channels = new Set<Channel>();

@@ -116,6 +116,17 @@ test("in a shared store two tabs share all conversations, and each knows where o
   expect(JSON.parse(printedLines)).toEqual([["here", "elsewhere", "nobody"], [...all, "second late"], "second"]);
 });
 
+test("where clones are of another realm, as under Vitest with jsdom, a shared store says what to do", async () => {
+  const said = await printed(`
+    import { runInNewContext } from "node:vm";
+    import { sharedStore } from "@holdfast-dev/holdfast/testing";
+    // As Vitest does with those of jsdom's window; structuredClone stays that of Node.
+    for (const name of ["ArrayBuffer", "Uint8Array"]) globalThis[name] = runInNewContext(name);
+    try { await sharedStore().open(); console.log("opened"); } catch ({ code, message }) { console.log(code, message); }
+  `);
+  expect(said).toMatch(/^invalid_argument .*\/\/ @vitest-environment node/);
+});
+
 test("a crash at any moment of an append leaves of it all or nothing, also of one that is being refused", async () => {
   const printedLines = await printed(`
     import { crashAfter, sharedStore } from "@holdfast-dev/holdfast/testing";
