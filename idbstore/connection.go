@@ -87,7 +87,7 @@ func (c *connection) recognize(ctx context.Context, db database) error {
 	found := db.identity()
 	if found.format != formatVersion {
 		return &core.Error{Code: core.ErrUnsupportedVersion,
-			Detail: fmt.Sprintf("the database has format %d; this release reads format %d; update Holdfast", found.format, formatVersion)}
+			Detail: fmt.Sprintf("the database has format %d; this release reads format %d; use the release that wrote it", found.format, formatVersion)}
 	}
 	switch former := c.epoch(); former {
 	case found.epoch:

@@ -224,41 +224,50 @@ func (d *jsDatabase) leave() {
 	}
 }
 
-// identify reads the identity of the database, if it is Holdfast's.
+// identify reads the identity of the database, if it is Holdfast's. One of another
+// format may have other object stores.
 func (d *jsDatabase) identify(ctx context.Context) error {
 	names, err := d.db.Get("objectStoreNames")
 	if err != nil {
 		return failureOf(err)
 	}
+	missing := "" // the last one, which is meta if that is
 	for _, name := range objectStores {
-		there, err := names.Call("contains", name)
-		if err == nil && there.Equal(jsTrue) {
-			continue
+		if there, err := names.Call("contains", name); err != nil || !there.Equal(jsTrue) {
+			missing = name
 		}
-		text, err := d.engine.recall(ctx)
-		if err != nil {
+	}
+	var format, epoch []byte
+	if missing != metaStore {
+		if format, epoch, err = d.said(ctx); err != nil {
 			return err
 		}
-		if _, ours := decodeMemory(text); ours {
-			return &core.Error{Code: core.ErrCorrupt, Detail: "the database has lost its object store " + name}
-		}
-		return &engineError{foreignDatabase, "it has no object store " + name}
-	}
-	tx, err := d.begin(readOnly, metaStore)
-	if err != nil {
-		return err
-	}
-	askedFormat, askedEpoch := tx.get([]byte(metaFormat)), tx.get([]byte(metaEpoch))
-	format, err := askedFormat.wait(ctx)
-	if err != nil {
-		return err
-	}
-	epoch, err := askedEpoch.wait(ctx)
-	if err != nil {
-		return err
 	}
 	d.id, err = decodeIdentity(format, epoch)
-	return err
+	if missing == "" || err == nil && d.id.format != formatVersion {
+		return err
+	}
+	text, err := d.engine.recall(ctx)
+	if err != nil {
+		return err
+	}
+	if _, ours := decodeMemory(text); ours {
+		return &core.Error{Code: core.ErrCorrupt, Detail: "the database has lost its object store " + missing}
+	}
+	return &engineError{foreignDatabase, "it has no object store " + missing}
+}
+
+// said returns what the database says of itself.
+func (d *jsDatabase) said(ctx context.Context) (format, epoch []byte, err error) {
+	tx, err := d.begin(readOnly, metaStore)
+	if err != nil {
+		return nil, nil, err
+	}
+	askedFormat, askedEpoch := tx.get([]byte(metaFormat)), tx.get([]byte(metaEpoch))
+	if format, err = askedFormat.wait(ctx); err == nil {
+		epoch, err = askedEpoch.wait(ctx)
+	}
+	return format, epoch, err
 }
 
 func (d *jsDatabase) identity() identity { return d.id }

@@ -30,8 +30,8 @@ const (
 // maxEpoch is more digits than an epoch has.
 const maxEpoch = 64
 
-// decodeIdentity reads the identity of a database that has the object stores of
-// Holdfast. In one of another format it looks at nothing but the format.
+// decodeIdentity reads the identity of a database. In one of another format it
+// looks at nothing but the format.
 func decodeIdentity(format, epoch []byte) (identity, error) {
 	n, err := strconv.Atoi(string(format))
 	if err == nil && n > 0 && n != formatVersion {

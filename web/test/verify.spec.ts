@@ -336,6 +336,32 @@ test("a stored body that cannot be decoded is `corrupt`, and hides no other mess
   });
 });
 
+test("a database of another format says so, whatever object stores it has", async ({ home }) => {
+  const failures = await home.evaluate(async () => {
+    const { open } = await import("@holdfast-dev/holdfast");
+    const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
+    const failures: unknown[] = [];
+    for (const [database, format, ...stores] of [["earlier", "1", "records", "values", "snapshots", "meta"], ["later", "3", "meta", "everything"]] as const) {
+      // At first nothing is remembered of it outside the database, then that it was Holdfast's.
+      for (const before of [async () => undefined, async () => await (await open({ database })).close()]) {
+        await before();
+        await told.idb(indexedDB.deleteDatabase(database));
+        const opening = indexedDB.open(database);
+        opening.onupgradeneeded = () => stores.forEach((store) => opening.result.createObjectStore(store));
+        const made = await told.idb(opening);
+        const meta = made.transaction("meta", "readwrite").objectStore("meta");
+        await told.idb(meta.put(bytes(format), bytes("format")));
+        made.close();
+        const failure = await told.failure(open({ database }));
+        failures.push([failure?.code, /has format \d/.exec(failure?.message ?? "")?.[0]]);
+        await told.idb(indexedDB.deleteDatabase(database));
+      }
+    }
+    return failures;
+  });
+  expect(failures).toEqual(["1", "1", "3", "3"].map((format) => ["unsupported_version", `has format ${format}`]));
+});
+
 test("a database that does not say what it is, or has lost its stores, is damaged, not somebody else's", async ({ home }) => {
   const codes = await home.evaluate(async () => {
     const { open } = await import("@holdfast-dev/holdfast");
