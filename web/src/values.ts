@@ -208,6 +208,13 @@ function read<T>(bytes: Uint8Array, decoding: () => T): T {
  */
 const mostNamed = 1000;
 
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
+
+/** Whether it is a Uint8Array, of this or another realm, such as a frame. */
+function isBytes(value: object): value is Uint8Array {
+  return Reflect.get(typedArray, Symbol.toStringTag, value) === "Uint8Array";
+}
+
 /**
  * Checks a value and copies its arrays and objects, each part read once: a
  * getter or a proxy may return something else the second time.
@@ -242,14 +249,14 @@ class Reader {
   }
 
   #object(value: object): unknown {
-    if (value instanceof Uint8Array) {
+    if (isBytes(value)) {
       // Throws for a detached buffer, and one that has shrunk, which would be stored as an empty one.
       Uint8Array.prototype.keys.call(value);
       const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
       this.#spend(bytes.byteLength);
       return bytes;
     }
-    if (value instanceof Date) {
+    if (Object.prototype.toString.call(value) === "[object Date]") {
       const time = Date.prototype.getTime.call(value);
       if (Number.isNaN(time)) {
         if (this.repair) return null;

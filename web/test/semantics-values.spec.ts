@@ -3,6 +3,18 @@ import type { HoldfastError } from "@holdfast-dev/holdfast";
 import { expect, onEachStore, test } from "./harness/holdfast.js";
 
 onEachStore(() => {
+  test("what was made in a frame is stored as what it is", async ({ holdfast }) => {
+    const stored = await holdfast.evaluate(async (holdfast) => {
+      const frame = document.body.appendChild(document.createElement("iframe"));
+      const { Uint8Array: Bytes, Date: Time, Array: List, Object: Plain } = frame.contentWindow as Window & typeof globalThis;
+      const c = holdfast.create("c");
+      await c.send({ id: "m", body: Plain.fromEntries(List.of(["bytes", Bytes.of(1, 2)], ["at", new Time(5)])) as { bytes: Uint8Array; at: Date } });
+      const { bytes, at } = (c.state.message("m")?.body ?? {}) as { bytes?: unknown; at?: unknown };
+      return [bytes instanceof Uint8Array && [...bytes], at instanceof Date && at.getTime()];
+    });
+    expect(stored).toEqual([[1, 2], 5]);
+  });
+
   test("what can be stored comes back equal, as body and as output, live, from the log and replayed", async ({ holdfast }) => {
     const { different, count } = await holdfast.evaluate(async (holdfast) => {
       const bytes = Uint8Array.from({ length: 300 }, (_, i) => i % 256);
