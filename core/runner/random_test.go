@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,11 +36,18 @@ func TestRandomHandlers(t *testing.T) {
 	}
 	t.Logf("-handlers.seed=%d; handler N alone is -handlers=1 -handlers.seed=N", from)
 	every := *handlers != defaultHandlers
-	runs := 0
-	for seed := from; seed < from+uint64(*handlers) && !t.Failed(); seed++ {
-		runs += playRandom(t, seed, every)
-	}
-	t.Logf("result: %d handlers, %d lives, %v; seed %d", *handlers, runs, map[bool]string{false: "0 wrong", true: "some are wrong"}[t.Failed()], from)
+	var runs atomic.Int64
+	t.Run("all", func(t *testing.T) {
+		for place := range uint64(runtime.GOMAXPROCS(0)) {
+			t.Run(fmt.Sprint(place), func(t *testing.T) {
+				t.Parallel()
+				for seed := from + place; seed < from+uint64(*handlers) && !t.Failed(); seed += uint64(runtime.GOMAXPROCS(0)) {
+					runs.Add(int64(playRandom(t, seed, every)))
+				}
+			})
+		}
+	})
+	t.Logf("result: %d handlers, %d lives, %v; seed %d", *handlers, runs.Load(), map[bool]string{false: "0 wrong", true: "some are wrong"}[t.Failed()], from)
 }
 
 // playRandom runs the handler of a seed once, and then killed.
