@@ -3,7 +3,6 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# One thing at a time: two browsers of two parts would slow each other into timeouts.
 .NOTPARALLEL:
 
 GO_VERSION := $(shell go env GOVERSION)
@@ -49,7 +48,10 @@ check: ## run what takes less than three minutes, for each commit: format, vet, 
 test: export BUGS_CHANGED := -changed
 test: export SPECS := $(ALIKE) --grep-invert=(?=.*@slow)(?=.*@indexeddb)
 test: ## run all tests in their short form, before a push, up to the first part that fails
-	$(PARTS) $@ test-go test-wasm test-web bugs
+	$(PARTS) -beside=test-web $@ ready test-go test-wasm bugs
+
+.PHONY: ready
+ready: build $(BIN)/wasmbrowsertest $(SDKS) ## build and install what the tests need
 
 .PHONY: proof
 proof: export WASM_SQLITE := ./...

@@ -161,7 +161,7 @@ func (b bug) plantInDist(root, dir, name string, changed []byte) error {
 	if err := os.WriteFile(filepath.Join(dir, name), changed, 0o600); err != nil {
 		return err
 	}
-	test := exec.Command("npx", "playwright", "test", b.in, "--project=leveldb", "--workers=1", "--reporter=list", "--timeout=60000", "-g", b.test)
+	test := exec.Command("npx", "playwright", "test", b.in, "--project=leveldb", "--workers=1", "--reporter=list", "--output="+filepath.Join(dir, "results"), "--timeout=60000", "-g", b.test)
 	test.Dir = filepath.Join(root, "web")
 	test.Env = append(os.Environ(), "HOLDFAST_DIST="+dist, "HISTORY_COUNT=6") // a few tell
 	return b.caughtBy(test, "1) [leveldb]")

@@ -353,19 +353,6 @@ test("where there is no WebAssembly, that is said", async ({ home }) => {
   expect(failure).toMatchObject({ code: "invalid_argument", operation: "open", message: expect.stringContaining("there is no WebAssembly here") });
 });
 
-test("what the page has preloaded is not fetched again", async ({ home, server }) => {
-  await home.evaluate(
-    (href) =>
-      new Promise((resolve, reject) => {
-        const link = Object.assign(document.createElement("link"), { rel: "preload", as: "fetch", type: "application/wasm", crossOrigin: "anonymous", href, onload: resolve, onerror: reject });
-        document.head.append(link);
-      }),
-    path,
-  );
-  expect(await visit(home)).toBeUndefined();
-  expect(server.requests.filter((request) => request === path)).toHaveLength(1);
-});
-
 test("once it is loaded it needs no network", async ({ home, server, complaints }) => {
   const tab = await home.evaluateHandle(async (path) => {
     const { open } = await import("@holdfast-dev/holdfast");

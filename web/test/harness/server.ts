@@ -11,7 +11,7 @@ const web = fileURLToPath(new URL("../..", import.meta.url));
 export const dist: string = process.env["HOLDFAST_DIST"] ?? join(web, "dist");
 
 /** Where the bundled entries of test/pages are. */
-export const bundles: string = join(web, "..", ".build", "pages");
+export const bundles: string = join(dist, "..", "..", ".build", "pages");
 
 const types: Record<string, string> = {
   ".css": "text/css",
