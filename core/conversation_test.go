@@ -561,7 +561,7 @@ func TestWaitingForATurnEndsWithTheContext(t *testing.T) {
 		}()
 		synctest.Wait()
 
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancelCause(t.Context())
 		waiting := map[string]func() error{
 			"record":  func() error { _, err := c.RecordProcessingStarted(ctx, "second"); return err },
 			"receive": func() error { _, err := c.ReceiveMessage(ctx, "second", 1, nil); return err },
@@ -580,7 +580,7 @@ func TestWaitingForATurnEndsWithTheContext(t *testing.T) {
 		if c.Clone().ExpectedSeq() != 0 { // which does not wait
 			t.Error("the clone is ahead")
 		}
-		cancel()
+		cancel(errors.New("the user has left")) // which says nothing of the store
 		for range waiting {
 			<-gaveUp
 		}
@@ -624,11 +624,14 @@ func TestTurnGivenToACallThatHasGivenUp(t *testing.T) {
 func TestCancelledBeforeTheCall(t *testing.T) {
 	store := &scripted{DurableStore: memstore.New()}
 	c := newConversation(t, "c", store)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("the user has left"))
 	for range 50 { // a select between two open cases would pass some
 		if _, err := c.RecordProcessingStarted(ctx, "m"); !errors.Is(err, core.ErrCancelled) {
 			t.Fatalf("got %v", err)
+		}
+		if err := c.Refresh(ctx); !errors.Is(err, core.ErrCancelled) {
+			t.Fatalf("refresh: %v", err)
 		}
 	}
 	if store.calls != nil {
