@@ -51,6 +51,13 @@ func TestLostEnd(t *testing.T) {
 			raw(t, s, recordsStore, without(4))
 			closed(t, s)
 		}, "told 0 to 5, head 0 [{0 5 gap }]"},
+		{"is the whole stream, and another program has a key in its place", func(t *testing.T, d *disk) {
+			s := startFake(t, d, 0)
+			raw(t, s, recordsStore, without(2))
+			raw(t, s, recordsStore, without(4))
+			rawPut(t, s, recordsStore, recordKey("s", 0), []byte("rubbish"))
+			closed(t, s)
+		}, "told 0 to 5, head 0 [{0 5 gap }]"},
 		{"is told once", func(t *testing.T, d *disk) {
 			s := startFake(t, d, 0)
 			if _, err := core.Recover(context.Background(), "s", s); !errors.Is(err, core.ErrGap) {
