@@ -336,12 +336,14 @@ func (s *remembering) LostEnd(stream string, head uint64, goesOn bool) uint64 {
 func TestRunAllRefuses(t *testing.T) {
 	memory := memstore.New()
 	none := func(context.Context, *runner.Attempt) ([]byte, error) { return nil, nil }
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // one that begins would not end
+	defer cancel()
 	for name, all := range map[string]runner.AllOptions{"a negative number": {Concurrency: -1}, "a bad prefix": {Prefix: "\xff"}} {
-		if err := runner.RunAll(t.Context(), memory, none, runner.Options{}, all); !errors.Is(err, core.ErrInvalidArgument) {
+		if err := runner.RunAll(ctx, memory, none, runner.Options{}, all); !errors.Is(err, core.ErrInvalidArgument) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := runner.RunAll(t.Context(), struct{ core.DurableStore }{memory}, none, runner.Options{}, runner.AllOptions{}); !errors.Is(err, core.ErrInvalidArgument) {
+	if err := runner.RunAll(ctx, struct{ core.DurableStore }{memory}, none, runner.Options{}, runner.AllOptions{}); !errors.Is(err, core.ErrInvalidArgument) {
 		t.Errorf("a store without directory: %v", err)
 	}
 }

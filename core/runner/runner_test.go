@@ -358,7 +358,9 @@ func TestOptionsOutOfRange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			story(t, func(t *testing.T, memory *memstore.Store) {
 				b := open(t, memory)
-				if err := runner.Run(t.Context(), b.Conversation, nil, o); !errors.Is(err, core.ErrInvalidArgument) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // one that begins would not end
+				defer cancel()
+				if err := runner.Run(ctx, b.Conversation, nil, o); !errors.Is(err, core.ErrInvalidArgument) {
 					t.Errorf("Run returned %v", err)
 				}
 			})
