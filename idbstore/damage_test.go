@@ -196,6 +196,26 @@ func TestReadAcrossPages(t *testing.T) {
 	}
 }
 
+// A page may end with a foreign key that is the upper bound of the range. Nothing
+// comes after it, and a range above its own upper bound is refused.
+func TestPageEndsAtTheUpperBound(t *testing.T) {
+	s := freshStore(t)
+	rawPut(t, s, recordsStore, recordsFrom("s", 0).upper, []byte("rubbish"))
+	n, err := view(context.Background(), s.calls, "test", "s", recordsStore, func(ctx context.Context, tx transaction) (n int, err error) {
+		for p := pagesOf(tx, recordsFrom("s", 0)); !p.over(); {
+			keys, _, err := p.next(ctx, 0, 1) // a key at a time
+			if err != nil {
+				return n, err
+			}
+			n += len(keys)
+		}
+		return n, nil
+	})
+	if n != 1 || err != nil {
+		t.Errorf("%d keys, %v", n, err)
+	}
+}
+
 // Streams must not pass 2^53-1, where JavaScript numbers cease to be exact.
 func TestSequenceLimit(t *testing.T) {
 	ctx := context.Background()
