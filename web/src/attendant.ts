@@ -4,9 +4,10 @@
  */
 export const attendant: unique symbol = Symbol.for("@holdfast-dev/holdfast/attendant");
 
-/** A conversation as an attendant sees it. */
+/** A conversation, or all that are processed together, as an attendant sees it. */
 export interface Attended {
-  readonly id: string;
+  /** Nothing else that is attended has it, in whichever database. */
+  readonly name: string;
   /**
    * When a message can be worked on: -1 for now, 0 for never, or a time in milliseconds since the Unix epoch; `undefined` when
    * that is not known any more.

@@ -42,7 +42,10 @@ export class Registry {
   readonly #runners = new Set<Running>();
   readonly #collected: FinalizationRegistry<number>;
 
-  constructor(readonly instance: Instance) {
+  constructor(
+    readonly instance: Instance,
+    readonly database: string,
+  ) {
     instance.onChange = (handle, expectedSeq, reset, rows) => this.#open.get(handle)?.deref()?.changed(expectedSeq, reset, rows);
     // Listeners must not wait for changes that cannot come.
     instance.onEnd.add(() => {
@@ -258,7 +261,7 @@ export class LiveConversation implements Conversation {
     const owner = { handle: this.#handle, instance: this.#registry.instance, conversation: this, state: this.snapshot as () => State };
     const runner = new Runner(owner, settings, turn);
     this.#registry.run(runner);
-    const end = attend(settings.handler, { id: this.id, pending: () => this.#pending(), subscribe: this.subscribe });
+    const end = attend(settings.handler, { name: JSON.stringify([this.#registry.database, this.id]), pending: () => this.#pending(), subscribe: this.subscribe });
     if (end !== undefined) void runner.ended.then(end);
     return runner;
   }

@@ -91,8 +91,8 @@ function extensionHere(operation: string): Extension {
 }
 
 /** Keeps this place awake, and the alarm of the conversation set, as its messages need it. Returns what ends that. */
-function watch({ runtime, alarms }: Extension, { id, pending, subscribe }: Attended): () => void {
-  const name = `holdfast:${id}`;
+function watch({ runtime, alarms }: Extension, { name: attended, pending, subscribe }: Attended): () => void {
+  const name = `holdfast:${attended}`;
   let beat: ReturnType<typeof setInterval> | undefined;
   let known: number | undefined;
   const rest = (): void => {

@@ -34,7 +34,7 @@ export async function openIn(options: OpenOptions, world?: object): Promise<{ re
     timeout: check.integer("open", "timeout", given.timeout ?? 30_000, 1, maxTimeout),
   };
   const instance = await Instance.start(await loadModule(given.wasm), world);
-  const registry = new Registry(instance);
+  const registry = new Registry(instance, settings.database);
   try {
     await instance.call<null>((bridge, call) =>
       bridge.open(settings.storage, settings.database, settings.durability === "default", settings.timeout, call),

@@ -36,7 +36,7 @@ export class ProcessAll {
     }
     const { handler: whole } = settings;
     const one: Settings = { ...settings, handler: (work) => whole(work), signal: undefined }; // what it has brought along attends all
-    const { instance } = this.#registry;
+    const { database, instance } = this.#registry;
     instance.callNow((bridge) => bridge.health()); // throws if the store is no longer open
     const number = newNumber();
     const report = (error: Error): void => queueMicrotask(() => settings.onError.call(undefined, error));
@@ -60,7 +60,7 @@ export class ProcessAll {
     const free = (): void => void this.#prefixes.delete(number);
     const ended = running.catch((error: unknown) => report(error as Error)).then(free);
     const leave = attend(settings.handler, {
-      id: prefix === "" ? "all conversations" : `all conversations ${prefix}`,
+      name: JSON.stringify([database, "all", prefix]),
       pending: () => due,
       subscribe: (listener) => {
         listeners.add(listener);

@@ -225,7 +225,7 @@ test("for a message that waits for a time the alarm fires then, for one that wai
   const panel = await openPage(running.context, extension, "panel.html");
   await ask(panel, `${model.origin}/sleeps`);
   const plan = await model.next();
-  expect(await alarmsOf(panel), "while it works").toEqual([["holdfast:agent", expect.any(Number), 0.5]]);
+  expect(await alarmsOf(panel), "while it works").toEqual([['holdfast:["holdfast","agent"]', expect.any(Number), 0.5]]);
   const before = Date.now();
   plan.say("sleep");
   await expect(item(panel)).toHaveText(`${model.origin}/sleeps waiting `);
@@ -260,7 +260,7 @@ test("one alarm is for all conversations that are processed, as long as one of t
     while (rows.some(({ waiting }) => waiting === 0)) rows = (await holdfast.list({ order: "id" })).rows;
     return rows.map(({ due = 0 }) => due);
   });
-  const all = "holdfast:all conversations";
+  const all = 'holdfast:["many","all",""]';
   await expect.poll(() => alarmsOf(place)).toEqual([[all, due[1], 0.5]]);
   const cancel = (id: string): Promise<boolean> =>
     place.evaluate(async (id) => (await (globalThis as unknown as { holdfast: Package.Holdfast }).holdfast.recover(id)).cancel("m"), id);
@@ -268,6 +268,30 @@ test("one alarm is for all conversations that are processed, as long as one of t
   await expect.poll(() => alarmsOf(place)).toEqual([[all, due[0], 0.5]]);
   await cancel("long");
   await expect.poll(() => alarmsOf(place)).toEqual([]);
+});
+
+test("no two share an alarm, whatever their names are", { tag: "@launch" }, async ({ launch, make }) => {
+  const extension = await make(variant({ "vite.config.ts": more("lab.html") }, { "lab.html": page("lab.ts"), "lab.ts": labScript }));
+  const running = await launch(loading(extension));
+  const place = await openPage(running.context, extension, "lab.html");
+  await clearAlarms(place);
+  await place.evaluate(async () => {
+    const { open, keepAwake } = lab;
+    for (const database of ["a", "b", "c"]) {
+      const holdfast = await open({ database });
+      const chat = holdfast.create("all conversations");
+      const handler = keepAwake(({ step }: Work) => step.sleep("rest", 600_000));
+      if (database === "c") holdfast.process(handler);
+      else chat.process(handler);
+      await chat.send({ id: "m", body: 1 });
+      Object.assign(globalThis, { chat });
+    }
+  });
+  const names = async (): Promise<string[]> => (await alarmsOf(place)).map(([name]) => name).sort();
+  const all = ['holdfast:["a","all conversations"]', 'holdfast:["b","all conversations"]', 'holdfast:["c","all",""]'];
+  await expect.poll(names).toEqual(all);
+  await place.evaluate(() => (globalThis as unknown as { chat: Package.Conversation }).chat.cancel("m"));
+  await expect.poll(names, "the others keep theirs").toEqual(all.slice(0, 2));
 });
 
 test("where there can be no alarm keepAwake says what to do", { tag: "@launch" }, async ({ launch, server, make }) => {
