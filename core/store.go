@@ -137,8 +137,10 @@ type Beginner interface {
 // a summary that differs from it.
 type Directory interface {
 	Beginner
-	// List returns summaries. One that is damaged is left out. Errors are those
-	// of [CheckListing] and of an unusable store.
+	// List returns summaries. One that is damaged is left out. A stream of which a
+	// [Witness] has to report that all is lost has one with nothing but its ID,
+	// which is not found by IDs. Errors are those of [CheckListing] and of an
+	// unusable store.
 	List(ctx context.Context, listing Listing) ([]Summary, error)
 	// Due returns the streams with a prefix that are ready, the one with the latest
 	// [Summary].Updated first, and then those that are due at a time or before, by

@@ -2,7 +2,9 @@ package idbstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -39,11 +41,25 @@ func (l *listed) name() []byte { return l.recent[min(sequenceBytes, len(l.recent
 const listPage = 256
 
 // List implements [core.Directory]. It costs one request for each listPage of
-// them.
+// them. The first time it also looks which of the remembered streams are lost.
 func (s *Store) List(ctx context.Context, l core.Listing) ([]core.Summary, error) {
 	if err := core.CheckListing(l); err != nil {
 		return nil, err
 	}
+	ctx, cancel := s.WithDeadline(ctx)
+	defer cancel()
+	found, err := s.list(ctx, l)
+	if err != nil || l.IDs != nil {
+		return found, err
+	}
+	lost, err := s.lost(ctx, l.Prefix, found)
+	if err != nil {
+		return nil, err
+	}
+	return withLost(found, lost, l), nil
+}
+
+func (s *Store) list(ctx context.Context, l core.Listing) ([]core.Summary, error) {
 	return view(ctx, s.calls, "list", l.Prefix, directoryStore, func(ctx context.Context, tx transaction) ([]core.Summary, error) {
 		if l.IDs != nil {
 			return listByID(ctx, tx, l.IDs)
@@ -97,6 +113,86 @@ func list(ctx context.Context, tx transaction, r keyRange, l core.Listing, key f
 		r.lower = after(last)
 	}
 	return found, nil
+}
+
+// lost returns the streams with a prefix of which nothing is left, also no row of
+// the list, and whose loss was not reported; in order. Those in found are not.
+func (s *Store) lost(ctx context.Context, prefix string, found []core.Summary) ([]string, error) {
+	for _, summary := range found {
+		s.heads.seen(summary.ID)
+	}
+	unseen := s.heads.unseen(prefix)
+	if len(unseen) == 0 {
+		return nil, nil
+	}
+	return view(ctx, s.calls, "list", prefix, recordsAndDirectory, func(ctx context.Context, tx transaction) (lost []string, err error) {
+		directory, err := tx.in(directoryStore)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := rowsAmong(ctx, directory, unseen)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range unseen {
+			if _, left := rows[name]; !left {
+				record, err := tx.last(recordsEndingFrom(name, 0)).wait(ctx)
+				if err != nil {
+					return nil, err
+				}
+				if record == nil {
+					lost = append(lost, name)
+					continue
+				}
+			}
+			s.heads.seen(name)
+		}
+		return lost, nil
+	})
+}
+
+// rowsAmong returns those of names, which are in order, that have a row, and
+// perhaps others. It costs one request for mostKeys rows between them.
+func rowsAmong(ctx context.Context, directory transaction, names []string) (map[string]struct{}, error) {
+	rows := map[string]struct{}{}
+	for len(names) > 0 {
+		keys, err := directory.keys(keyRange{[]byte(names[0]), []byte(names[len(names)-1])}, mostKeys).wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			rows[string(key)] = struct{}{}
+		}
+		if len(keys) < mostKeys {
+			break
+		}
+		last := string(keys[len(keys)-1])
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name <= last })
+	}
+	return rows, nil
+}
+
+// withLost puts rows for lost streams among those that were found: they come last
+// by time, since nothing is known of theirs. Then somebody recovers them, and is
+// told.
+func withLost(found []core.Summary, lost []string, l core.Listing) []core.Summary {
+	for _, name := range lost {
+		summary := core.Summary{ID: name}
+		if l.After != nil && listOrder(l.Recent, summary, *l.After) <= 0 {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(found, summary, func(a, b core.Summary) int { return listOrder(l.Recent, a, b) })
+		found = slices.Insert(found, at, summary)
+	}
+	return found[:min(len(found), l.Limit)]
+}
+
+// listOrder compares two rows as [core.Listing] orders them.
+func listOrder(recent bool, a, b core.Summary) int {
+	if recent && a.Updated != b.Updated {
+		return cmp.Compare(b.Updated, a.Updated)
+	}
+	return strings.Compare(a.ID, b.ID)
 }
 
 func listByID(ctx context.Context, tx transaction, ids []string) ([]core.Summary, error) {

@@ -48,6 +48,7 @@ type heads struct {
 	changes   map[string]change     // that are not written yet
 	last      uint64                // the place of the last change
 	unwritten bool                  // something is to be written
+	there     map[string]struct{}   // those of known of which something is left
 }
 
 // change is how far a stream has come since the text was written.
@@ -59,7 +60,7 @@ type change struct {
 // newHeads begins to read what is remembered.
 func newHeads(ctx context.Context, e engine, failed func(error)) *heads {
 	h := &heads{engine: e, failed: failed, opening: make(chan memory, 1), writing: make(chan struct{}, 1),
-		changes: map[string]change{}}
+		changes: map[string]change{}, there: map[string]struct{}{}}
 	h.timer = later.New(h.remember)
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, rememberWait)
@@ -253,4 +254,23 @@ func (h *heads) due(prefix string) (streams []string) {
 		}
 	}
 	return streams
+}
+
+// seen notes that something is left of a stream.
+func (h *heads) seen(stream string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, known := h.known[stream]; known {
+		h.there[stream] = struct{}{}
+	}
+}
+
+// unseen returns those of due that were not seen, in order.
+func (h *heads) unseen(prefix string) []string {
+	due := h.due(prefix)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	due = slices.DeleteFunc(due, func(stream string) bool { _, seen := h.there[stream]; return seen })
+	slices.Sort(due)
+	return due
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -140,6 +141,121 @@ func TestLostStreamIsListed(t *testing.T) {
 	listed(s, "", "[{a 2} {s 1} {t 2}]")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The list of conversations has a row for one of which nothing is left, also no row,
+// until its loss was reported. It has no other one twice, and none that was deleted.
+func TestLostStreamHasARow(t *testing.T) {
+	ctx := context.Background()
+	listed := func(s *Store, prefix string, want ...string) {
+		t.Helper()
+		for _, recent := range []bool{false, true} {
+			for limit := 1; limit <= 6; limit++ {
+				var ids []string
+				l := core.Listing{Prefix: prefix, Recent: recent, Limit: limit}
+				for {
+					page, err := s.List(ctx, l)
+					if err != nil || len(page) > limit {
+						t.Fatalf("a page of %d has %d rows, %v", limit, len(page), err)
+					}
+					for i, row := range page {
+						if recent && l.After != nil && row.Updated > l.After.Updated {
+							t.Errorf("%s comes after %s", row.ID, l.After.ID)
+						}
+						ids, l.After = append(ids, row.ID), &page[i]
+					}
+					if len(page) < limit {
+						break
+					}
+				}
+				if recent {
+					slices.Sort(ids)
+				}
+				if !slices.Equal(ids, want) {
+					t.Errorf("%q, recent %v, pages of %d: %q, want %q", prefix, recent, limit, ids, want)
+				}
+			}
+		}
+	}
+	d := newDisk()
+	s := startFake(t, d, 0)
+	for _, id := range []string{"a", "b", "deleted", "s/1", "s/2", "t"} {
+		c, err := core.New(id, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.RecordError(ctx, "m", "no"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Delete(ctx, "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	listed(s, "", "a", "b", "s/1", "s/2", "t")
+	for _, id := range []string{"a", "s/1", "s/2"} {
+		raw(t, s, recordsAndDirectory, func(_ context.Context, tx transaction) error {
+			directory, err := tx.in(directoryStore)
+			if err != nil {
+				return err
+			}
+			return errors.Join(tx.remove(recordsEndingFrom(id, 0)), removeKey(directory, id))
+		})
+	}
+	raw(t, s, recordsStore, func(_ context.Context, tx transaction) error { return tx.remove(recordsEndingFrom("b", 0)) })
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = startFake(t, d, 0)
+	if rows, err := s.List(ctx, core.Listing{Recent: true, Limit: 9, After: &core.Summary{ID: "z", Updated: 1}}); err != nil || len(rows) != 3 {
+		t.Errorf("after all that have a row: %v, %v", rows, err)
+	}
+	listed(s, "s/", "s/1", "s/2")
+	listed(s, "", "a", "b", "s/1", "s/2", "t")
+	if _, err := core.Recover(ctx, "s/1", s); !errors.Is(err, core.ErrGap) {
+		t.Errorf("recover: %v", err)
+	}
+	listed(s, "", "a", "b", "s/2", "t")
+	if rows, err := s.List(ctx, core.Listing{IDs: []string{"a", "t"}}); err != nil || len(rows) != 1 {
+		t.Errorf("by their ids: %v, %v", rows, err)
+	}
+	c, err := core.New("s/2", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RecordError(ctx, "m", "it begins anew"); err != nil {
+		t.Fatal(err)
+	}
+	listed(s, "s/", "s/2")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Which of some streams have a row is found out in parts, where there are many rows.
+func TestRowsAmong(t *testing.T) {
+	s := startFake(t, newDisk(), 0)
+	defer s.Close()
+	var names []string
+	raw(t, s, directoryStore, func(_ context.Context, tx transaction) error {
+		for i := range 3 * mostKeys {
+			name := fmt.Sprintf("%05d", i)
+			if i%10 == 0 {
+				names = append(names, name, name+" gone")
+			}
+			if err := tx.list(name, &listed{recent: recentKey(1, name)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	rows, err := view(context.Background(), s.calls, "test", "", directoryStore, func(ctx context.Context, tx transaction) (map[string]struct{}, error) {
+		return rowsAmong(ctx, tx, names)
+	})
+	for i, name := range names {
+		if _, has := rows[name]; has != (i%2 == 0) {
+			t.Errorf("%q has a row: %v, %v", name, has, err)
+		}
 	}
 }
 

@@ -757,7 +757,8 @@ export interface Holdfast {
   process<Body = unknown, R = unknown>(handler: Handler<Body, R> & Handler<Body, Plain<R>>, options?: ProcessAllOptions): () => Promise<void>;
   /**
    * Reads a page of the list of conversations. It costs the same for any number of them, and reads no log. A conversation is
-   * in the list from its first event on. The log is the truth: should the list differ from it, `recover` mends that.
+   * in the list from its first event on. The log is the truth: should the list differ from it, `recover` mends that. One that has
+   * lost all its events has a row with nothing but its id, and with times of 0, until `recover` has reported that.
    */
   list(options?: ListOptions): Promise<Page>;
   /**
