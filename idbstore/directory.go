@@ -36,9 +36,9 @@ func newListed(s *core.Summary) *listed {
 // name returns the name of the stream.
 func (l *listed) name() []byte { return l.recent[min(sequenceBytes, len(l.recent)):] }
 
-// listPage is how many summaries one request asks for, at most: a few hundred
-// kilobytes, with names of full length.
-const listPage = 256
+// listPage is how many summaries are asked for at once, at most: so many amount to
+// pageBytes, where all have as long names and as many metadata as there may be.
+const listPage = 200
 
 // List implements [core.Directory]. It costs one request for each listPage of
 // them. The first time it also looks which of the remembered streams are lost.
@@ -196,19 +196,21 @@ func listOrder(recent bool, a, b core.Summary) int {
 }
 
 func listByID(ctx context.Context, tx transaction, ids []string) ([]core.Summary, error) {
-	asked := make([]answer[[]listed], len(ids))
-	for i, id := range ids {
-		asked[i] = tx.listed(keyRange{[]byte(id), []byte(id)}, 1)
-	}
 	var found []core.Summary
-	for _, one := range asked {
-		there, err := one.wait(ctx)
-		if err != nil {
-			return nil, err
+	for part := range slices.Chunk(ids, listPage) {
+		asked := make([]answer[[]listed], len(part))
+		for i, id := range part {
+			asked[i] = tx.listed(keyRange{[]byte(id), []byte(id)}, 1)
 		}
-		for _, one := range there {
-			if summary, err := core.DecodeSummary(one.summary); err == nil {
-				found = append(found, summary)
+		for _, one := range asked {
+			there, err := one.wait(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for _, one := range there {
+				if summary, err := core.DecodeSummary(one.summary); err == nil {
+					found = append(found, summary)
+				}
 			}
 		}
 	}

@@ -31,6 +31,7 @@ type disk struct {
 	// How much the requests for values have returned.
 	largest int // bytes of one value, at most
 	read    int // bytes of one request besides its largest value, at most
+	asked   int // requests that were not answered, at most
 
 	atOnce  bool // connections can carry out an append in one step
 	frozen  bool // whatever page has it open

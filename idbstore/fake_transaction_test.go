@@ -294,6 +294,7 @@ func (t *fakeScope) request(step string, r *fakeRequest) (thrown error) {
 		t.disk.queue = append(t.disk.queue, t.fakeTransaction)
 	}
 	t.requests, t.held = append(t.requests, r), true
+	t.disk.asked = max(t.disk.asked, len(t.requests))
 	return nil
 }
 
@@ -378,14 +379,23 @@ func (t *fakeScope) keys(r keyRange, limit int) answer[[][]byte] {
 func (t *fakeScope) values(r keyRange, limit int) answer[[][]byte] {
 	return demand(t, "values", r, func(found rows) [][]byte {
 		values := found.values(limit)
-		all, largest := 0, 0
-		for _, value := range values {
-			all += len(value)
-			largest = max(largest, len(value))
+		sizes := make([]int, len(values))
+		for i, value := range values {
+			sizes[i] = len(value)
 		}
-		t.disk.largest, t.disk.read = max(t.disk.largest, largest), max(t.disk.read, all-largest)
+		t.disk.reads(sizes)
 		return values
 	}, nil)
+}
+
+// reads notes how large the values are that one request has read.
+func (d *disk) reads(sizes []int) {
+	all, largest := 0, 0
+	for _, size := range sizes {
+		all += size
+		largest = max(largest, size)
+	}
+	d.largest, d.read = max(d.largest, largest), max(d.read, all-largest)
 }
 
 func (t *fakeScope) last(r keyRange) answer[[]byte] {
@@ -429,6 +439,11 @@ func (t *fakeScope) listed(r keyRange, limit int) answer[[]listed] {
 				list[i] = listed{recent: []byte(found[i].index[recentIndex]), due: []byte(found[i].index[dueIndex]), summary: bytes.Clone(found[i].value)}
 			}
 		}
+		sizes := make([]int, len(list))
+		for i, l := range list {
+			sizes[i] = len(l.recent) + len(l.due) + len(l.summary)
+		}
+		t.disk.reads(sizes)
 		return list
 	}, nil)
 }

@@ -2,10 +2,13 @@ package idbstore
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-dev/holdfast/core"
 )
 
 // These tests run over the fake, which notes how much a request reads at once.
@@ -63,6 +66,38 @@ func TestBoundsOfMemory(t *testing.T) {
 				d.read = 0
 			}
 		})
+	}
+}
+
+// The list of conversations is read in parts as well, however long the names are,
+// and however many the metadata.
+func TestBoundsOfTheList(t *testing.T) {
+	ctx := context.Background()
+	d := newDisk()
+	s := startFake(t, d, 0)
+	defer s.Close()
+	var ids []string
+	raw(t, s, directoryStore, func(_ context.Context, tx transaction) error {
+		for i := range core.MaxListing {
+			id := fmt.Sprintf("%0*d", core.MaxNameBytes, i)
+			ids = append(ids, id)
+			largest := core.EncodeSummary(core.Summary{ID: id, Created: core.MaxSequence, Updated: core.MaxSequence, Due: core.MaxSequence})
+			if err := tx.list(id, &listed{recentKey(1, id), readyKey(1, id), append(largest, make([]byte, core.MaxMetadataBytes)...)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for what, read := range map[string]func() error{
+		"by time":  func() error { _, err := s.List(ctx, core.Listing{Limit: core.MaxListing, Recent: true}); return err },
+		"by id":    func() error { _, err := s.List(ctx, core.Listing{Limit: core.MaxListing}); return err },
+		"by ids":   func() error { _, err := s.List(ctx, core.Listing{IDs: ids}); return err },
+		"what due": func() error { _, _, err := s.Due(ctx, "", 1); return err },
+	} {
+		d.read, d.asked = 0, 0
+		if err := read(); err != nil || d.read+d.largest > pageBytes || d.asked*d.largest > pageBytes {
+			t.Errorf("%s: a request has read %d KiB, and %d were asked at once, of %d KiB; %v", what, (d.read+d.largest)>>10, d.asked, d.largest>>10, err)
+		}
 	}
 }
 
