@@ -155,7 +155,11 @@ func (c *Conversation) atStart(ctx context.Context, messageID string) (*State, e
 	defer cancel()
 	s := NewState()
 	for next := uint64(0); ; {
-		events, err := c.Events(ctx, next, readBatch)
+		entries, end, err := c.log.part(ctx, next, readBatch)
+		if err != nil {
+			return nil, c.log.fail(op, err)
+		}
+		events, err := decodeEntries(nil, entries, next)
 		if err != nil {
 			return nil, c.log.fail(op, err)
 		}
@@ -169,7 +173,7 @@ func (c *Conversation) atStart(ctx context.Context, messageID string) (*State, e
 				return s, nil
 			}
 		}
-		if len(events) < readBatch {
+		if end {
 			return nil, &Error{Code: ErrCancelled, Op: op, Stream: c.log.id, Detail: "the conversation was deleted"}
 		}
 		next = events[len(events)-1].Sequence + 1

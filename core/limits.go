@@ -20,6 +20,9 @@ const (
 	// MaxSequence is the greatest head of a stream, 2^53-1: up to it JavaScript
 	// numbers are exact integers (ECMA-262, Number.MAX_SAFE_INTEGER).
 	MaxSequence = 1<<53 - 1
+	// MaxReadBytes is how many bytes of payloads one read returns before it ends
+	// early: no more than that, and one record.
+	MaxReadBytes = 8 << 20
 	// MaxListing is the greatest number of summaries that a [Directory] returns
 	// at once.
 	MaxListing = 1000

@@ -127,21 +127,35 @@ func (c *Conversation) Refresh(ctx context.Context) error {
 // and changes nothing. Errors are those of [Recover].
 func (c *Conversation) Events(ctx context.Context, offset uint64, limit int) ([]LoggedEvent, error) {
 	const op = "events"
-	entries, err := c.log.store.ReadFrom(ctx, c.log.id, offset, limit)
-	if err != nil {
-		return nil, c.log.fail(op, err)
+	ctx, cancel := withDeadline(ctx, c.log.store)
+	defer cancel()
+	var events []LoggedEvent
+	for {
+		entries, end, err := c.log.part(ctx, offset, limit-len(events))
+		if err == nil {
+			events, err = decodeEntries(events, entries, offset)
+		}
+		if err != nil {
+			return nil, c.log.fail(op, err)
+		}
+		if end || len(events) == limit {
+			return events, nil
+		}
+		offset = events[len(events)-1].Sequence + 1
 	}
-	events, err := decodeEntries(nil, entries, offset)
-	if err != nil {
-		return nil, c.log.fail(op, err)
-	}
-	return events, nil
 }
 
-// readBatch is how many entries one read asks for. It bounds the memory for a
-// replay. A store reads whole records, of some thousand entries where they are
-// small, and the last one of a batch again for the next batch: with 2048
-// entries it would read each record twice.
+// part reads at most limit entries, and no more than one read returns. It reports
+// whether the log ends with them.
+func (l *log) part(ctx context.Context, offset uint64, limit int) (entries []Entry, end bool, err error) {
+	entries, err = l.store.ReadFrom(ctx, l.id, offset, limit)
+	return entries, err == nil && len(entries) < limit && sizeOf(entries) < MaxReadBytes, err
+}
+
+// readBatch is how many entries one read asks for. With [MaxReadBytes] it bounds
+// the memory for a replay. A store reads whole records, of some thousand entries
+// where they are small, and the last one of a batch again for the next batch: with
+// 2048 entries it would read each record twice.
 const readBatch = 8192
 
 // decodedAtOnce is how many entries are decoded before the state takes them. A
@@ -169,11 +183,10 @@ func (l *log) read(ctx context.Context) error {
 		offset--
 	}
 	for {
-		entries, err := l.store.ReadFrom(ctx, l.id, offset, readBatch)
+		entries, all, err := l.part(ctx, offset, readBatch)
 		if err != nil {
 			return err
 		}
-		all := len(entries) < readBatch
 		if verify {
 			follows, err := last.follow(entries, offset)
 			if err != nil {

@@ -63,6 +63,69 @@ func TestRecoverReadsInBatches(t *testing.T) {
 	}
 }
 
+// TestLargeEventsAreReadInParts, by whatever reads a log: of events that replace
+// each other, of which the state keeps one, no more than a part is in memory.
+func TestLargeEventsAreReadInParts(t *testing.T) {
+	const n, size = 40, core.MaxReadBytes / 8
+	memory := memstore.New()
+	largest := 0
+	store := &scripted{DurableStore: memory}
+	for range 100 {
+		store.reads = append(store.reads, func(read func() ([]core.Entry, error)) ([]core.Entry, error) {
+			entries, err := read()
+			together := 0
+			for _, entry := range entries {
+				together += len(entry.Payload)
+			}
+			largest = max(largest, together)
+			return entries, err
+		})
+	}
+	c := newConversation(t, "c", memory)
+	record(t, c, received("m", 1, "x"))
+	for i := range n {
+		record(t, c, completed("m", 0, strings.Repeat("x", size-i)))
+	}
+	record(t, c, started("m"), completed("m", 0, "late"))
+	for what, read := range map[string]func() (int, error){
+		"recover": func() (int, error) { return int(recovered(t, "c", store).ExpectedSeq()), nil },
+		"events": func() (int, error) {
+			events, err := newConversation(t, "c", store).Events(t.Context(), 0, 1000)
+			return len(events), err
+		},
+		"some events": func() (int, error) {
+			events, err := newConversation(t, "c", store).Events(t.Context(), 2, n)
+			return len(events) + 3, err
+		},
+		"verify": func() (int, error) { found, err := core.Verify(t.Context(), "c", store); return int(found.Events), err },
+		"settle": func() (int, error) {
+			store.appends = []step{refuse(core.ErrOutcomeUnknown)}
+			_, err := newConversation(t, "c", store).RecordProcessingStarted(t.Context(), "m")
+			var conflict *core.SequenceConflictError
+			if !errors.As(err, &conflict) {
+				return 0, err
+			}
+			return int(conflict.Actual), nil
+		},
+		"settle what has landed": func() (int, error) {
+			store.appends = []step{func(append func() (uint64, error)) (uint64, error) {
+				_, err := append()
+				return 0, errors.Join(err, core.ErrOutcomeUnknown)
+			}}
+			other := newConversation(t, "other", store)
+			return n + 3, other.Write(t.Context(), slices.Repeat([][]byte{make([]byte, size)}, 20)...)
+		},
+	} {
+		if got, err := read(); err != nil || got != n+3 {
+			t.Errorf("%s: %d of %d, %v", what, got, n+3, err)
+		}
+		if largest > core.MaxReadBytes+size {
+			t.Errorf("%s: a read has returned %d KiB", what, largest>>10)
+		}
+		largest = 0
+	}
+}
+
 // entries is a store that holds just these, whether or not that can be.
 func entries(all ...core.Entry) *scripted {
 	store := &scripted{DurableStore: memstore.New()}

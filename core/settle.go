@@ -46,17 +46,20 @@ type position struct {
 // with the same prefix, and no deleted one.
 func (l *log) look(ctx context.Context, write Write) (position, error) {
 	found := position{head: write.Expected}
-	limit := max(readBatch, len(write.Payloads))
+	var entries []Entry // in the place of the write
 	for {
-		entries, err := l.store.ReadFrom(ctx, l.id, found.head, limit)
+		more, end, err := l.part(ctx, found.head, readBatch)
 		if err != nil {
 			return position{}, err
 		}
-		found.own = holds(entries, write)
-		if len(entries) > 0 {
-			found.head = entries[len(entries)-1].Sequence + 1
+		if len(entries) < len(write.Payloads) {
+			entries = append(entries, more...)
 		}
-		if found.own || len(entries) < limit {
+		found.own = holds(entries, write)
+		if len(more) > 0 {
+			found.head = more[len(more)-1].Sequence + 1
+		}
+		if found.own || end {
 			return found, nil
 		}
 	}

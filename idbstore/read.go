@@ -21,7 +21,7 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 	try := 0
 	entries, err := view(ctx, s.calls, op, stream, recordsStore, func(ctx context.Context, tx transaction) (entries []core.Entry, err error) {
 		small = tail{}
-		next, p := offset, pagesOf(tx, recordsFrom(stream, offset))
+		size, next, p := 0, offset, pagesOf(tx, recordsFrom(stream, offset))
 		try++
 		p.singly = try == maxTries
 		for limit > len(entries) && !p.over() {
@@ -37,12 +37,16 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 				if err := follows(r, next, next == offset); err != nil {
 					return nil, err
 				}
+				before := len(entries)
 				entries = r.appendTo(entries, next, limit)
+				for _, entry := range entries[before:] {
+					size += len(entry.Payload)
+				}
 				next = r.end()
 				if !r.deleted {
 					small = small.with(r.first, next, len(value))
 				}
-				if len(entries) == limit {
+				if len(entries) == limit || size >= core.MaxReadBytes {
 					return entries, nil
 				}
 			}

@@ -120,9 +120,11 @@ func (s *Store) ReadFrom(ctx context.Context, stream string, offset uint64, limi
 	}
 	var found []core.Entry
 	err := s.do(ctx, op, stream, func(m *memory) error {
+		size := 0
 		for _, entry := range m.streams[stream] {
-			if entry.Sequence >= offset && len(found) < limit {
+			if entry.Sequence >= offset && len(found) < limit && size < core.MaxReadBytes {
 				found = append(found, clone(entry))
+				size += len(entry.Payload)
 			}
 		}
 		return nil

@@ -34,7 +34,25 @@ func (h *handle) append(stream string, expected uint64, payloads ...string) uint
 	return expected + uint64(len(payloads))
 }
 
+// read reads what there is, though a read may have ended early.
 func (h *handle) read(stream string, offset uint64, limit int) []core.Entry {
+	h.t.Helper()
+	entries := h.part(stream, offset, limit)
+	for last := entries; sizeOf(last) >= core.MaxReadBytes && len(entries) < limit; entries = append(entries, last...) {
+		last = h.part(stream, entries[len(entries)-1].Sequence+1, limit-len(entries))
+	}
+	return entries
+}
+
+func sizeOf(entries []core.Entry) (size int) {
+	for _, entry := range entries {
+		size += len(entry.Payload)
+	}
+	return size
+}
+
+// part reads once.
+func (h *handle) part(stream string, offset uint64, limit int) []core.Entry {
 	h.t.Helper()
 	entries, err := h.ReadFrom(h.t.Context(), stream, offset, limit)
 	if err != nil {

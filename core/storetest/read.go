@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/holdfast-dev/holdfast/core"
 )
@@ -43,6 +44,28 @@ var readStories = []story{
 			wantEntries(s, fmt.Sprintf("pages of %d", page), got, log("chat", 0, numbered(0, len(got))...))
 			if len(got) < 150 {
 				s.Fatalf("pages of %d: %d entries, want at least 150", page, len(got))
+			}
+		}
+	}},
+	{"read of large entries may end early", func(s *stage) {
+		h := s.open()
+		large := strings.Repeat("x", core.MaxReadBytes/2+1)
+		h.append("chat", 0, "a", "b")
+		h.append("chat", 2, large)
+		h.append("chat", 3, large)
+		h.append("chat", 4, "c", large)
+		h.append("chat", 6, "d")
+		want := log("chat", 0, "a", "b", large, large, "c", large, "d")
+		for offset := range want {
+			for _, limit := range []int{1, 3, all} {
+				from := want[offset:]
+				from = from[:min(limit, len(from))]
+				got := h.part("chat", uint64(offset), limit)
+				if len(got) < len(from) && sizeOf(got) >= core.MaxReadBytes {
+					from = from[:len(got)]
+				}
+				wantEntries(s, fmt.Sprintf("read from %d, limit %d", offset, limit), got, from)
+				wantEntries(s, "in parts", h.read("chat", uint64(offset), all), want[offset:])
 			}
 		}
 	}},
