@@ -485,6 +485,20 @@ var bugs = []bug{
 		in:   "replay.spec", test: "killed after every event, and once more: parallel",
 	},
 	{
+		name: "in the browser, a call with a key that is under way is taken for the next one once that is stored",
+		file: "web/dist/attempt.js",
+		old:  "if (run.keyed.has(known))",
+		new:  "if (false)",
+		in:   "replay.spec", test: "killed after every event, and once more: races",
+	},
+	{
+		name: "in the browser, a call is refused at any time between outcomes",
+		file: "web/dist/attempt.js",
+		old:  "this.#delivery.refuse(promised.run, () => {",
+		new:  "setTimeout(() => {",
+		in:   "replay.spec", test: "killed after every event, and once more: races",
+	},
+	{
 		name: "in the browser, an outcome does not wait for a call that came before it",
 		file: "web/dist/delivery.js",
 		old:  "        if (missing !== undefined)\n            return;\n        this.#waiting",

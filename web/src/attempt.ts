@@ -30,10 +30,13 @@ type Given = Pick<StepContext, "attempt" | "idempotencyKey" | "uncertain">;
 interface Promised {
   readonly name: string;
   readonly promise: Promise<unknown>;
+  /** What {@link Run.keyed} has of it. */
+  key: string | undefined;
   /** Whether the application has done anything with the promise. */
   awaited: boolean;
   readonly run: Run;
-  reject(reason: unknown): void;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
 }
 
 /** A handler at work on a message. */
@@ -244,64 +247,84 @@ export class Attempt {
   ): Promise<unknown> {
     const over = this.#root.over ?? run.over;
     if (over !== undefined) return ++this.#refusals <= maxRefusals ? refused(over()) : new Promise(() => undefined);
-    let named: string;
-    let start: Start;
     const waiting = this.#delivery.call(run, scopes, key !== undefined);
+    const promised = this.#promise(run, waiting, typeof name === "string" ? name : check.kindOf(name));
+    let start: Start;
+    let known: string;
     try {
-      named = check.name(operation, "name", name);
+      const named = check.name(operation, "name", name);
       if (this.#within?.isWithin(run) === true) throw check.refuse(operation, `${named} is called within the function of another step, by the step of an outer one: use context.step`);
-      start = make(named, waiting);
+      start = make(named, waiting); // which checks the key, too
+      known = callOf(scopes, named, (key ?? "") as string, 0);
+      // The program knows what is stored: in a replay it would take this call for the next one.
+      if (run.keyed.has(known)) throw check.refuse(operation, `${named} is called with a key that another call of it has, which is under way; give each its own key`);
     } catch (error) {
-      this.#delivery.drop(waiting);
-      this.#notes = undefined; // a rehearsal would take it for another call
-      return refused(error);
+      this.#refuse(promised, error);
+      return promised.promise;
     }
-    const note = this.#note(run, scopes, named, typeof key === "string" ? key : "", waiting.crowded);
-    let resolve!: (value: unknown) => void;
-    let reject!: (error: unknown) => void;
-    const promise = new Promise<unknown>((...settle) => ([resolve, reject] = settle));
-    const promised: Promised = {
-      name: named,
-      promise,
-      awaited: false,
-      run,
-      reject: (reason) => {
-        this.#promised.delete(promised);
-        this.#delivery.drop(waiting);
-        reject(reason);
-      },
-    };
-    this.#promised.add(promised);
-    promise.catch(() => undefined); // nothing is left unhandled
+    if (key !== undefined) run.keyed.add((promised.key = known));
+    const note = this.#note(run, promised.name, known, (count) => callOf(scopes, promised.name, (key ?? "") as string, count), waiting.crowded);
     const [path, outcome] = start();
-    if (path !== "" && this.#delivery.identify(waiting, path)) this.#reportLate(named);
+    if (path !== "" && this.#delivery.identify(waiting, path)) this.#reportLate(promised.name);
     outcome.then(
       ([value, order, index]) =>
         this.#delivery.take(waiting, order, () => {
-          this.#promised.delete(promised);
           if (!(value instanceof Uint8Array)) this.#failed.push(promised);
-          const hand: Noted["hand"] = (...settle) => {
+          const hand: Noted["hand"] = (resolve, reject) => {
             try {
-              if (!(value instanceof Uint8Array)) throw new StepError(named, index, value[0], value.slice(1) as string[]);
-              settle[0](this.#decoded(named, () => decodeValue(value)));
+              if (!(value instanceof Uint8Array)) throw new StepError(promised.name, index, value[0], value.slice(1) as string[]);
+              resolve(this.#decoded(promised.name, () => decodeValue(value)));
             } catch (error) {
-              settle[1](error);
+              reject(error);
             }
           };
           if (note !== undefined) Object.assign(note, { order, hand });
-          hand(resolve, reject);
+          hand(promised.resolve, promised.reject);
         }),
       (error: unknown) => {
-        this.#notes = undefined;
-        if (this.#root.over === undefined) setTimeout(() => promised.reject(error)); // as refused does; a call that outlives its handler ends without a word
+        if (this.#root.over === undefined) this.#refuse(promised, error); // a call that outlives its handler ends without a word
       },
     );
+    return promised.promise;
+  }
+
+  /** Makes the promise of a call. */
+  #promise(run: Run, waiting: Waiting, name: string): Promised {
+    let resolve!: (value: unknown) => void;
+    let reject!: (error: unknown) => void;
+    const promise = new Promise<unknown>((...settle) => ([resolve, reject] = settle));
+    promise.catch(() => undefined); // nothing is left unhandled
+    const over = (): void => {
+      this.#promised.delete(promised);
+      if (promised.key !== undefined) run.keyed.delete(promised.key);
+      this.#delivery.drop(waiting);
+    };
+    const promised: Promised = {
+      name,
+      promise,
+      key: undefined,
+      awaited: false,
+      run,
+      resolve: (value) => (over(), resolve(value)),
+      reject: (reason) => (over(), reject(reason)),
+    };
+    this.#promised.add(promised);
     // Whatever uses a promise looks at its constructor: await, then, catch, Promise.all, return (ECMA-262, PromiseResolve).
-    return Object.defineProperty(promise, "constructor", {
+    Reflect.defineProperty(promise, "constructor", {
       get: () => {
         promised.awaited = true;
         return Promise;
       },
+    });
+    return promised;
+  }
+
+  /** Rejects a call that was refused. */
+  #refuse(promised: Promised, error: unknown): void {
+    this.#notes = undefined; // a rehearsal would take it for another call
+    this.#delivery.refuse(promised.run, () => {
+      if (!promised.awaited) this.#failed.push(promised);
+      promised.reject(error);
     });
   }
 
@@ -309,8 +332,7 @@ export class Attempt {
    * Counts a call, and reports calls of one name without keys that have no order: they come out of waits
    * for something that is no step.
    */
-  #note(run: Run, scopes: string, name: string, key: string, crowded: boolean): Noted | undefined {
-    const known = callOf(scopes, name, key, 0);
+  #note(run: Run, name: string, known: string, call: (count: number) => string, crowded: boolean): Noted | undefined {
     const before = run.counted.get(known);
     const after = { count: (before?.count ?? 0) + 1, unordered: crowded || before?.unordered === true, reported: before?.reported === true };
     run.counted.set(known, after);
@@ -321,7 +343,7 @@ export class Attempt {
     }
     if (this.#notes === undefined || run !== this.#root) return undefined;
     const note: Noted = { after: run.after };
-    this.#notes.set(callOf(scopes, name, key, before?.count ?? 0), note);
+    this.#notes.set(call(before?.count ?? 0), note);
     return note;
   }
 
@@ -343,7 +365,7 @@ export class Attempt {
   }
 }
 
-/** Rejects in a task of its own: a handler that swallows errors in a loop must not stop the page. */
+/** Rejects in a task of its own, when nothing is delivered any more: a handler that swallows errors in a loop must not stop the page. */
 function refused(reason: unknown): Promise<never> {
   const promise = new Promise<never>((_, reject) => void setTimeout(() => reject(reason)));
   promise.catch(() => undefined);

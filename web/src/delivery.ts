@@ -19,6 +19,8 @@ export class Run {
   over: (() => Error) | undefined;
   /** Its calls of steps, by scope, name and key. */
   readonly counted: Map<string, Counted> = new Map();
+  /** Those of them that have keys, and whose outcomes were not delivered yet. */
+  readonly keyed: Set<string> = new Set();
   /** The run that has called the step whose function this is a run of. */
   readonly #outer: Run | undefined;
 
@@ -74,7 +76,7 @@ export class Delivery {
   /** The stored steps that were not called yet, of each function, by when they were called. */
   readonly #uncalled = new Map<string, Stored[]>();
   readonly #channel = new MessageChannel();
-  /** Functions of steps that are to be called, each in a task of its own. */
+  /** Functions of steps that are to be called, and calls that are to be refused, each in a task of its own. */
   readonly #starts: (() => void)[] = [];
   #busy = false;
   #task = 0;
@@ -124,6 +126,14 @@ export class Delivery {
   start(work: () => void): void {
     this.#starts.push(work);
     if (!this.#busy) this.#open();
+  }
+
+  /** Refuses a call of a run in a task of its own, before any outcome: each replay refuses it there, too. */
+  refuse(run: Run, reject: () => void): void {
+    this.start(() => {
+      this.#delivering = run;
+      reject();
+    });
   }
 
   /** Begins a call. Nothing is delivered within the task in which it is made. */

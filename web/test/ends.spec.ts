@@ -158,6 +158,22 @@ test.describe("a handler that returns while steps run", () => {
     expect(await errorOf(tab)).toMatch(/^Error: step log has failed, and the handler did not await it.*; caused by Error: no room$/);
   });
 
+  test("fails if a call was refused that nobody awaits", async ({ tab }) => {
+    await send(tab, "m");
+    await tab.evaluate(({ conversation }) => {
+      conversation.process(
+        async ({ step }) => {
+          void step("log", () => "first", { key: "k" });
+          void step("log", () => "second", { key: "k" });
+          return step("end", () => "end");
+        },
+        { onError: () => undefined },
+      );
+    });
+    await become(tab, "m", "failed");
+    expect(await errorOf(tab)).toMatch(/^Error: step log has failed, and the handler did not await it.*; caused by HoldfastError: .*invalid_argument: log is called with a key that another call of it has/);
+  });
+
   test("gets no more steps, and leaves no promise unhandled", async ({ tab, heard }) => {
     await send(tab, "m");
     await tab.evaluate(({ conversation }) => {

@@ -1,5 +1,5 @@
 // Shapes in which several things are under way.
-import type { RunStep } from "@holdfast-dev/holdfast";
+import type { HoldfastError, RunStep } from "@holdfast-dev/holdfast";
 import { hops, result, type Shape } from "./shape.js";
 import { pause, type World } from "./world.js";
 
@@ -74,6 +74,19 @@ export const races: readonly Shape[] = [
     ends: [result("use helper"), result("use plain")],
     varies: true,
   },
+  // A replay refuses it at the same place: before all outcomes, also those that are stored.
+  ...([{ key: "call" }, { sideEffect: "rerun" }] as const).map(
+    (options): Shape => ({
+      name: `a race with a call that is refused beside another one, ${JSON.stringify(options)}`,
+      handler: async (step, world) => {
+        const one = step("tool", world.does("one", { ms: 5 }), options);
+        const refused = step("tool", world.does("other"), "key" in options ? options : { sideEffect: "skip" }).catch(({ code }: HoldfastError) => code);
+        const winner = await Promise.race([one, refused]);
+        return [winner, await step("note", world.does(`note of ${winner}`)), await step("note", world.does("next note")), await one];
+      },
+      ends: [result(["invalid_argument", "note of invalid_argument", "next note", "one"])],
+    }),
+  ),
   {
     name: "any, with one that fails",
     handler: async (step, world) => {
