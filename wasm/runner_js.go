@@ -73,6 +73,7 @@ func (b *bridge) process(ctx context.Context, h *handle, args arguments) (any, e
 			return end.data, end.err
 		case <-ctx.Done():
 			_, _ = onAbort.Invoke(id, failure(context.Cause(ctx)))
+			<-at.answer // that it has returned
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -209,10 +210,13 @@ func (b *bridge) stop(args arguments) (any, error) {
 	return nil, nil
 }
 
-// handled ends an attempt, with the result or with a failure.
+// handled ends an attempt, with the result or with a failure; the first one counts.
 func (b *bridge) handled(args arguments) (any, error) {
 	if at, ok := b.attempts.waiting[args.number(0)]; ok {
-		at.answer <- args.answer()
+		select {
+		case at.answer <- args.answer():
+		default:
+		}
 	}
 	return nil, nil
 }

@@ -240,6 +240,13 @@ var bugs = []bug{
 		in:   "./core/runner", test: "TestEndAsFunctionsBegin",
 	},
 	{
+		name: "a handler is called again while it still cleans up",
+		file: "core/runner/runner.go",
+		old:  "\tdefer a.unwind()\n",
+		new:  "",
+		in:   "./core/runner", test: "TestHandlerIsNotCalledTwiceAtOnce",
+	},
+	{
 		name: "a message that waits holds up those that may pass it",
 		file: "core/state.go",
 		old:  "!yield(m) || m.Parked && !m.Pass",

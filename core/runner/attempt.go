@@ -20,6 +20,7 @@ type Attempt struct {
 	cancel context.CancelCauseFunc
 	id     string
 	ended  chan outcome  // gets once how the handler has ended
+	called chan struct{} // closed when the handler has returned; nil before it is called
 	ending chan error    // gets the outcome of BeginEnd; nil before that
 	idle   chan struct{} // holds a token when it may be time to park
 
@@ -129,6 +130,22 @@ func (a *Attempt) end(o outcome) error {
 		}
 	}
 	return a.record(core.Event{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(err), Steps: stepsOf(err)})
+}
+
+// grace is how long a runner waits for the handler of an attempt that is over: one
+// that does not look at its context must not hold up the others.
+const grace = time.Second
+
+// unwind waits until the handler of an attempt that is over has returned: before
+// that no handler is called again.
+func (a *Attempt) unwind() {
+	if a.called == nil {
+		return
+	}
+	select {
+	case <-a.called:
+	case <-time.After(grace):
+	}
 }
 
 // fail ends the attempt with an error that counts whatever the handler makes of

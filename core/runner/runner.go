@@ -16,7 +16,8 @@ import (
 // stored. So it must do what costs, fails or varies within steps, and give those
 // that goroutines call at the same time keys or scopes, see [Steps]. When ctx
 // ends the message is not to be worked on any longer, and nothing more is
-// recorded; [context.Cause] returns why.
+// recorded; [context.Cause] returns why. The handler is called again when it has
+// returned, or after a second.
 type Handler func(ctx context.Context, a *Attempt) (result []byte, err error)
 
 // Run processes the pending messages of c (see [core.Message.Pending]) in order
@@ -116,6 +117,9 @@ func newRunner(ctx context.Context, c *core.Conversation, handler Handler, o Opt
 	return r, func(err error) {
 		for _, a := range r.resting {
 			a.cancel(err)
+		}
+		for _, a := range r.resting {
+			a.unwind()
 		}
 		cancel(nil)
 	}
@@ -217,6 +221,7 @@ func (r *runner) next(ctx context.Context) (id string, found bool) {
 				return id, true
 			} else if a.ctx.Err() != nil {
 				delete(r.resting, id)
+				a.unwind()
 			}
 		}
 		id, due := r.State().NextPending(millis(time.Now()))
@@ -316,6 +321,7 @@ func (r *runner) attempt(ctx context.Context, messageID string) error {
 			return nil
 		}
 	}
+	defer a.unwind()
 	defer a.cancel(nil)
 	var fatal *fatalError
 	switch cause := context.Cause(a.ctx); {
@@ -372,8 +378,10 @@ func (a *Attempt) start() {
 	unsubscribe := a.runner.Subscribe(a.watch)
 	context.AfterFunc(a.ctx, unsubscribe)
 	a.watch(core.Change{}) // what came before
+	a.called = make(chan struct{})
 	go func() {
 		result, err := a.runner.handler(a.fn.ctx, a)
+		close(a.called)
 		a.mu.Lock()
 		a.busy++
 		a.look()

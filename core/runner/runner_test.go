@@ -487,6 +487,60 @@ func TestCancelledAndRetriedAtOnce(t *testing.T) {
 	})
 }
 
+// TestHandlerIsNotCalledTwiceAtOnce: a handler that was given up is not called again
+// before it has returned, or has had a second for that.
+func TestHandlerIsNotCalledTwiceAtOnce(t *testing.T) {
+	for name, parks := range map[string]bool{"at work": false, "parked": true} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, memory *memstore.Store) {
+				b := open(t, memory)
+				b.send("m")
+				began := time.Now()
+				var calls, returns []time.Duration
+				handler := func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+					calls = append(calls, time.Since(began).Round(100*time.Millisecond))
+					call := len(calls)
+					if parks {
+						_, _ = runner.Wait[any](ctx, a, "ok", runner.WaitOptions{})
+					}
+					<-ctx.Done()
+					if call == 4 { // it does not look at its context
+						time.Sleep(time.Hour)
+					}
+					time.Sleep(500 * time.Millisecond) // it cleans up
+					returns = append(returns, time.Since(began).Round(100*time.Millisecond))
+					return nil, nil
+				}
+				again := func() {
+					for _, settle := range []func(context.Context, string) (bool, error){b.Cancel, b.Retry} {
+						if did, err := settle(t.Context(), "m"); !did || err != nil {
+							t.Fatal(did, err)
+						}
+					}
+				}
+				b.run(handler, runner.Options{})
+				for range 2 {
+					rest(2 * time.Second)
+					again()
+				}
+				rest(2 * time.Second)
+				b.stop()
+				b.run(handler, runner.Options{})
+				if parks { // it would not be called before an answer
+					again()
+				}
+				rest(2 * time.Second)
+				again()
+				rest(2 * time.Second)
+				b.stop()
+				expect(t, "calls", calls, []time.Duration{0, 2500 * time.Millisecond, 4500 * time.Millisecond, 6500 * time.Millisecond, 9500 * time.Millisecond})
+				expect(t, "returns", returns, []time.Duration{2500 * time.Millisecond, 4500 * time.Millisecond, 6500 * time.Millisecond, 11 * time.Second})
+				rest(2 * time.Hour)
+			})
+		})
+	}
+}
+
 // TestNothingAfterTheEnd: whatever is under way when processing ends is aborted,
 // and leaves no trace.
 func TestNothingAfterTheEnd(t *testing.T) {

@@ -80,7 +80,13 @@ export class Attempt {
 
   async run(handler: BareHandler, message: Message): Promise<void> {
     const { signal } = this.#controller;
-    if (signal.aborted) return;
+    if (!signal.aborted) await this.#handle(handler, message);
+    // The runner waits for that: a handler is not called twice at once.
+    if (signal.aborted) this.#instance.callIfOpen((bridge) => bridge.handled(this.#number, undefined));
+  }
+
+  async #handle(handler: BareHandler, message: Message): Promise<void> {
+    const { signal } = this.#controller;
     let result: Uint8Array | undefined;
     let thrown: { readonly error: unknown } | undefined;
     try {

@@ -610,6 +610,39 @@ test("stopping, cancelling and closing mean three things, and the log shows whic
   expect(await third.evaluate(({ conversation }) => conversation.retry("m"))).toBe(true);
 });
 
+test("a handler that was given up is not called again before it has returned, or has had a second for that", async ({ tab }) => {
+  await send(tab, "m");
+  const calls = await tab.evaluate(async ({ conversation }) => {
+    const seen: string[] = [];
+    let atWork = 0;
+    const work = (): (() => Promise<void>) =>
+      conversation.process(async ({ signal }) => {
+        const own = seen.push(`begins beside ${atWork++}`);
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        if (own === 3) await new Promise(() => undefined); // it does not settle
+        await new Promise((resolve) => setTimeout(resolve, 100)); // it cleans up
+        atWork--;
+      });
+    const called = async (count: number): Promise<void> => {
+      while (seen.length < count) await new Promise((resolve) => setTimeout(resolve));
+    };
+    const stop = work();
+    await called(1);
+    await conversation.cancel("m");
+    await conversation.retry("m");
+    await called(2);
+    void stop();
+    const stopAgain = work();
+    await called(3);
+    await conversation.cancel("m");
+    await conversation.retry("m");
+    await called(4);
+    await stopAgain();
+    return [...seen, `stopped beside ${atWork}`];
+  });
+  expect(calls).toEqual(["begins beside 0", "begins beside 0", "begins beside 0", "begins beside 1", "stopped beside 1"]);
+});
+
 test("closing the store stops its runners first; so does the option signal; deleting the conversation aborts", async ({ tab, told }) => {
   await send(tab, "m");
   const codes = await tab.evaluate(async ({ holdfast, conversation }) => {

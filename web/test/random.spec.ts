@@ -1,4 +1,4 @@
-// Random handlers out of all shapes, which are killed, stopped and retried at random. `make handlers` draws many more.
+// Random handlers out of all shapes, which are killed, stopped, cancelled and retried at random. `make handlers` draws many more.
 import type * as Replay from "./pages/replay.js";
 import { expect, listen, test } from "./harness/holdfast.js";
 
@@ -11,8 +11,9 @@ const part = 20;
 
 /** What becomes of which share of them. */
 const plan = [
-  { kind: "det", what: "killed", share: 0.4 },
-  { kind: "det", what: "stopped", share: 0.15 },
+  { kind: "det", what: "killed", share: 0.35 },
+  { kind: "det", what: "stopped", share: 0.1 },
+  { kind: "det", what: "cancelled", share: 0.1 },
   { kind: "det", what: "retried", share: 0.1 },
   { kind: "det", what: "retried from a step", share: 0.1 },
   { kind: "foreign", what: "killed", share: 0.125 },
@@ -37,6 +38,7 @@ for (const { kind, what, share } of plan) {
             const next = random(seed);
             const shape = randomShape(`${kind} ${seed}`, next, kind, what.startsWith("retried"));
             if (what === "killed") return killer.judge(shape, here(next, most));
+            if (what === "cancelled") return killer.cancels(shape, next);
             return what === "stopped" ? killer.stops(shape, next) : killer.retries(shape, next, what !== "retried");
           };
           await Promise.all(seeds.map(judge));

@@ -48,6 +48,19 @@ function saw(shape: Shape, before: Life, had: readonly ConversationEvent[], afte
   return differs < 0 ? [] : [`at ${differs} it saw "${was[differs]?.what}", and now "${is[differs]?.what}" (after "${was[differs - 1]?.what}")`];
 }
 
+/** Where a call of the handler has not gone the way of one before, as far as both have come. */
+export function goings({ seen }: Life): string[] {
+  const found: string[] = [];
+  let longest: readonly string[] = [];
+  for (const [handling, own] of Map.groupBy(seen, (one) => one.handling)) {
+    const whats = own.map(({ what }) => what);
+    const differs = whats.findIndex((what, i) => i < longest.length && what !== longest[i]);
+    if (differs >= 0) found.push(`call ${handling} of the handler, at ${differs}, sees "${whats[differs]}", not "${longest[differs]}"`);
+    if (whats.length > longest.length) longest = whats;
+  }
+  return found;
+}
+
 /** The labels of the steps that have an outcome and, perhaps, of what has been streamed. */
 function ended(events: readonly ConversationEvent[], streamed: boolean): Iterable<string> {
   const labels = new Map<string, string>();

@@ -2,11 +2,11 @@
 import type { Holdfast } from "@holdfast-dev/holdfast";
 import type * as Package from "@holdfast-dev/holdfast";
 import type * as Bundle from "../package.js";
-import { differencesOf, faultsOf, kindsOf } from "./judge.js";
+import { differencesOf, faultsOf, goings, kindsOf } from "./judge.js";
 import { readLog, writeLog } from "./log.js";
 import { id, type Life, live } from "./run.js";
 import type { Shape } from "./shape.js";
-import { World } from "./world.js";
+import { pause, World } from "./world.js";
 
 const database = "holdfast";
 
@@ -114,6 +114,37 @@ export class Killer {
         if (before === undefined || life.seen.length >= before.seen.length) before = life; // the others have not come as far
       }
       this.#note(shape, found);
+    });
+  }
+
+  /** Lets a shape live in one conversation, in which its message is cancelled now and then, and retried soon. */
+  async cancels(shape: Shape, next: () => number): Promise<void> {
+    await this.#inTurn(async () => {
+      const conversation = this.#holdfast.create(`${shape.name} ${this.#lives++}`);
+      await conversation.send({ id });
+      const world = new World(this.#package);
+      let cancelled = 0;
+      let at = 0;
+      const later = (): void => void (at = conversation.expectedSeq + 1 + Math.floor(next() * 6));
+      later();
+      const cancel = async (): Promise<void> => {
+        cancelled++;
+        if (next() < 0.5) await pause(next() * 20);
+        if (await conversation.cancel(id)) {
+          if (next() < 0.3) await pause(next() * 20);
+          await conversation.retry(id);
+        }
+        later();
+      };
+      const people: Shape["people"] = (...args) => {
+        shape.people?.(...args);
+        const [{ expectedSeq }, { status }, act] = args;
+        if (cancelled < 8 && expectedSeq >= at && status !== "finished" && status !== "failed") act("cancel", cancel);
+      };
+      const life = await live(conversation, { ...shape, people }, world);
+      this.#count(shape, life);
+      const found = [...faultsOf(shape, life, world), ...goings(life)];
+      this.#note(shape, found.map((fault) => `${shape.name}, cancelled ${cancelled} times: ${fault}`));
     });
   }
 
