@@ -38,9 +38,10 @@ type DurableStore interface {
 
 	// ReadFrom returns the entries of stream from sequence offset on, in
 	// order, at most limit of them, fewer only where the stream ends or once
-	// their payloads amount to [MaxReadBytes]. An absent stream has none; of a deleted stream the first entry is the
-	// tombstone, whatever the offset before it. Missing or damaged records
-	// within the range give [ErrGap] or [ErrCorrupt], never a shorter answer.
+	// their payloads amount to [MaxReadBytes]. An absent stream has none; of a
+	// deleted stream the first entry is the tombstone, whatever the offset
+	// before it. Missing or damaged records within the range give [ErrGap] or
+	// [ErrCorrupt], never a shorter answer.
 	ReadFrom(ctx context.Context, stream string, offset uint64, limit int) ([]Entry, error)
 
 	// ReadAt returns the entry at sequence, and whether there is one. Before a
