@@ -110,6 +110,7 @@ test("tools that know no conditions find it, and its hash is that of its WebAsse
     const { createHash } = require("node:crypto");
     const { readFileSync } = require("node:fs");
     const wasm = readFileSync(require.resolve("@holdfast-dev/holdfast/holdfast.wasm"));
+    for (const entry of Object.keys(require("@holdfast-dev/holdfast/package.json").exports)) require.resolve("@holdfast-dev/holdfast" + entry.slice(1));
     console.log(typeof require("@holdfast-dev/holdfast").open + " " + require.resolve("@holdfast-dev/holdfast/react").slice(-13) + " " +
       (require("@holdfast-dev/holdfast/build.json").wasmIntegrity === "sha256-" + createHash("sha256").update(wasm).digest("base64")));`;
   expect(run(consumer, process.execPath, "--no-warnings", "--input-type=commonjs", "-e", script).trim()).toBe("function dist/react.js true");
