@@ -77,7 +77,8 @@ test-web: build $(SDKS) ## run the TypeScript tests in Chromium, those of the st
 	chrome=$$(.tools/chrome.sh) && cd web && CHROME=$$chrome npx playwright test $${SPECS-$(ALIKE)}
 
 .PHONY: model
-model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many random operations, natively and in Chromium, make each call fail at each of its steps, draw lives of tabs and of runners with faults, and compare the fake of IndexedDB with the real one; takes MODEL_OPS, MODEL_BROWSER_OPS, MODEL_SEED (0 for a random one), MODEL_MEMORY, histories of what is remembered beside the database
+model: $(BIN)/wasmbrowsertest ## compare the store with one in memory over many random operations, natively and in Chromium, make each call fail at each of its steps, draw lives of tabs and of runners with faults, compare the fake of IndexedDB with the real one, and draw logs of which a state is made in several ways; takes MODEL_OPS, MODEL_BROWSER_OPS, MODEL_STATES, MODEL_SEED (0 for a random one), MODEL_MEMORY, histories of what is remembered beside the database
+	go test -vet=off -timeout=0 ./core -v -run='^TestRandomStates$$' -states=$${MODEL_STATES:-20000} -states.seed=$${MODEL_SEED:-1}
 	go test -vet=off -timeout=0 ./idbstore -v -run='^Test(Model|SweepOf.*|Random.*|RememberedAtRandom)$$' -model.ops=$${MODEL_OPS:-5000000} -model.seed=$${MODEL_SEED:-1} -memory.seeds=$${MODEL_MEMORY:-30000}
 	for backend in leveldb sqlite; do .tools/test-wasm.sh $$backend -timeout=0 ./idbstore -v -run='^Test(Model|FakeIsLikeTheBrowser)$$' \
 		-model.ops=$${MODEL_BROWSER_OPS:-50000} -model.seed=$${MODEL_SEED:-1}; done
