@@ -19,7 +19,7 @@ import (
 )
 
 // defaultHandlers are fewer in a browser, where there is one thread.
-var defaultHandlers = map[bool]int{false: 300, true: 30}[runtime.GOOS == "js"]
+var defaultHandlers = map[bool]int{false: 500, true: 30}[runtime.GOOS == "js"]
 
 var (
 	handlers     = flag.Int("handlers", defaultHandlers, "how many handlers TestRandomHandlers draws")
