@@ -53,8 +53,8 @@ func (s *Store) List(ctx context.Context, l core.Listing) ([]core.Summary, error
 		return found, err
 	}
 	lost, err := s.lost(ctx, l.Prefix, found)
-	if err != nil {
-		return nil, err
+	if err != nil || len(lost) == 0 {
+		return found, err
 	}
 	return withLost(found, lost, l), nil
 }
@@ -130,46 +130,25 @@ func (s *Store) lost(ctx context.Context, prefix string, found []core.Summary) (
 		if err != nil {
 			return nil, err
 		}
-		rows, err := rowsAmong(ctx, directory, unseen)
-		if err != nil {
-			return nil, err
+		asked := make([]answer[[]byte], len(unseen))
+		for i, name := range unseen {
+			asked[i] = tx.last(recordsEndingFrom(name, 0))
 		}
-		for _, name := range unseen {
-			if _, left := rows[name]; !left {
-				record, err := tx.last(recordsEndingFrom(name, 0)).wait(ctx)
-				if err != nil {
-					return nil, err
-				}
-				if record == nil {
-					lost = append(lost, name)
-					continue
-				}
+		for i, name := range unseen {
+			if record, err := asked[i].wait(ctx); err != nil {
+				return nil, err
+			} else if record == nil {
+				lost = append(lost, name)
+			} else {
+				s.heads.seen(name)
 			}
-			s.heads.seen(name)
 		}
-		return lost, nil
+		rows, err := listByID(ctx, directory, lost)
+		isListed := func(name string) bool {
+			return slices.ContainsFunc(rows, func(row core.Summary) bool { return row.ID == name })
+		}
+		return slices.DeleteFunc(lost, isListed), err
 	})
-}
-
-// rowsAmong returns those of names, which are in order, that have a row, and
-// perhaps others. It costs one request for mostKeys rows between them.
-func rowsAmong(ctx context.Context, directory transaction, names []string) (map[string]struct{}, error) {
-	rows := map[string]struct{}{}
-	for len(names) > 0 {
-		keys, err := directory.keys(keyRange{[]byte(names[0]), []byte(names[len(names)-1])}, mostKeys).wait(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, key := range keys {
-			rows[string(key)] = struct{}{}
-		}
-		if len(keys) < mostKeys {
-			break
-		}
-		last := string(keys[len(keys)-1])
-		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name <= last })
-	}
-	return rows, nil
 }
 
 // withLost puts rows for lost streams among those that were found: they come last
@@ -178,12 +157,11 @@ func rowsAmong(ctx context.Context, directory transaction, names []string) (map[
 func withLost(found []core.Summary, lost []string, l core.Listing) []core.Summary {
 	for _, name := range lost {
 		summary := core.Summary{ID: name}
-		if l.After != nil && listOrder(l.Recent, summary, *l.After) <= 0 {
-			continue
+		if l.After == nil || listOrder(l.Recent, summary, *l.After) > 0 {
+			found = append(found, summary)
 		}
-		at, _ := slices.BinarySearchFunc(found, summary, func(a, b core.Summary) int { return listOrder(l.Recent, a, b) })
-		found = slices.Insert(found, at, summary)
 	}
+	slices.SortFunc(found, func(a, b core.Summary) int { return listOrder(l.Recent, a, b) })
 	return found[:min(len(found), l.Limit)]
 }
 

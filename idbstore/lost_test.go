@@ -232,33 +232,6 @@ func TestLostStreamHasARow(t *testing.T) {
 	}
 }
 
-// Which of some streams have a row is found out in parts, where there are many rows.
-func TestRowsAmong(t *testing.T) {
-	s := startFake(t, newDisk(), 0)
-	defer s.Close()
-	var names []string
-	raw(t, s, directoryStore, func(_ context.Context, tx transaction) error {
-		for i := range 3 * mostKeys {
-			name := fmt.Sprintf("%05d", i)
-			if i%10 == 0 {
-				names = append(names, name, name+" gone")
-			}
-			if err := tx.list(name, &listed{recent: recentKey(1, name)}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	rows, err := view(context.Background(), s.calls, "test", "", directoryStore, func(ctx context.Context, tx transaction) (map[string]struct{}, error) {
-		return rowsAmong(ctx, tx, names)
-	})
-	for i, name := range names {
-		if _, has := rows[name]; has != (i%2 == 0) {
-			t.Errorf("%q has a row: %v, %v", name, has, err)
-		}
-	}
-}
-
 // What was lost before a deletion is deleted, and what is lost after it is lost.
 func TestLostEndOfADeletedStream(t *testing.T) {
 	ctx := context.Background()
