@@ -98,6 +98,36 @@ func TestPass(t *testing.T) {
 	})
 }
 
+// TestDueOfAParkedMessage: of all that a message waits for the first time counts.
+func TestDueOfAParkedMessage(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b, ids := open(t, memory), []string{"a", "b", "c", "d", "e"}
+		b.send(ids...)
+		now := time.Now()
+		b.run(func(_ context.Context, a *runner.Attempt) (_ []byte, err error) {
+			var waits sync.WaitGroup
+			for hours := range 6 { // 0 for never
+				waits.Go(func() {
+					o := runner.WaitOptions{Key: fmt.Sprint(hours), Pass: true}
+					if hours > 0 {
+						o.Until = now.Add(time.Duration(hours) * time.Hour)
+					}
+					_, _ = wait(a, "ok", o)
+				})
+			}
+			waits.Wait()
+			return nil, nil
+		}, runner.Options{})
+		rest(time.Minute)
+		for _, id := range ids {
+			if m := b.message(id); !m.Parked || m.Due != millis(now.Add(time.Hour)) {
+				t.Errorf("%s is parked: %v, until %v", id, m.Parked, time.UnixMilli(int64(m.Due)).Sub(now))
+			}
+		}
+		b.stop()
+	})
+}
+
 // TestWaits goes through when an answer may come.
 func TestWaits(t *testing.T) {
 	minute := runner.WaitOptions{Until: time.Time{}.Add(time.Minute)} // from the call on
