@@ -58,7 +58,7 @@ if [[ $# == 0 ]]; then
 	set -- ./...
 fi
 cd "$root"
-GOOS=js GOARCH=wasm go test -vet=off -timeout=8m -exec "$work/bin/exec" "$@"
+GOOS=js GOARCH=wasm go test -vet=off -timeout=15m -exec "$work/bin/exec" "$@"
 
 # LevelDB has a folder <origin>.indexeddb.leveldb, SQLite has <origin> with one file per database.
 stores=$(find "$work/profiles" -path '*/IndexedDB/*' -prune -print)

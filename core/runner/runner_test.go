@@ -496,10 +496,16 @@ func TestHandlerIsNotCalledTwiceAtOnce(t *testing.T) {
 				b := open(t, memory)
 				b.send("m")
 				began := time.Now()
+				var mu sync.Mutex // the last two calls are beside each other
 				var calls, returns []time.Duration
+				note := func(list *[]time.Duration) int {
+					mu.Lock()
+					defer mu.Unlock()
+					*list = append(*list, time.Since(began).Round(100*time.Millisecond))
+					return len(*list)
+				}
 				handler := func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
-					calls = append(calls, time.Since(began).Round(100*time.Millisecond))
-					call := len(calls)
+					call := note(&calls)
 					if parks {
 						_, _ = runner.Wait[any](ctx, a, "ok", runner.WaitOptions{})
 					}
@@ -508,7 +514,7 @@ func TestHandlerIsNotCalledTwiceAtOnce(t *testing.T) {
 						time.Sleep(time.Hour)
 					}
 					time.Sleep(500 * time.Millisecond) // it cleans up
-					returns = append(returns, time.Since(began).Round(100*time.Millisecond))
+					note(&returns)
 					return nil, nil
 				}
 				again := func() {
@@ -533,8 +539,10 @@ func TestHandlerIsNotCalledTwiceAtOnce(t *testing.T) {
 				again()
 				rest(2 * time.Second)
 				b.stop()
+				mu.Lock()
 				expect(t, "calls", calls, []time.Duration{0, 2500 * time.Millisecond, 4500 * time.Millisecond, 6500 * time.Millisecond, 9500 * time.Millisecond})
 				expect(t, "returns", returns, []time.Duration{2500 * time.Millisecond, 4500 * time.Millisecond, 6500 * time.Millisecond, 11 * time.Second})
+				mu.Unlock()
 				rest(2 * time.Hour)
 			})
 		})
