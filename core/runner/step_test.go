@@ -507,6 +507,29 @@ func TestFailures(t *testing.T) {
 
 var failing = core.Failure{{Name: "Own", Message: "text"}, {Name: "Cause"}}
 
+// TestFailureWithinAStep: what a step within another one has failed with fails that
+// one, too, without another call.
+func TestFailureWithinAStep(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b := open(t, memory)
+		b.send("m")
+		calls := 0
+		b.run(func(_ context.Context, a *runner.Attempt) ([]byte, error) {
+			return do(a, "outer", runner.StepOptions{}, func(_ context.Context, c runner.Call) ([]byte, error) {
+				calls++
+				_, err := do(c, "inner", runner.StepOptions{}, func(context.Context, runner.Call) ([]byte, error) {
+					return nil, &runner.TerminalError{Err: errors.New("down")}
+				})
+				return nil, fmt.Errorf("outer: %w", err)
+			})
+		}, runner.Options{})
+		rest(time.Hour)
+		b.stop()
+		expect(t, "calls", calls, 1)
+		expect(t, "log", words(t, memory), []string{received, started, "inner failed", "outer failed", "error_occurred"})
+	})
+}
+
 func TestTooLargeFailsTheMessageOnly(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
 		b := open(t, memory)
