@@ -522,8 +522,8 @@ var bugs = []bug{
 	{
 		name: "in the browser, outcomes that come before a slow call, and came after it, are not reported",
 		file: "web/dist/attempt.js",
-		old:  "            this.#reportLate(named);\n",
-		new:  "            void named;\n",
+		old:  "            this.#reportLate(promised.name);\n",
+		new:  "            void promised;\n",
 		in:   "replay.spec", test: "killed after every event, and once more: foreign",
 	},
 	{
