@@ -297,7 +297,8 @@ type Lock interface {
 	Lost() <-chan struct{}
 	// Held waits until the lock is held, and reports whether it is before ctx
 	// ends: its holder may have given it up for a time, as a tab does that is
-	// frozen. A lost lock is never held again.
+	// frozen. After the end of ctx it reports at once whether it is held now. A
+	// lost lock is never held again.
 	Held(ctx context.Context) bool
 	// Release gives the lock up, at once or in the background. Releasing a
 	// lost lock, or twice, does no harm.

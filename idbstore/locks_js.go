@@ -106,8 +106,12 @@ func (l *webLock) Held(ctx context.Context) bool {
 		}
 		select {
 		case <-l.held:
-		case <-ctx.Done():
-			return false
+		default:
+			select {
+			case <-l.held:
+			case <-ctx.Done():
+				return false
+			}
 		}
 		if !l.page.frozen {
 			return true

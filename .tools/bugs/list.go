@@ -562,6 +562,13 @@ var bugs = []bug{
 		in:   "./core/runner", test: "TestNoMessageBeginsWhileTheLockIsGivenUp",
 	},
 	{
+		name: "the start of a message is appended with it while the lock is given up",
+		file: "core/runner/runner.go",
+		old:  "ctx.Err() != nil || !heldNow(lock) {",
+		new:  "ctx.Err() != nil {",
+		in:   "./core/runner", test: "TestNoMessageBeginsWhileTheLockIsGivenUp",
+	},
+	{
 		name: "the worker of an extension is kept awake by its alarm alone",
 		file: "web/dist/extension.js",
 		old:  "const beatInterval = 20_000;",

@@ -170,7 +170,7 @@ func (r *runner) hold(lock core.Lock) (worked bool, err error) {
 		return false, err
 	}
 	for {
-		id, found := r.next(ctx)
+		id, found := r.next(ctx, lock)
 		switch {
 		case ctx.Err() != nil:
 			return true, nil
@@ -196,7 +196,7 @@ const lookInterval = 10 * time.Second
 
 // next returns the message to be processed next. It waits for one no longer
 // than lookInterval, and not at all in a Drain.
-func (r *runner) next(ctx context.Context) (id string, found bool) {
+func (r *runner) next(ctx context.Context, lock core.Lock) (id string, found bool) {
 	if r.drains != nil {
 		id, _ := r.State().NextPending(millis(time.Now()))
 		return id, id != ""
@@ -208,7 +208,7 @@ func (r *runner) next(ctx context.Context) (id string, found bool) {
 			return nil
 		}
 		r.joined.Store(&id) // before the look at ctx: letGo, after its end, finds it
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || !heldNow(lock) {
 			return nil
 		}
 		return []core.Event{{Kind: core.KindProcessingStarted, MessageID: id, Runner: r.id}}
@@ -240,6 +240,12 @@ func (r *runner) next(ctx context.Context) (id string, found bool) {
 		}
 	}
 	return "", false
+}
+
+func heldNow(lock core.Lock) bool {
+	ctx, end := context.WithCancel(context.Background())
+	end()
+	return lock.Held(ctx)
 }
 
 // letGo appends, if the runner stops, that it lets go of the message which was

@@ -686,8 +686,12 @@ func (o *outOfReach) Release()                                           {}
 func (o *outOfReach) Held(ctx context.Context) bool {
 	select {
 	case <-o.held:
-		return true
 	case <-ctx.Done():
+	}
+	select {
+	case <-o.held:
+		return true
+	default:
 		return false
 	}
 }
@@ -706,6 +710,7 @@ func TestNoMessageBeginsWhileTheLockIsGivenUp(t *testing.T) {
 			ended <- runner.Run(ctx, c, func(context.Context, *runner.Attempt) ([]byte, error) { handled++; return nil, nil }, runner.Options{})
 		}
 		go run()
+		rest(time.Second) // it waits for a message, whose start it would append with it
 		if _, err := c.Send(t.Context(), "m", 1, nil); err != nil {
 			t.Fatal(err)
 		}

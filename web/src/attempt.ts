@@ -80,12 +80,14 @@ export class Attempt {
 
   async run(handler: BareHandler, message: Message): Promise<void> {
     const { signal } = this.#controller;
-    if (!signal.aborted) await this.#handle(handler, message);
+    const thrown = signal.aborted ? undefined : await this.#handle(handler, message);
     // The runner waits for that: a handler is not called twice at once.
     if (signal.aborted) this.#instance.callIfOpen((bridge) => bridge.handled(this.#number, undefined));
+    else if (thrown !== undefined) this.#controller.abort(thrown.error); // what it has opened ends with it
   }
 
-  async #handle(handler: BareHandler, message: Message): Promise<void> {
+  /** Calls the handler, and returns what it has thrown. */
+  async #handle(handler: BareHandler, message: Message): Promise<{ readonly error: unknown } | undefined> {
     const { signal } = this.#controller;
     let result: Uint8Array | undefined;
     let thrown: { readonly error: unknown } | undefined;
@@ -97,7 +99,7 @@ export class Attempt {
     const end = thrown === undefined ? result : textOf(thrown.error);
     const forgotten = [...this.#failed, ...this.#promised].filter((call) => call.run === this.#root && !call.awaited);
     const ends = await Promise.allSettled(forgotten.map(({ promise }) => promise));
-    if (signal.aborted) return;
+    if (signal.aborted) return undefined;
     const failed = ends.findIndex(({ status }) => status === "rejected");
     if (thrown === undefined && failed >= 0) {
       const cause = (ends[failed] as PromiseRejectedResult).reason as unknown;
@@ -108,12 +110,13 @@ export class Attempt {
     this.rehearsal = this.#rehearse(handler, message, end);
     if (thrown === undefined) {
       this.#answer(() => this.#instance.handled(this.#number, result));
-      return;
+      return undefined;
     }
     const { error } = thrown;
     const steps = stepsOf(error);
     if (steps.length === 0) this.#report(asError(error));
     this.#answer(() => this.#instance.callNow((bridge) => bridge.handled(this.#number, undefined, [...textsOf(error), ...steps])));
+    return thrown;
   }
 
   async #rehearse(handler: BareHandler, message: Message, end: End): Promise<void> {

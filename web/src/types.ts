@@ -306,7 +306,8 @@ export interface Work<Body = unknown> {
    * `cancel(id)` or because the conversation was deleted; `lost_ownership` when another runner has taken over; `closed` by
    * `stop()` or `close()`, or in {@link Holdfast.process} because the message waits; `step_mismatch`, see {@link RunStep}; `corrupt` if what is stored of a step cannot be decoded, which
    * fails the message; or an error of the storage. From then on nothing that the handler does is recorded, whether it catches
-   * the error or not. It is called again when it has settled, or after a second.
+   * the error or not. It is called again when it has settled, or after a second. It aborts, too, with what the handler has
+   * thrown, so what is given it ends with the handler, unless that has succeeded.
    */
   readonly signal: AbortSignal;
 }

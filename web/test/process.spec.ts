@@ -230,17 +230,19 @@ test("a step that fails is tried again, up to its last attempt, unless it fails 
   ]);
 });
 
-test("the signal of a handler is not aborted when its message finishes", async ({ tab, told }) => {
+test("the signal of a handler aborts when it throws, and not when its message finishes", async ({ tab, told }) => {
   const ids = Array.from({ length: 20 }, (_, i) => `m${i}`);
-  await send(tab, ...ids);
+  await send(tab, ...ids, "throws");
   await tab.evaluate(({ conversation }) => {
     conversation.process(async ({ message, step, signal }) => {
-      signal.addEventListener("abort", () => void globalThis.tell(`${message.id} is aborted`));
-      return step("s", () => message.id);
+      signal.addEventListener("abort", () => void globalThis.tell(`${message.id} is aborted: ${String(signal.reason)}`));
+      const id = await step("s", () => message.id);
+      if (id === "throws") throw new RangeError("no");
+      return id;
     });
   });
-  await become(tab, "m19", "finished");
-  expect(told).toEqual([]);
+  await become(tab, "throws", "failed");
+  await expect.poll(() => told).toEqual(["throws is aborted: RangeError: no"]);
 });
 
 test("what a step throws reaches the handler as it is stored, and can be seen in the message", async ({ tab }) => {
