@@ -2,7 +2,7 @@ import { defineConfig } from "@playwright/test";
 import type { WorkerFixtures } from "./test/harness/test.js";
 
 /** What is the same with each backend, so that `make test` runs it on one. `make proof` runs everything on both. */
-const alike = ["delivery", "ends", "errors-instance", "extension", "guide", "guide-replay", "input", "loading", "ownership", "process", "random", "react", "replay", "semantics", "semantics-view", "waits"].map((name) => `${name}.spec.ts`);
+const alike = ["delivery", "ends", "errors-instance", "extension", "garbage", "guide", "guide-replay", "input", "loading", "ownership", "process", "random", "react", "replay", "semantics", "semantics-view", "waits"].map((name) => `${name}.spec.ts`);
 const inMemory = /@memory/;
 
 export default defineConfig<object, WorkerFixtures>({

@@ -555,6 +555,20 @@ var bugs = []bug{
 		in:   "delivery.spec", test: "outcomes come in the order of the log, whenever they are called",
 	},
 	{
+		name: "in the browser, what an append has used is kept",
+		file: "web/dist/bridge/appender.js",
+		old:  "this.#appending.delete(call);",
+		new:  "",
+		in:   "garbage.spec", test: "a page that works on and on does not grow",
+	},
+	{
+		name: "the page's events keep a program that is closed",
+		file: "idbstore/lifecycle_js.go",
+		old:  "\t\t_, _ = p.scope.Call(\"removeEventListener\", event, fn, true)\n",
+		new:  "\t\t_, _ = event, fn\n",
+		in:   "garbage.spec", test: "a store closed leaves no program behind",
+	},
+	{
 		name: "a runner begins a message while its lock is given up",
 		file: "core/runner/runner.go",
 		old:  "\t\tcase found && lock.Held(ctx):",
