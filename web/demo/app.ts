@@ -77,8 +77,10 @@ export class App {
   async #open(id: string): Promise<void> {
     this.#chosen = id;
     const chat = await this.#chats.open(id);
-    if (chat === undefined) this.#show(); // it is damaged
-    else if (this.#chosen === id) this.#select(chat);
+    if (this.#chosen !== id) return;
+    if (chat !== undefined) return this.#select(chat);
+    this.#chosen = this.#room?.chat.id; // it is damaged
+    await this.#leaveWhatIsGone();
   }
 
   #select(chat: Chat, recovery?: Recovery): void {
@@ -119,10 +121,10 @@ export class App {
 
   async #leaveWhatIsGone(): Promise<void> {
     const chat = this.#room?.chat;
-    if (chat !== undefined && !this.#chats.has(chat)) {
-      const [next] = this.#chats.entries;
-      this.#select((next && (await this.#chats.open(next.id))) ?? this.#chats.create());
-    } else this.#show();
+    if (chat === undefined || this.#chats.has(chat)) return this.#show();
+    const [next] = this.#chats.entries;
+    const other = (next && (await this.#chats.open(next.id))) ?? this.#chats.create();
+    if (this.#chosen === chat.id) this.#select(other); // else another one was chosen meanwhile
   }
 
   async #delete(id: string): Promise<void> {

@@ -22,14 +22,14 @@ export interface Agents {
 export class Chat {
   readonly conversation: Conversation;
   readonly #agents: Agents;
-  readonly #changed: (chat: Chat) => void;
+  readonly #changed: () => void;
   readonly #end: () => void;
   #elsewhere = false;
   /** The branch that this tab sees. */
   #seen: readonly Message[] = [];
   #sent: Promise<unknown> = Promise.resolve();
 
-  constructor(conversation: Conversation, agents: Agents, changed: (chat: Chat) => void) {
+  constructor(conversation: Conversation, agents: Agents, changed: () => void) {
     this.conversation = conversation;
     this.#agents = agents;
     this.#changed = changed;
@@ -37,7 +37,7 @@ export class Chat {
     this.#end = conversation.subscribe(() => {
       this.see();
       void this.#look();
-      changed(this);
+      changed();
     });
     void this.#look();
   }
@@ -75,7 +75,7 @@ export class Chat {
   async #store(body: Storable, after: string | null | undefined): Promise<void> {
     this.see(await this.conversation.send({ body, after: after === undefined ? this.#last : after }));
     if (this.conversation.metadata["title"] === undefined) void this.rename("").catch(() => undefined); // the next message tries again
-    this.#changed(this);
+    this.#changed();
   }
 
   /** Without a title it is called by its first question. */
@@ -109,6 +109,6 @@ export class Chat {
     const elsewhere = place === "elsewhere";
     if (elsewhere === this.#elsewhere) return;
     this.#elsewhere = elsewhere;
-    this.#changed(this);
+    this.#changed();
   }
 }

@@ -25,7 +25,7 @@ test("a request that IndexedDB refuses undoes the one that it has taken before",
   });
 });
 
-test("a transaction that has become inactive is given up: once, it is made anew; for good, nothing was written", async ({ holdfast }) => {
+test("a transaction that has become inactive is given up: once, it is made again; for good, nothing was written", async ({ holdfast }) => {
   const facts = await holdfast.evaluate(async (holdfast) => {
     const c = holdfast.create("c");
     await c.recordProcessingStarted("m");

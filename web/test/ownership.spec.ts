@@ -173,7 +173,7 @@ test("a frozen owner loses the conversation; thawed, it cannot append, and says 
   await running.close();
 });
 
-test("an owner whose document was opened anew loses the conversation all the same when it is frozen", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
+test("an owner whose document was opened again loses the conversation all the same when it is frozen", { tag: ["@chromium", "@launch"] }, async ({ launch, server }) => {
   const { running } = await frozen(launch, server, () => {
     document.open(); // which removes all listeners of the window
     document.write("<p>new");
