@@ -415,8 +415,8 @@ func TestSnapshotsOfManySmallThings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, n := range []int{200, 230, 1793, 5000} {
 				switch name {
-				case "open steps", "attempts", "attempts of nothing", "waits":
-					n = min(n, 1000) // each is inserted into a copy of the list
+				case "open steps", "attempts", "attempts of nothing", "metadata", "waits":
+					n = min(n, 1000) // each is inserted into a copy of the others
 				}
 				state := core.NewState()
 				for i := range n {

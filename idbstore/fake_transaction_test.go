@@ -181,13 +181,14 @@ func (t *fakeTransaction) run() {
 		}
 		if r.then != nil || r.awaited {
 			t.held = true
-			return
+			break
 		}
 	}
-	if t.commits != nil {
-		t.complete(*t.commits)
-	} else if t.mode == readOnly {
+	switch {
+	case t.mode == readOnly && len(t.requests) == 0 && t.commits == nil:
 		t.leave()
+	case !t.held && t.commits != nil:
+		t.complete(*t.commits)
 	}
 }
 
