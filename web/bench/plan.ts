@@ -85,6 +85,12 @@ export const reading: readonly Discipline[] = [
   recovery(10_000, 7),
   recovery(50_000, 3),
   {
+    workload: "replay of 50 stored steps",
+    unit: "ms",
+    task: { contest: "replay", given: [rounds(30), 50] },
+    without: Object.fromEntries(["by hand", ...libraries].map((name) => [name, "has no handlers"])),
+  },
+  {
     workload: "list 10,000 conversations",
     unit: "ms",
     task: { contest: "list", given: [rounds(10), 10_000] },

@@ -8,10 +8,11 @@ import { instanceStarts } from "../workloads/instance.js";
 import { list } from "../workloads/list.js";
 import { memory } from "../workloads/memory.js";
 import { prepareRecovery, recover, recoverOnly } from "../workloads/recover.js";
+import { replay } from "../workloads/replay.js";
 import { longestTask, sendLarge, sendToMany, showList, streamMany } from "../workloads/tasks.js";
 import { type Contestant, hold, type Result } from "./contest.js";
 
-const contests = { agentMessage, atSequence, batch, burst, list, oneByOne, recover };
+const contests = { agentMessage, atSequence, batch, burst, list, oneByOne, recover, replay };
 
 /** One workload: its function, and what that is given. */
 export type Task = { [Name in keyof typeof contests]: { readonly contest: Name; readonly given: Parameters<(typeof contests)[Name]> } }[keyof typeof contests];

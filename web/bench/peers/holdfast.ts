@@ -1,6 +1,7 @@
 // Holdfast, through its public API.
 import * as thisBuild from "@holdfast-dev/holdfast";
 import type { Conversation, Holdfast } from "@holdfast-dev/holdfast";
+import { timed } from "../workloads/log.js";
 import { type AgentEvent, type Log, ourName, type Peer, text } from "./peer.js";
 
 export const holdfast: Peer = peerOf(thisBuild, ourName, "");
@@ -81,6 +82,25 @@ class HoldfastLog implements Log {
     let agent = this.#agents.get(stream);
     if (agent === undefined) this.#agents.set(stream, (agent = new Agent(this.#conversation(stream))));
     return agent.answer(message);
+  }
+
+  async replay(stream: string, steps: number): Promise<number> {
+    const conversation = this.#conversation(stream);
+    await conversation.send({ id: "message", body: text });
+    const attempt = (): Promise<number> =>
+      new Promise((resolve) => {
+        const stop = conversation.process(async ({ step, signal }) => {
+          const ms = await timed(async () => {
+            for (let i = 0; i < steps; i++) await step(`step ${i}`, () => text);
+          });
+          setTimeout(() => void stop().then(() => resolve(ms)));
+          await new Promise((_, reject) => {
+            signal.addEventListener("abort", () => reject(signal.reason as Error));
+          });
+        });
+      });
+    await attempt();
+    return attempt();
   }
 
   /** Holdfast saves one by itself when a log has been quiet for a second. */

@@ -42,6 +42,8 @@ export interface Log {
   begin?(count: number): Promise<(() => Promise<void>) | undefined>;
   /** Answers a message in six steps, if the peer has a way of its own for that. */
   answer?(stream: string, message: string): Promise<void>;
+  /** Has a handler do so many steps twice, and resolves with the milliseconds that the second time took, when all were stored; if the peer has handlers. */
+  replay?(stream: string, steps: number): Promise<number>;
   /** Sees to it that a log has a snapshot up to its end, or none; if the peer has snapshots. */
   snapshot?(stream: string, wanted: boolean): Promise<void>;
   close(): Promise<void>;
