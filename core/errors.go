@@ -46,7 +46,7 @@ const (
 	ErrStorageUnavailable Code = "storage_unavailable"
 	// ErrInstanceLost: the WebAssembly instance could not start or has died.
 	ErrInstanceLost Code = "instance_lost"
-	// ErrStepMismatch: a step of another name was recorded at this index.
+	// ErrStepMismatch: a handler calls a step otherwise than before, or in no order.
 	ErrStepMismatch Code = "step_mismatch"
 	// ErrLostOwnership: another runner has taken the message over.
 	ErrLostOwnership Code = "lost_ownership"

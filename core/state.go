@@ -1,8 +1,6 @@
 package core
 
 import (
-	"cmp"
-	"iter"
 	"slices"
 	"sync"
 )
@@ -18,7 +16,7 @@ type State struct {
 	messages map[string]*kept // all that any event has named
 	order    tree             // those received
 	early    []*kept          // those that another event has named first, and of which some were received since
-	pending  []*kept          // those of order that are [Message.Pending]
+	pending  pending          // those of order that are [Message.Pending]
 	begun    uint32           // how many messages have begun to be processed, at any time
 	notes    notes
 	metadata Metadata
@@ -91,7 +89,7 @@ func (s *State) apply(e *Event) (ended Step) {
 			m.back = s.backFrom(m, e)
 		}
 	case m.Pending() != was:
-		s.queue(m)
+		s.pending = s.pending.with(m)
 	}
 	return ended
 }
@@ -114,7 +112,7 @@ func (s *State) add(m *kept) {
 		s.early = append(s.early, m)
 	}
 	if m.Pending() {
-		s.queue(m)
+		s.pending = s.pending.with(m)
 	}
 }
 
@@ -129,19 +127,6 @@ func (s *State) backFrom(m *kept, e *Event) uint32 {
 	}
 	return 0
 }
-
-// queue adds a message to those that are pending, or takes it out if it no longer
-// is.
-func (s *State) queue(m *kept) {
-	at, _ := slices.BinarySearchFunc(s.pending, m.Position, byPosition)
-	if m.Pending() {
-		s.pending = slices.Insert(s.pending, at, m)
-	} else {
-		s.pending = slices.Delete(s.pending, at, at+1)
-	}
-}
-
-func byPosition(m *kept, position int) int { return cmp.Compare(m.Position, position) }
 
 // advance applies events in one go, so that no query sees a part of them.
 func (s *State) advance(events []LoggedEvent) {
@@ -332,18 +317,6 @@ func (s *State) pendingIDs() []string {
 	return ids
 }
 
-// eligible iterates over pending messages up to the first that is parked and
-// holds up those after it.
-func eligible(pending []*kept) iter.Seq[*kept] {
-	return func(yield func(*kept) bool) {
-		for _, m := range pending {
-			if !yield(m) || m.Parked && !m.Pass {
-				return
-			}
-		}
-	}
-}
-
 // NextPending returns the id of the message that is to be processed next, at a
 // time in milliseconds since the Unix epoch: the oldest of those that are
 // [Message.Pending]; "" if there is none. A parked message is passed over until
@@ -352,7 +325,7 @@ func eligible(pending []*kept) iter.Seq[*kept] {
 func (s *State) NextPending(now uint64) (id string, due uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for m := range eligible(s.pending) {
+	for m := range s.pending.eligible {
 		if !m.Parked || m.Due > 0 && m.Due <= now {
 			return m.ID, due
 		}
@@ -374,7 +347,7 @@ func (s *State) IsIdle() bool {
 func (s *State) Due() (due uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for m := range eligible(s.pending) {
+	for m := range s.pending.eligible {
 		if m.Parked {
 			due = Sooner(due, m.Due)
 		}

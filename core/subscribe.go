@@ -10,8 +10,7 @@ type Change struct {
 	// Messages are the ids of the messages that events were about, each once,
 	// in the order of the log; none for notes and metadata.
 	Messages []string
-	// Events are what was appended, in the order of the log. Those of this
-	// conversation's own appends have no timestamp.
+	// Events are what was appended, in the order of the log.
 	Events []LoggedEvent
 	// Reset says that the log was deleted: read everything again.
 	Reset bool

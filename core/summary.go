@@ -14,14 +14,14 @@ func SummaryOf(id string, s *State) Summary {
 	return summarize(id, s.metadata, s.dates, s.pending)
 }
 
-func summarize(id string, m Metadata, d dates, pending []*kept) Summary {
-	s := Summary{ID: id, Metadata: m, Created: d.created, Updated: d.updated, Unfinished: len(pending)}
-	for _, m := range pending {
+func summarize(id string, m Metadata, d dates, p pending) Summary {
+	s := Summary{ID: id, Metadata: m, Created: d.created, Updated: d.updated, Unfinished: len(p)}
+	for _, m := range p {
 		if m.Parked {
 			s.Waiting++
 		}
 	}
-	for m := range eligible(pending) {
+	for m := range p.eligible {
 		if m.Parked {
 			s.Due = Sooner(s.Due, m.Due)
 		} else {
@@ -75,7 +75,11 @@ func (s *State) foresee(id string, entries []*entry, at uint64) *Summary {
 	if !changed && len(touched) == 0 && metadata == s.metadata {
 		return nil
 	}
-	summary := summarize(id, metadata, d, s.pendingAfter(touched))
+	after := slices.Clone(s.pending)
+	for _, m := range touched {
+		after = after.with(m)
+	}
+	summary := summarize(id, metadata, d, after)
 	if !changed && summary == summarize(id, s.metadata, d, s.pending) {
 		return nil
 	}
@@ -91,24 +95,6 @@ func (m *kept) heeds(kind Kind) bool {
 	default:
 		return true
 	}
-}
-
-// pendingAfter returns the pending messages, with some as they will be. The
-// caller holds the lock.
-func (s *State) pendingAfter(touched map[string]*kept) []*kept {
-	pending := slices.Clone(s.pending)
-	for _, m := range touched {
-		at, there := slices.BinarySearchFunc(pending, m.Position, byPosition)
-		switch {
-		case m.Pending() && there:
-			pending[at] = m
-		case m.Pending():
-			pending = slices.Insert(pending, at, m)
-		case there:
-			pending = slices.Delete(pending, at, at+1)
-		}
-	}
-	return pending
 }
 
 // The bytes of a summary are
