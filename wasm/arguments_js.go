@@ -1,6 +1,12 @@
 package main
 
-import "github.com/hack-pad/safejs"
+import (
+	"time"
+
+	"github.com/hack-pad/safejs"
+
+	"github.com/holdfast-dev/holdfast/core/runner"
+)
 
 // arguments are those of a call from JavaScript. The host has checked their
 // types; one of another type reads as the zero value.
@@ -50,4 +56,26 @@ func (a arguments) bytes(i int) ([]byte, error) {
 	data := make([]byte, n)
 	_, err = safejs.CopyBytesToGo(data, v)
 	return data, err
+}
+
+// list reads an array.
+func (a arguments) list(i int) arguments {
+	v := a.value(i)
+	n, err := v.Length()
+	if err != nil {
+		return nil
+	}
+	items := make(arguments, n)
+	for i := range items {
+		if items[i], err = v.Index(i); err != nil {
+			return nil
+		}
+	}
+	return items
+}
+
+// retry reads four numbers: attempts, and three times in milliseconds.
+func (a arguments) retry(i int) runner.Retry {
+	milliseconds := func(i int) time.Duration { return time.Duration(a.number(i)) * time.Millisecond }
+	return runner.Retry{MaxAttempts: a.number(i), Initial: milliseconds(i + 1), Max: milliseconds(i + 2), Timeout: milliseconds(i + 3)}
 }

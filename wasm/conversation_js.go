@@ -276,3 +276,42 @@ func bytesToJS(data []byte) (safejs.Value, error) {
 	_, err = safejs.CopyBytesToJS(array, data)
 	return array, err
 }
+
+// send, cancel, retry, resolve and answer return whether they have changed
+// something.
+
+func (b *bridge) send(ctx context.Context, h *handle, args arguments) (any, error) {
+	body, err := args.bytes(3)
+	if err != nil {
+		return nil, err
+	}
+	return changed(h.SendWith(ctx, args.text(1), uint64(args.number(2)), body, core.SendOptions{
+		IfExists: args.flag(4), After: args.text(5), First: args.flag(6), Interrupt: args.flag(7),
+	}))
+}
+
+func (b *bridge) cancel(ctx context.Context, h *handle, args arguments) (any, error) {
+	return changed(h.Cancel(ctx, args.text(1)))
+}
+
+// retry takes the index to retry from as its third argument, or -1.
+func (b *bridge) retry(ctx context.Context, h *handle, args arguments) (any, error) {
+	if from := args.number(2); from >= 0 {
+		return changed(h.RetryFrom(ctx, args.text(1), uint32(from)))
+	}
+	return changed(h.Retry(ctx, args.text(1)))
+}
+
+func (b *bridge) resolve(ctx context.Context, h *handle, args arguments) (any, error) {
+	return changed(h.ResolveStep(ctx, args.text(1), uint32(args.number(2)), args.flag(3)))
+}
+
+func (b *bridge) giveAnswer(ctx context.Context, h *handle, args arguments) (any, error) {
+	answer, err := args.bytes(3)
+	if err != nil {
+		return nil, err
+	}
+	return changed(h.Answer(ctx, args.text(1), uint32(args.number(2)), answer))
+}
+
+func changed(did bool, err error) (any, error) { return did, err }

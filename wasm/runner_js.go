@@ -9,7 +9,6 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"github.com/holdfast-dev/holdfast/core"
-	"github.com/holdfast-dev/holdfast/core/memstore"
 	"github.com/holdfast-dev/holdfast/core/runner"
 )
 
@@ -41,6 +40,21 @@ type call struct {
 	answer        chan answer        // nil if no goroutine waits for it
 	trial         *runner.Trial      // nil if one does
 	posted        postedStep         // the step, then
+}
+
+// turn is a conversation that is worked on by processAll.
+type turn struct {
+	ctx   context.Context
+	yield func() bool
+	ended chan error
+}
+
+// end ends a turn; the first one counts.
+func (t *turn) end(err error) {
+	select {
+	case t.ended <- err:
+	default:
+	}
 }
 
 type answer struct {
@@ -113,92 +127,6 @@ func historyToJS(a *runner.Attempt) any {
 	}
 	array, _ := bytesToJS(rows) // nothing there throws
 	return array
-}
-
-// turn is a conversation that is worked on by processAll.
-type turn struct {
-	ctx   context.Context
-	yield func() bool
-	ended chan error
-}
-
-// end ends a turn; the first one counts.
-func (t *turn) end(err error) {
-	select {
-	case t.ended <- err:
-	default:
-	}
-}
-
-// processAll runs until stop, or an error that cannot pass.
-func (b *bridge) processAll(ctx context.Context, args arguments) (any, error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	number, prefix := args.number(0), args.text(1)
-	b.runners[number], b.prefixes[number] = stop, prefix
-	defer delete(b.runners, number)
-	defer delete(b.prefixes, number)
-	onTurn, onError, onDue := args.value(3), args.value(4), args.value(5)
-	o := runner.AllOptions{
-		Prefix:      prefix,
-		Concurrency: args.number(2),
-		OnError:     func(_ string, err error) { _, _ = onError.Invoke(failure(err)) }, // the host's callbacks do not throw
-		OnDue:       func(now bool, due uint64) { _, _ = onDue.Invoke(dueOf(now, due)) },
-	}
-	return nil, runner.All(ctx, b.store, o, func(ctx context.Context, id string, yield func() bool) error {
-		t := &turn{ctx, yield, make(chan error, 1)}
-		number := b.turns.add(t)
-		defer delete(b.turns.waiting, number)
-		_, _ = onTurn.Invoke(number, id)
-		return <-t.ended
-	})
-}
-
-// pass ends a turn in which nothing was done.
-func (b *bridge) pass(args arguments) (any, error) {
-	if t, ok := b.turns.waiting[args.number(0)]; ok {
-		t.end(nil)
-	}
-	return nil, nil
-}
-
-// runner returns who processes a conversation.
-func (b *bridge) runner(ctx context.Context, h *handle, _ arguments) (any, error) {
-	owned, err := runner.Owned(ctx, h.Conversation)
-	_, alone := b.store.(*memstore.Store)
-	switch {
-	case err != nil:
-		return nil, err
-	case b.owned[h.ID()] > 0:
-		return "here", nil
-	case owned && !alone: // alone, it was owned here a moment ago
-		return "elsewhere", nil
-	case b.standsReady(h.ID()):
-		return "here", nil
-	default:
-		return "nobody", nil
-	}
-}
-
-// standsReady reports whether processAll works on a conversation when it has a turn.
-func (b *bridge) standsReady(id string) bool {
-	for _, prefix := range b.prefixes {
-		if strings.HasPrefix(id, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// pending returns when a message of a conversation can be worked on: -1 for now,
-// 0 for never, or the time when the first one goes on by itself.
-func (b *bridge) pending(args arguments) (any, error) {
-	h, err := b.conversation(args)
-	if err != nil {
-		return nil, err
-	}
-	id, due := h.State().NextPending(uint64(time.Now().UnixMilli()))
-	return dueOf(id != "", due), nil
 }
 
 var errStopped = &core.Error{Code: core.ErrClosed, Op: "process", Detail: "the runner was stopped; the next one of the conversation goes on"}
@@ -511,64 +439,3 @@ func (a arguments) answer() answer {
 	}
 	return answer{nil, t}
 }
-
-// list reads an array.
-func (a arguments) list(i int) arguments {
-	v := a.value(i)
-	n, err := v.Length()
-	if err != nil {
-		return nil
-	}
-	items := make(arguments, n)
-	for i := range items {
-		if items[i], err = v.Index(i); err != nil {
-			return nil
-		}
-	}
-	return items
-}
-
-// retry reads four numbers: attempts, and three times in milliseconds.
-func (a arguments) retry(i int) runner.Retry {
-	milliseconds := func(i int) time.Duration { return time.Duration(a.number(i)) * time.Millisecond }
-	return runner.Retry{MaxAttempts: a.number(i), Initial: milliseconds(i + 1), Max: milliseconds(i + 2), Timeout: milliseconds(i + 3)}
-}
-
-// send, cancel, retry, resolve and answer return whether they have changed
-// something.
-
-func (b *bridge) send(ctx context.Context, h *handle, args arguments) (any, error) {
-	body, err := args.bytes(3)
-	if err != nil {
-		return nil, err
-	}
-	return changed(h.SendWith(ctx, args.text(1), uint64(args.number(2)), body, core.SendOptions{
-		IfExists: args.flag(4), After: args.text(5), First: args.flag(6), Interrupt: args.flag(7),
-	}))
-}
-
-func (b *bridge) cancel(ctx context.Context, h *handle, args arguments) (any, error) {
-	return changed(h.Cancel(ctx, args.text(1)))
-}
-
-// retry takes the index to retry from as its third argument, or -1.
-func (b *bridge) retry(ctx context.Context, h *handle, args arguments) (any, error) {
-	if from := args.number(2); from >= 0 {
-		return changed(h.RetryFrom(ctx, args.text(1), uint32(from)))
-	}
-	return changed(h.Retry(ctx, args.text(1)))
-}
-
-func (b *bridge) resolve(ctx context.Context, h *handle, args arguments) (any, error) {
-	return changed(h.ResolveStep(ctx, args.text(1), uint32(args.number(2)), args.flag(3)))
-}
-
-func (b *bridge) giveAnswer(ctx context.Context, h *handle, args arguments) (any, error) {
-	answer, err := args.bytes(3)
-	if err != nil {
-		return nil, err
-	}
-	return changed(h.Answer(ctx, args.text(1), uint32(args.number(2)), answer))
-}
-
-func changed(did bool, err error) (any, error) { return did, err }

@@ -248,7 +248,7 @@ var bugs = []bug{
 	},
 	{
 		name: "a message that waits holds up those that may pass it",
-		file: "core/state.go",
+		file: "core/pending.go",
 		old:  "!yield(m) || m.Parked && !m.Pass",
 		new:  "!yield(m) || m.Parked",
 		in:   "./core/runner", test: "TestPass",
@@ -626,9 +626,9 @@ var bugs = []bug{
 	},
 	{
 		name: "a summary is counted up from the one before",
-		file: "core/summary.go",
-		old:  "\t\tcase m.Pending() && there:\n",
-		new:  "\t\tcase m.Pending() && there && !m.Parked:\n",
+		file: "core/pending.go",
+		old:  "\tcase m.Pending() && there:\n",
+		new:  "\tcase m.Pending() && there && !m.Parked:\n",
 		in:   "./core", test: "TestSummariesAreForeseen",
 	},
 	{
@@ -683,8 +683,8 @@ var bugs = []bug{
 	{
 		name: "the summary has the metadata of before",
 		file: "core/summary.go",
-		old:  "summarize(id, metadata, d, s",
-		new:  "summarize(id, s.metadata, d, s",
+		old:  "summarize(id, metadata, d, after",
+		new:  "summarize(id, s.metadata, d, after",
 		in:   "./core", test: "TestSummariesAreForeseen",
 	},
 	{

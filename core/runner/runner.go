@@ -242,12 +242,6 @@ func (r *runner) next(ctx context.Context, lock core.Lock) (id string, found boo
 	return "", false
 }
 
-func heldNow(lock core.Lock) bool {
-	ctx, end := context.WithCancel(context.Background())
-	end()
-	return lock.Held(ctx)
-}
-
 // letGo appends, if the runner stops, that it lets go of the message which was
 // appended together with its start and which it has not begun.
 func (r *runner) letGo() {
@@ -263,34 +257,6 @@ func (r *runner) letGo() {
 
 // nudge has the runner look at the parked attempts.
 func (r *runner) nudge() { token(r.nudged) }
-
-func (r *runner) lock() (core.Lock, error) {
-	if l, ok := r.Store().(core.Locker); ok {
-		return l.Lock(r.run, r.ID())
-	}
-	return core.Lease(r.run, r.Store(), r.ID(), nil)
-}
-
-// Owned reports whether any runner, here or in another tab, processes c at this
-// moment, or waits for something to process.
-func Owned(ctx context.Context, c *core.Conversation) (bool, error) {
-	return owned(ctx, c.Store(), c.ID())
-}
-
-func owned(ctx context.Context, store core.DurableStore, id string) (bool, error) {
-	if l, ok := store.(core.Locker); ok {
-		return l.Locked(ctx, id)
-	}
-	return core.Leased(ctx, store, id)
-}
-
-// tryLock returns nil if another runner has the conversation.
-func tryLock(ctx context.Context, store core.DurableStore, id string) (core.Lock, error) {
-	if l, ok := store.(core.Locker); ok {
-		return l.TryLock(ctx, id)
-	}
-	return core.TryLease(ctx, store, id, nil)
-}
 
 // until waits until the state is as wanted.
 func (r *runner) until(ctx context.Context, wanted func(*core.State) bool) error {

@@ -4,7 +4,7 @@ import { type ErrorCode, HoldfastError } from "./errors.js";
 // replaced silently, a number would be cut, and a huge value would take all memory.
 
 /** The greatest length of a name, in bytes; the same as core.MaxNameBytes in Go. */
-const maxNameBytes = 1024;
+export const maxNameBytes: number = 1024;
 
 /** The greatest size of what an event holds, in bytes; the same as core.MaxPayloadBytes in Go. */
 export const maxPayloadBytes: number = 8 * 2 ** 20;

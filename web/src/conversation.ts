@@ -4,11 +4,11 @@ import { type Bridge, type Call, type EventKind, eventKinds as kinds, type Opene
 import type { Instance } from "./bridge/instance.js";
 import type { Posted } from "./bridge/posted.js";
 import * as check from "./check.js";
+import { Listeners } from "./listeners.js";
 import { processOptions, Runner, type Settings, settingsOf } from "./runner.js";
 import { decodeEvents } from "./state/events.js";
 import { State } from "./state/state.js";
 import { HoldfastError } from "./errors.js";
-import { report } from "./thrown.js";
 import type { Conversation, ConversationEvent, ConversationState, Decision, Handler, Message, ProcessOptions, RunnerPlace } from "./types.js";
 import { encodeProperties, encodeValue } from "./values.js";
 
@@ -111,7 +111,7 @@ export class LiveConversation implements Conversation {
   readonly snapshot: () => ConversationState;
   readonly #registry: Registry;
   readonly #handle: number;
-  readonly #listeners = new Map<symbol, () => void>();
+  readonly #listeners = new Listeners();
   #state: State;
   /** Changes since then, which are not in `#state` yet. */
   #unread: { readonly rows: Uint8Array; readonly reset: boolean }[] = [];
@@ -323,17 +323,16 @@ export class LiveConversation implements Conversation {
 
   readonly subscribe = (listener: () => void): (() => void) => {
     if (typeof listener !== "function") throw check.refuse("subscribe", `the listener must be a function, not ${check.kindOf(listener)}`);
-    const key = Symbol("listener");
-    this.#listeners.set(key, listener); // before the call: it is to hear of what that finds
+    const remove = this.#listeners.add(listener); // before the call: it is to hear of what that finds
     try {
       this.#registry.instance.callNow((bridge) => bridge.follow(this.#handle));
     } catch (error) {
-      this.#listeners.delete(key);
+      remove();
       throw error;
     }
     this.#registry.pin(this, true);
     return () => {
-      if (!this.#listeners.delete(key) || this.#listeners.size > 0) return;
+      if (!remove() || this.#listeners.size > 0) return;
       this.#registry.pin(this, false);
       this.#failure = undefined; // the next listener finds out by itself
       this.#registry.instance.callIfOpen((bridge) => bridge.unfollow(this.#handle));
@@ -359,13 +358,7 @@ export class LiveConversation implements Conversation {
     queueMicrotask(() => {
       this.#notifying = false;
       if (this.#left) this.#askWhy();
-      for (const key of [...this.#listeners.keys()]) {
-        try {
-          this.#listeners.get(key)?.(); // unless a listener before it has unsubscribed it
-        } catch (error) {
-          report(error); // the others are called all the same
-        }
-      }
+      this.#listeners.call();
     });
   }
 

@@ -1,9 +1,9 @@
 import type { Call, SummaryValue } from "./bridge/bridge.js";
 import type { Instance } from "./bridge/instance.js";
 import * as check from "./check.js";
+import { Listeners } from "./listeners.js";
 import { withDecoded } from "./state/lazy.js";
 import { decodeMetadata } from "./state/metadata.js";
-import { report } from "./thrown.js";
 import type { ListOptions, Page, Summary } from "./types.js";
 
 const defaultLimit = 50;
@@ -71,7 +71,7 @@ const frame = 16;
 /** Tells listeners which rows of the list have changed. */
 export class News {
   readonly #instance: Instance;
-  readonly #listeners = new Map<symbol, (ids: readonly string[] | undefined) => void>();
+  readonly #listeners = new Listeners<[ids: readonly string[] | undefined]>();
   /** The ids that they have not heard of yet; "" stands for any. */
   readonly #changed = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -86,10 +86,9 @@ export class News {
     const { over } = this.#instance;
     if (over !== undefined) throw over;
     if (this.#listeners.size === 0) this.#instance.callNow((bridge) => bridge.watch((id) => this.#note(id)));
-    const key = Symbol();
-    this.#listeners.set(key, listener);
+    const remove = this.#listeners.add(listener);
     return () => {
-      if (!this.#listeners.delete(key) || this.#listeners.size > 0) return;
+      if (!remove() || this.#listeners.size > 0) return;
       this.#forget();
       this.#instance.callIfOpen((bridge) => bridge.unwatch());
     };
@@ -103,17 +102,7 @@ export class News {
   #tell(): void {
     const ids = this.#changed.has("") ? undefined : [...this.#changed];
     this.#forget();
-    if (this.#instance.over === undefined) this.#call(ids); // else #end does, or the page has crashed
-  }
-
-  #call(ids: readonly string[] | undefined): void {
-    for (const key of [...this.#listeners.keys()]) {
-      try {
-        this.#listeners.get(key)?.(ids); // unless a listener before it has unsubscribed it
-      } catch (error) {
-        report(error);
-      }
-    }
+    if (this.#instance.over === undefined) this.#listeners.call(ids); // else #end does, or the page has crashed
   }
 
   #forget(): void {
@@ -126,7 +115,7 @@ export class News {
   #end(): void {
     this.#forget();
     queueMicrotask(() => {
-      this.#call(undefined);
+      this.#listeners.call(undefined);
       this.#listeners.clear();
     });
   }

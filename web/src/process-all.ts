@@ -7,9 +7,6 @@ import type { ProcessAllOptions } from "./types.js";
 
 // Which conversation is next is decided in Go, see core/runner/all.go.
 
-/** The same as core.MaxNameBytes in Go. */
-const maxPrefix = 1024;
-
 /** {@link Holdfast.process}. */
 export class ProcessAll {
   readonly #registry: Registry;
@@ -25,8 +22,8 @@ export class ProcessAll {
     const settings = settingsOf(handler, given);
     const prefix = check.name("process", "prefix", given.prefix ?? "");
     // The program would say so too late to throw.
-    if (prefix.includes("\0") || new TextEncoder().encode(prefix).length > maxPrefix) {
-      throw check.refuse("process", `prefix must have at most ${maxPrefix} bytes, and no NUL`);
+    if (prefix.includes("\0") || new TextEncoder().encode(prefix).length > check.maxNameBytes) {
+      throw check.refuse("process", `prefix must have at most ${check.maxNameBytes} bytes, and no NUL`);
     }
     const concurrency = given.concurrency === undefined ? 0 : check.integer("process", "concurrency", given.concurrency, 1, 1000);
     for (const other of this.#prefixes.values()) {
