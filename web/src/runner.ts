@@ -89,7 +89,9 @@ export class Runner {
       ),
     );
     this.ended = running.then(
-      () => undefined,
+      async () => {
+        for (const { rehearsal } of this.#attempts.values()) await rehearsal;
+      },
       (error: unknown) => {
         for (const attempt of this.#attempts.keys()) this.#abort(attempt, error);
         this.#report(error as Error);

@@ -464,7 +464,7 @@ export interface ProcessOptions extends RetryOptions {
   /**
    * Whether the handler is called once more when it has ended. Its steps then return what they have returned before, and
    * call no function. If it goes another way than before, as it would after a crash, `onError` hears of it. For tests and
-   * development. Default: `false`.
+   * development: what `chat.process` returned waits for it. Default: `false`.
    */
   readonly rehearse?: boolean;
   /** Stops the runner when it aborts, like the returned function. */

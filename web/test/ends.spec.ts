@@ -403,7 +403,7 @@ test("errors of another copy of the package are understood", async ({ tab, page,
 });
 
 test("a rehearsal finds a handler that goes another way by itself, and no other", async ({ tab, heard }) => {
-  const ids = ["name", "order", "keys", "count", "shared", "result", "race", "failure", "waits", "refused", "nested"];
+  const ids = ["name", "order", "keys", "count", "shared", "result", "skipped", "race", "failure", "waits", "refused", "nested"];
   await send(tab, ...ids);
   await tab.evaluate(({ conversation }) => {
     let calls = 0;
@@ -422,6 +422,9 @@ test("a rehearsal finds a handler that goes another way by itself, and no other"
           case "count":
             for (let i = again ? 1 : 0; i < 2; i++) await step("turn", () => i);
             return id;
+          case "skipped":
+            if (!again) await step("first", () => 1);
+            return step("second", () => 2);
           case "shared":
             return again && step("more", () => 1);
           case "result":
@@ -452,8 +455,28 @@ test("a rehearsal finds a handler that goes another way by itself, and no other"
     went("count", "it does not call step turn"),
     went("shared", "it calls step more"),
     went("result", "it ends otherwise"),
+    went("skipped", "it does not call step first"),
     "of its own",
   ]);
+});
+
+test("who stops hears first what a rehearsal has found", async ({ tab }) => {
+  await send(tab, "m");
+  const heard = await tab.evaluate(async ({ conversation }) => {
+    const errors: string[] = [];
+    let calls = 0;
+    const stop = conversation.process(
+      async ({ step }) => {
+        if (calls++ === 0) await step("first", () => 1);
+        return step("second", () => 2);
+      },
+      { rehearse: true, onError: (error) => errors.push(error.message) },
+    );
+    await conversation.ended("m");
+    await stop();
+    return errors;
+  });
+  expect(heard).toEqual([expect.stringContaining("it does not call step first")]);
 });
 
 test("an output or an option that cannot be is refused by its name, with what to do", async ({ tab }) => {
