@@ -90,8 +90,8 @@ func TestMetadataBeginAConversation(t *testing.T) {
 	}
 }
 
-// TestSetMetadataIfExists: it never begins a deleted conversation again.
-func TestSetMetadataIfExists(t *testing.T) {
+// TestIfExists: neither metadata nor a note begin a deleted conversation again.
+func TestIfExists(t *testing.T) {
 	store := memstore.New()
 	c, stale := newConversation(t, "c", store), newConversation(t, "c", store)
 	set := func(c *core.Conversation, title string, want error) {
@@ -99,6 +99,10 @@ func TestSetMetadataIfExists(t *testing.T) {
 		err := c.SetMetadataWith(t.Context(), map[string][]byte{"title": []byte(title)}, core.MetadataOptions{IfExists: true})
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", title, err, want)
+		}
+		added, err := c.NoteWith(t.Context(), core.Note{Type: "title", ID: title}, core.NoteOptions{IfExists: true})
+		if added != (want == nil) || !errors.Is(err, want) {
+			t.Errorf("note of %s: %t, %v, want %v", title, added, err, want)
 		}
 	}
 	set(c, "too early", core.ErrCancelled)
@@ -112,7 +116,7 @@ func TestSetMetadataIfExists(t *testing.T) {
 	if got := metadataOf(recovered(t, "c", store).State()); len(got) > 0 {
 		t.Errorf("there are %q", got)
 	}
-	record(t, c, received("anew", 1, ""))
+	record(t, c, received("again", 1, ""))
 	set(stale, "after that", nil)
 	if got := metadataOf(recovered(t, "c", store).State()); got["title"] != "after that" {
 		t.Errorf("there are %q", got)

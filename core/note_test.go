@@ -81,12 +81,12 @@ func TestBadNotesAreRefused(t *testing.T) {
 	}
 }
 
-// TestNoteAfter: of those that come next after one note, one is appended.
-func TestNoteAfter(t *testing.T) {
+// TestNoteIfLast: of those that come next after one note, one is appended.
+func TestNoteIfLast(t *testing.T) {
 	store := memstore.New()
 	c, other := newConversation(t, "c", store), newConversation(t, "c", store)
 	after := func(c *core.Conversation, id, last string) (bool, error) {
-		return c.NoteAfter(t.Context(), core.Note{Type: "version", ID: id}, last)
+		return c.NoteWith(t.Context(), core.Note{Type: "version", ID: id}, core.NoteOptions{IfLast: &last})
 	}
 	if added, err := after(c, "1", "0"); added || !errors.Is(err, core.ErrSequenceConflict) {
 		t.Errorf("after one that is not there: %v, %v", added, err)

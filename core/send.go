@@ -143,29 +143,34 @@ func (c *Conversation) Answer(ctx context.Context, messageID string, index uint3
 // Note appends a note, and reports whether it did: one whose type and id are known
 // is not appended again. Conflicts are retried. The data are copied.
 func (c *Conversation) Note(ctx context.Context, note Note) (added bool, err error) {
-	return c.note(ctx, note, func(*State) error { return nil })
+	return c.NoteWith(ctx, note, NoteOptions{})
 }
 
-// NoteAfter is [Conversation.Note] for a note that comes next after the last one of
-// its type, whose id is last; "" if there is to be none. After another one nothing
-// is appended, and the error is [ErrSequenceConflict]; the state has that one then.
-func (c *Conversation) NoteAfter(ctx context.Context, note Note, last string) (added bool, err error) {
-	return c.note(ctx, note, func(s *State) error {
-		found := s.lastNote(note.Type)
-		if found == last {
-			return nil
+// NoteOptions say when not to append a note.
+type NoteOptions struct {
+	// IfExists is as in [SendOptions].
+	IfExists bool
+	// IfLast is the id of the last note of the type, "" if there is to be none; nil
+	// for any. After another one nothing is appended, and the error is
+	// [ErrSequenceConflict]; the state has that one then.
+	IfLast *string
+}
+
+// NoteWith is [Conversation.Note] with options.
+func (c *Conversation) NoteWith(ctx context.Context, note Note, o NoteOptions) (added bool, err error) {
+	const op = "note"
+	err = c.update(ctx, op, func(s *State) ([]Event, error) {
+		if err := c.mustExist(op, o.IfExists); err != nil {
+			return nil, err
 		}
-		return &Error{Code: ErrSequenceConflict, Op: "note", Stream: c.log.id,
-			Detail: fmt.Sprintf("the last note of type %q is %q, not %q, where the empty id is none; look at the notes and decide again", note.Type, found, last)}
-	})
-}
-
-func (c *Conversation) note(ctx context.Context, note Note, check func(*State) error) (added bool, err error) {
-	err = c.update(ctx, "note", func(s *State) ([]Event, error) {
 		if added = !s.isNoted(note.name()); !added {
 			return nil, nil
 		}
-		return []Event{{Kind: KindNote, MessageID: note.ID, ReceivedAt: note.At, Name: note.Type, Output: note.Data}}, check(s)
+		if found := s.lastNote(note.Type); o.IfLast != nil && found != *o.IfLast {
+			return nil, &Error{Code: ErrSequenceConflict, Op: op, Stream: c.log.id,
+				Detail: fmt.Sprintf("the last note of type %q is %q, not %q, where the empty id is none; look at the notes and decide again", note.Type, found, *o.IfLast)}
+		}
+		return []Event{{Kind: KindNote, MessageID: note.ID, ReceivedAt: note.At, Name: note.Type, Output: note.Data}}, nil
 	})
 	return added && err == nil, err
 }

@@ -187,19 +187,19 @@ func (b *bridge) events(ctx context.Context, h *handle, args arguments) (any, er
 	return bytesToJS(encodeEvents(events))
 }
 
-// note appends a note, if it is to come after another one that was the last of its
-// type: the sixth argument is the id of that, "" for none, undefined without such a
-// condition.
+// note appends a note. The sixth argument is the id of the one that is to be the last
+// of its type before it, "" for none, undefined for any.
 func (b *bridge) note(ctx context.Context, h *handle, args arguments) (any, error) {
 	data, err := args.bytes(4)
 	if err != nil {
 		return nil, err
 	}
 	note := core.Note{Type: args.text(1), ID: args.text(2), At: uint64(args.number(3)), Data: data}
-	if args.value(5).IsUndefined() {
-		return changed(h.Note(ctx, note))
+	o := core.NoteOptions{IfExists: args.flag(6)}
+	if last := args.text(5); !args.value(5).IsUndefined() {
+		o.IfLast = &last
 	}
-	return changed(h.NoteAfter(ctx, note, args.text(5)))
+	return changed(h.NoteWith(ctx, note, o))
 }
 
 // setMetadata takes keys and values in turn; an undefined value removes its key. The

@@ -213,13 +213,14 @@ export class LiveConversation implements Conversation {
   }
 
   async note(type: string, data: unknown, options: Argument<"note", 2> = {}): Promise<string> {
-    const given = check.options("note", "options", options, { id: true, ifLast: true });
+    const given = check.options("note", "options", options, { id: true, ifLast: true, onlyIf: true });
+    const exists = onlyIfExists("note", given.onlyIf);
     const kind = check.name("note", "type", type);
     const id = check.name("note", "id", given.id ?? randomId());
     const last = given.ifLast === null ? "" : given.ifLast === undefined ? undefined : check.name("note", "ifLast", given.ifLast);
     if (last === "" && given.ifLast !== null) throw check.refuse("note", "ifLast must be the id of a note, or null for none");
     const bytes = encodeValue("note", "data", data);
-    await this.#call<boolean>((bridge, call) => bridge.note(this.#handle, kind, id, Date.now(), bytes, last, call));
+    await this.#call<boolean>((bridge, call) => bridge.note(this.#handle, kind, id, Date.now(), bytes, last, exists, call));
     return id;
   }
 

@@ -13,7 +13,7 @@
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { HoldfastError } from "./errors.js";
 import { open } from "./open.js";
-import type { Conversation, ConversationState, Handler, Holdfast, ListOptions, OpenOptions, Page, Plain, ProcessOptions } from "./types.js";
+import type { Conversation, ConversationState, Handler, Holdfast, ListOptions, OpenOptions, Page, Plain, ProcessOptions, Summary } from "./types.js";
 
 /** What {@link useHoldfast} knows. The same object until something changes. */
 export type UseHoldfast =
@@ -99,6 +99,9 @@ export type UseConversation<Body = unknown, Result = unknown> =
    */
   | { readonly status: "failed"; readonly error: HoldfastError };
 
+/** How many rows a page of the list can have. */
+const mostRows = 999;
+
 const opening = Object.freeze({ status: "opening" as const });
 
 /**
@@ -124,13 +127,25 @@ export type UseConversations =
 
 /**
  * Lists conversations, and renders the component again when the list has changed, from any tab. `options` say which part, as for
- * {@link Holdfast.list}: raise `limit` to show more. Until a changed list, or one with other `options`, was read the one before is shown.
+ * {@link Holdfast.list}, but `limit` may be any number: raise it to show more. Until a changed list, or one with other `options`, was read the one before is shown.
  */
 export function useConversations(holdfast: Holdfast | undefined, options: ListOptions = {}): UseConversations {
   const wanted = JSON.stringify(options);
   const list = useMemo(() => listOf(holdfast), [holdfast]);
   const source = useMemo(() => list(JSON.parse(wanted) as ListOptions), [list, wanted]);
   return useSyncExternalStore(source.subscribe, source.snapshot, () => opening);
+}
+
+/** Reads a page of the list after the other, until it has `limit` rows. */
+async function pagesOf(holdfast: Holdfast, { limit, ...options }: ListOptions): Promise<Page> {
+  if (limit === undefined) return holdfast.list(options);
+  const rows: Summary[] = [];
+  for (let { after } = options; ; ) {
+    const page = await holdfast.list({ ...options, limit: Math.min(limit - rows.length, mostRows), ...(after !== undefined && { after }) });
+    rows.push(...page.rows);
+    if (page.next === undefined || rows.length >= limit) return { ...page, rows };
+    after = page.next;
+  }
 }
 
 /** The list of one component. What is known is that of all options: it is shown until those of now were read. */
@@ -148,7 +163,7 @@ function listOf(holdfast: Holdfast | undefined): (options: ListOptions) => Sourc
       reading = true;
       while (stale) {
         stale = false;
-        const next = await holdfast.list(options).then(
+        const next = await pagesOf(holdfast, options).then(
           (page): UseConversations => ({ status: "open", ...page }),
           (error: unknown): UseConversations => ({ status: "failed", error: error as HoldfastError }),
         );

@@ -545,9 +545,10 @@ export interface Conversation<Body = unknown, Result = unknown> {
    * known for its type is not stored again. Retries by itself when others append. Default of `id`: a random UUID.
    *
    * With `ifLast` it is stored only if the note with that id is the last one of its type, or for `null` if there is none.
-   * Otherwise it rejects with `sequence_conflict`: look at the notes, which are up to date then, and decide again.
+   * Otherwise it rejects with `sequence_conflict`: look at the notes, which are up to date then, and decide again. It begins
+   * a conversation that was deleted, or was never begun, unless it is given `onlyIf`, see {@link SendOptions}.
    */
-  note<T>(type: string, data: Stored<T>, options?: { readonly id?: string; readonly ifLast?: string | null }): Promise<string>;
+  note<T>(type: string, data: Stored<T>, options?: { readonly id?: string; readonly ifLast?: string | null } & Pick<SendOptions, "onlyIf">): Promise<string>;
   /**
    * Sets what an application shows of a conversation in a list, such as its title: each key of `patch`, a plain object, to
    * its value; `undefined` removes a key. All of it is stored, or nothing; a key that has that value already is not stored

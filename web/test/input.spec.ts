@@ -60,7 +60,7 @@ test("a name that an argument has not is refused, with those that it has, and no
     'invalid_argument recordMessageReceived message must not have "after", only id, body, receivedAt',
     'invalid_argument send message must not have "text", only id, body, receivedAt, onlyIf, after, interrupt',
     expect.stringMatching(/^invalid_argument send message must not have "\w+", only id/),
-    'invalid_argument note options must not have "text", only id, ifLast',
+    'invalid_argument note options must not have "text", only id, ifLast, onlyIf',
     'invalid_argument setMetadata options must not have "text", only onlyIf',
     'invalid_argument retry options must not have "text", only from',
     'invalid_argument events range must not have "text", only from, limit',

@@ -280,6 +280,18 @@ for (const strict of [false, true]) {
       await expect(item).toHaveText(["closed"]);
     });
 
+    test("the list has more rows than a page of it", async ({ page, tab }) => {
+      const view = await show(page, tab, [], strict);
+      const last = page.getByRole("listitem").last();
+      await tab.evaluate(({ holdfast }) => Promise.all(Array.from({ length: 1001 }, (_, i) => holdfast.create(`c${i}`).setMetadata({ title: "T" }))));
+      await view.evaluate((view, { holdfast }) => view.list(holdfast, 1000), tab);
+      await expect(page.getByRole("listitem")).toHaveCount(1001);
+      await expect(last).toHaveText("more");
+      await view.evaluate((view, { holdfast }) => view.list(holdfast, 2000), tab);
+      await expect(last).toHaveText(/^c\d+ 0 T$/);
+      await expect(page.getByRole("listitem")).toHaveCount(1001);
+    });
+
     test("unmounted while it reads, it subscribes to nothing", async ({ page, tab }) => {
       const facts = await tab.evaluateHandle(({ conversation }) => {
         const seen = { subscriptions: 0, arrive: (): void => undefined };

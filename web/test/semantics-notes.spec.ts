@@ -104,12 +104,14 @@ onEachStore(() => {
     });
   });
 
-  test("metadata are not set if the conversation must exist and does not, also if another tab has deleted it", async ({ holdfast }) => {
+  test("metadata are not set, and nothing is noted, if the conversation must exist and does not, also if another tab has deleted it", async ({ holdfast }) => {
     const told = await holdfast.evaluate(async (holdfast) => {
       const outcomes: unknown[] = [];
       const [c, stale] = [holdfast.create("c"), holdfast.create("c")];
       const rename = async (title: string, of = c): Promise<void> => {
         const failure = await globalThis.told.failure(of.setMetadata({ title }, { onlyIf: "exists" }));
+        const noted = await globalThis.told.failure(of.note("title", title, { onlyIf: "exists" }));
+        if (noted?.code !== failure?.code) throw new Error(`noted: ${noted?.message}`);
         outcomes.push([title, failure?.code, failure?.outcome, ...(await holdfast.list()).rows.map(({ id, metadata }) => `${id} ${String(metadata["title"])}`)]);
       };
       await rename("too early");
@@ -121,9 +123,10 @@ onEachStore(() => {
       await c.setMetadata({ title: "anew" });
       await rename("after that", stale);
       const refused = await globalThis.told.failure(c.setMetadata({ title: "x" }, { onlyIf: "always" as "exists" }));
-      return { outcomes, refused: [refused?.code, refused?.operation] };
+      return { outcomes, refused: [refused?.code, refused?.operation], notes: stale.state.notes("title").map(({ data }) => data) };
     });
     expect(told).toEqual({
+      notes: ["after that"],
       outcomes: [
         ["too early", "cancelled", "not_written"],
         ["known elsewhere", undefined, undefined, "c known elsewhere"],

@@ -24,6 +24,10 @@ export class Frame {
   constructor(stop: () => void) {
     this.#crash.addEventListener("click", crash);
     this.#menu.addEventListener("click", () => this.#open(!this.#sidebar.classList.contains("open")));
+    this.#sidebar.addEventListener("focusout", ({ relatedTarget: to }) => {
+      // The drawer covers what is focused then. A dialog returns to it.
+      if (to instanceof Element && to !== this.#menu && !this.#sidebar.contains(to) && to.closest("dialog") === null) this.#open(false);
+    });
     byId("veil", HTMLElement).addEventListener("click", () => this.closeMenu());
     addEventListener("keydown", (event) => {
       // Escape closes what is open; a list of choices and a dialog do so by themselves.
@@ -73,6 +77,7 @@ export class Frame {
     if (!open && this.#sidebar.contains(document.activeElement)) this.#menu.focus(); // unless there is no drawer: then it has no place
     this.#sidebar.classList.toggle("open", open);
     this.#menu.setAttribute("aria-expanded", String(open));
+    if (open) this.#sidebar.querySelector("button")?.focus();
   }
 
   #say(): void {

@@ -169,8 +169,11 @@ export interface Bridge {
    */
   reply(stepCall: number, output: Uint8Array | undefined, failure?: readonly string[], terminal?: boolean, final?: boolean): Result<null>;
   emit(stepCall: number, part: Uint8Array, call: Call<null>): void;
-  /** Appends a note: with a `last`, if that is the id of the last note of its type, or "" and there is none. Resolves with whether it was new. */
-  note(handle: number, type: string, id: string, at: number, data: Uint8Array | undefined, last: string | undefined, call: Call<boolean>): void;
+  /**
+   * Appends a note: with a `last`, if that is the id of the last note of its type, or "" and there is none; with `exists`, if there
+   * is the conversation. Resolves with whether it was new.
+   */
+  note(handle: number, type: string, id: string, at: number, data: Uint8Array | undefined, last: string | undefined, exists: boolean, call: Call<boolean>): void;
   /** `patch` has keys and values in turn; `undefined` removes the key. With `exists` only if the conversation is there. */
   setMetadata(handle: number, patch: readonly (string | Uint8Array | undefined)[], exists: boolean, call: Call<null>): void;
   refresh(handle: number, call: Call<null>): void;

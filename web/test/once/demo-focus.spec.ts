@@ -102,3 +102,20 @@ test("what is deleted hands the focus to its neighbour, and what another tab cha
   await expect(files(page, "lighthouse.md")).toHaveCount(0);
   await expect(files(page, "tides.md")).toBeFocused();
 });
+
+test("the drawer of a narrow screen has the focus while it is open, and closes when that goes elsewhere", async ({ page, server }) => {
+  await visit(page, server);
+  await page.setViewportSize({ width: 360, height: 740 });
+  const menu = page.getByRole("button", { name: "Conversations and files" });
+  const samples = page.getByRole("button", { name: "Add three sample notes" });
+  await menu.press("Enter");
+  await expect(page.getByRole("button", { name: "New", exact: true })).toBeFocused();
+  await page.keyboard.press("Escape");
+  await expect(menu).toBeFocused();
+  await expect(samples).toBeHidden();
+  await menu.press("Enter");
+  await samples.focus();
+  await page.keyboard.press("Tab");
+  await expect(samples).toBeHidden();
+  await expect(page.locator(":focus")).toBeInViewport();
+});
