@@ -14,7 +14,8 @@ import (
 type AllOptions struct {
 	// Prefix is what the ids of the conversations begin with.
 	Prefix string
-	// Concurrency is how many are worked on at the same time; default 8.
+	// Concurrency is how many are worked on at the same time; default 8. Those that
+	// wait do not count.
 	Concurrency int
 	// OnError is called with what goes wrong with a conversation. One with an error
 	// that cannot pass, such as a damaged log or one that has lost its end, is left
@@ -104,6 +105,7 @@ type all struct {
 	resting map[string]rest  // those that are left alone
 	turns   map[string]int   // of those with work to do: when they were worked on last
 	turn    int
+	free    int  // how many more can be worked on
 	crowded bool // some with work to do have no slot
 	told    *told
 }
@@ -206,6 +208,14 @@ func (a *all) candidates(due []string, next *time.Time) []string {
 	defer a.mu.Unlock()
 	turns, resting := map[string]int{}, map[string]rest{} // of what is due no longer they keep nothing
 	var ids []string
+	a.free = a.options.Concurrency - len(a.slots)
+	if len(due) < core.MaxDue {
+		for id := range a.slots {
+			if !slices.Contains(due, id) {
+				a.free++ // it only holds on to what waits
+			}
+		}
+	}
 	for _, id := range due {
 		turns[id] = a.turns[id]
 		r, rests := a.resting[id]
@@ -240,10 +250,11 @@ func (a *all) rest(id string) (until time.Time) {
 func (a *all) begin(ctx context.Context, id string) bool {
 	s := &slot{since: time.Now()}
 	a.mu.Lock()
-	if a.crowded = len(a.slots) == a.options.Concurrency; a.crowded {
+	if a.crowded = a.free <= 0; a.crowded {
 		a.mu.Unlock()
 		return false
 	}
+	a.free--
 	a.turn++
 	a.slots[id], a.turns[id] = s, a.turn
 	a.mu.Unlock()

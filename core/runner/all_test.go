@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -190,6 +191,83 @@ func TestRunAllIsNotHeldUp(t *testing.T) {
 		if len(ended) != 50 {
 			t.Errorf("%d have ended after the others have let go", len(ended))
 		}
+	})
+}
+
+// TestRunAllHoldsOnToEffects: the function of a step that has side effects, or a
+// timeout, is not given up because it waits, and takes no slot from others.
+func TestRunAllHoldsOnToEffects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := memstore.New()
+		options := map[string]runner.StepOptions{
+			"rerun": {SideEffect: runner.Rerun}, "skip": {SideEffect: runner.Skip}, "ask": {SideEffect: runner.Ask},
+			"timeout": {Retry: runner.Retry{Timeout: time.Minute, MaxAttempts: 1}},
+			"pure":    {},
+		}
+		var mu sync.Mutex
+		calls := map[string]int{}
+		runAll(t, memory, runner.Handle(func(ctx context.Context, a *runner.Attempt) (string, error) {
+			id := a.Conversation().ID()
+			return runner.Step(ctx, a, "pay", func(ctx context.Context, call runner.Call) (string, error) {
+				mu.Lock()
+				calls[id]++
+				mu.Unlock()
+				return runner.Wait[string](ctx, call, "confirm", runner.WaitOptions{})
+			}, options[id])
+		}), runner.AllOptions{Concurrency: 1})
+		conversations := map[string]*core.Conversation{}
+		for id := range options {
+			conversations[id] = send(t, memory, id, "m")
+			time.Sleep(2 * time.Second)
+		}
+		refreshed := func(id string) core.Message {
+			if err := conversations[id].Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			m, _ := conversations[id].State().Message("m")
+			return m
+		}
+		yes, _ := runner.Encode("yes")
+		for id, c := range conversations {
+			m := refreshed(id)
+			if !m.Parked {
+				t.Fatalf("%s does not wait", id)
+			}
+			if id != "timeout" {
+				if answered, err := c.Answer(t.Context(), "m", m.Next-1, yes); !answered || err != nil {
+					t.Fatal(answered, err)
+				}
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		for id := range options {
+			m := refreshed(id)
+			result, _ := runner.Decode[string](m.Result)
+			if id == "timeout" {
+				if !m.Failed {
+					t.Errorf("%s: %+v, want a failure", id, m)
+				}
+			} else if !m.Finished || result != "yes" {
+				t.Errorf("%s: finished %v with %q", id, m.Finished, result)
+			}
+		}
+		mu.Lock()
+		if want := map[string]int{"rerun": 1, "skip": 1, "ask": 1, "timeout": 1, "pure": 2}; !maps.Equal(calls, want) {
+			t.Errorf("functions were called %v, want %v", calls, want)
+		}
+		mu.Unlock()
+		// What is given up leaves no turn behind.
+		c := send(t, memory, "ask", "again")
+		time.Sleep(2 * time.Second)
+		if _, err := c.Cancel(t.Context(), "again"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		lock, err := core.TryLease(t.Context(), memory, "ask", nil)
+		if err != nil || lock == nil {
+			t.Fatal("the conversation is still held", err)
+		}
+		lock.Release()
 	})
 }
 

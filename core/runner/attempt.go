@@ -32,6 +32,7 @@ type Attempt struct {
 	timer    *time.Timer         // from then on
 	resumed  chan struct{}       // closed when it is no longer parked; nil if it is not
 	wants    bool                // it is parked, and has something to append
+	held     int                 // functions under way that are not to be let go while they wait
 	uncalled map[uint32]struct{} // steps that have started, and whose functions were not called
 }
 

@@ -315,6 +315,9 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 	if !c.begin() {
 		return nil, context.Cause(c.steps.fn.ctx)
 	}
+	if c.options.SideEffect != Pure || c.options.Retry.Timeout > 0 {
+		defer a.hold()()
+	}
 	ctx, end := context.WithCancelCause(c.steps.fn.ctx)
 	defer end(errFunctionEnded)
 	if _, open := a.runner.State().StepAt(a.id, c.path); open != nil {

@@ -194,6 +194,24 @@ func (a *Attempt) wantsToGoOn() bool {
 	return a.wants || errors.As(context.Cause(a.ctx), &fatal)
 }
 
+// hold keeps the handler from being let go while it waits, until the returned
+// function is called.
+func (a *Attempt) hold() (end func()) {
+	add := func(n int) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.held += n
+	}
+	add(1)
+	return func() { add(-1) }
+}
+
+func (a *Attempt) holds() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.held > 0 && a.ctx.Err() == nil
+}
+
 // resume goes on with a parked attempt.
 func (a *Attempt) resume() {
 	a.mu.Lock()

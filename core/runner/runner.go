@@ -61,7 +61,8 @@ func Run(ctx context.Context, c *core.Conversation, handler Handler, o Options) 
 
 // Drain is Run until no message can be worked on, and returns at once if another
 // runner has the conversation. After each message yield is asked whether to return
-// already; a nil yield never says so. A message that waits is let go, too. Drain
+// already; a nil yield never says so. A message that waits is let go, too, unless
+// it does so in the function of a step with side effects or a timeout. Drain
 // returns the errors that would have Run try again later.
 func Drain(ctx context.Context, c *core.Conversation, handler Handler, o Options, yield func() bool) (err error) {
 	if err := o.check(); err != nil {
@@ -177,14 +178,14 @@ func (r *runner) hold(lock core.Lock) (worked bool, err error) {
 		case found && lock.Held(ctx):
 			err = r.attempt(ctx, id)
 		case found: // and ctx has ended
-		case r.drains != nil:
+		case r.drained():
 			return true, nil
 		default:
 			if err = r.Refresh(ctx); err != nil && passes(err) {
 				err = nil // nothing depends on it; the next look may work
 			}
 		}
-		if err != nil || r.drains != nil && r.drains() {
+		if err != nil || r.drained() && r.drains() {
 			return true, err
 		}
 	}
@@ -195,24 +196,13 @@ func (r *runner) hold(lock core.Lock) (worked bool, err error) {
 const lookInterval = 10 * time.Second
 
 // next returns the message to be processed next. It waits for one no longer
-// than lookInterval, and not at all in a Drain.
+// than lookInterval, and not at all in a Drain that has nothing to hold on to.
 func (r *runner) next(ctx context.Context, lock core.Lock) (id string, found bool) {
-	if r.drains != nil {
-		id, _ := r.State().NextPending(millis(time.Now()))
-		return id, id != ""
-	}
 	ctx, cancel := context.WithTimeout(ctx, lookInterval)
 	defer cancel()
-	defer r.WithSend(func(s *core.State, id string) []core.Event {
-		if !s.IsIdle() {
-			return nil
-		}
-		r.joined.Store(&id) // before the look at ctx: letGo, after its end, finds it
-		if ctx.Err() != nil || !heldNow(lock) {
-			return nil
-		}
-		return []core.Event{{Kind: core.KindProcessingStarted, MessageID: id, Runner: r.id}}
-	})()
+	if r.drains == nil {
+		defer r.WithSend(r.join(ctx, lock))()
+	}
 	changed := make(chan struct{}, 1)
 	defer r.Subscribe(func(core.Change) { token(changed) })()
 	for ctx.Err() == nil {
@@ -225,8 +215,8 @@ func (r *runner) next(ctx context.Context, lock core.Lock) (id string, found boo
 			}
 		}
 		id, due := r.State().NextPending(millis(time.Now()))
-		if id != "" {
-			return id, true
+		if id != "" || r.drained() {
+			return id, id != ""
 		}
 		var wake <-chan time.Time
 		if due > 0 {
@@ -240,6 +230,35 @@ func (r *runner) next(ctx context.Context, lock core.Lock) (id string, found boo
 		}
 	}
 	return "", false
+}
+
+// join returns what appends the start of a message together with it.
+func (r *runner) join(ctx context.Context, lock core.Lock) func(*core.State, string) []core.Event {
+	return func(s *core.State, id string) []core.Event {
+		if !s.IsIdle() {
+			return nil
+		}
+		r.joined.Store(&id) // before the look at ctx: letGo, after its end, finds it
+		if ctx.Err() != nil || !heldNow(lock) {
+			return nil
+		}
+		return []core.Event{{Kind: core.KindProcessingStarted, MessageID: id, Runner: r.id}}
+	}
+}
+
+// drained reports whether this is a Drain, which may end though messages wait: not
+// while the function of a step waits that has side effects, of which nobody would
+// know whether they have happened, or a timeout, which would begin again.
+func (r *runner) drained() bool {
+	if r.drains == nil {
+		return false
+	}
+	for _, a := range r.resting {
+		if a.holds() {
+			return false
+		}
+	}
+	return true
 }
 
 // letGo appends, if the runner stops, that it lets go of the message which was

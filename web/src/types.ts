@@ -475,7 +475,7 @@ export interface ProcessOptions extends RetryOptions {
 export interface ProcessAllOptions extends ProcessOptions {
   /** What the ids of the conversations begin with. Default: all. */
   readonly prefix?: string;
-  /** How many conversations are worked on at the same time, 1 to 1000. Default: 8. */
+  /** How many conversations are worked on at the same time, 1 to 1000. Default: 8. Those that wait do not count. */
   readonly concurrency?: number;
 }
 
@@ -752,7 +752,8 @@ export interface Holdfast {
    * first. Conversations take turns, and tabs share them. A conversation that has its own `process` is left to that, from the end of
    * the turn on that it may be in. `work.conversation` is the conversation of the message.
    *
-   * While a message waits its handler is let go, with `closed`, and called again when that is over. `onError` also hears of a conversation
+   * While a message waits its handler is let go, with `closed`, and called again when that is over; not while the function of a step
+   * with a `sideEffect` or a `timeout` is under way. Any other function is let go, too, also if it does more than to wait. `onError` also hears of a conversation
    * that is damaged or has lost its end, which `recover` tells, too: nothing is done with it until something is appended to it. Two calls
    * whose prefixes overlap are an `invalid_argument`. Returns the function that stops it.
    */

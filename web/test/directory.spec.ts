@@ -1,5 +1,5 @@
 // The list of conversations, and one call that processes all of them.
-import type { Handler, Holdfast } from "@holdfast-dev/holdfast";
+import type { Handler, Holdfast, StepOptions } from "@holdfast-dev/holdfast";
 import type { RunningBrowser } from "./harness/browser.js";
 import { attach, type Tab } from "./harness/tab.js";
 import { expect, test as base } from "./harness/test.js";
@@ -371,6 +371,29 @@ test("a store that is closed amid turns, or stopped and processed again at once,
     return [...reasons];
   });
   expect(reasons).toEqual(["closed"]);
+});
+
+test("a function with side effects or a timeout is not let go while it waits, and others are worked on", async ({ tab }) => {
+  const seen = await tab.evaluate(async ({ holdfast }) => {
+    const calls: string[] = [];
+    const options: Record<string, StepOptions> = { skip: { sideEffect: "skip" }, ask: { sideEffect: "ask" }, late: { timeout: 1500, maxAttempts: 1 } };
+    const stop = holdfast.process(({ conversation: { id }, step }) => step("pay", (context) => (calls.push(id), context.step.wait("confirm")), options[id]), { concurrency: 1 });
+    const ends: unknown[] = [];
+    for (const id of Object.keys(options)) {
+      const chat = holdfast.create(id);
+      await chat.send({ id: "m" });
+      await globalThis.when(chat, () => chat.state.message("m")?.status === "waiting");
+    }
+    for (const id of Object.keys(options)) {
+      const chat = await holdfast.recover(id);
+      if (id !== "late") await chat.answer("m", chat.state.message("m")!.openSteps.find(({ waiting }) => waiting)!.index, "yes");
+      const { status, result } = await chat.ended("m");
+      ends.push([id, status, result]);
+    }
+    await stop();
+    return { calls, ends };
+  });
+  expect(seen).toEqual({ calls: ["skip", "ask", "late"], ends: [["skip", "finished", "yes"], ["ask", "finished", "yes"], ["late", "failed", undefined]] });
 });
 
 test("a damaged conversation is told of and left alone", async ({ tab, page }) => {
