@@ -219,7 +219,7 @@ func (a *Attempt) leave() {
 func (a *Attempt) owned(s *core.State) error {
 	m, _ := s.Message(a.id)
 	switch {
-	case !m.Received:
+	case !m.Received, m.Pending() && !m.InProgress && m.Runner == core.RunnerID{}: // it was sent again since, and both are known at once
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the conversation was deleted"}
 	case m.Cancelled:
 		return &core.Error{Code: core.ErrCancelled, Op: "process", Detail: "the message was cancelled"}
@@ -227,7 +227,7 @@ func (a *Attempt) owned(s *core.State) error {
 		return errLost("the message was started by another runner")
 	case !m.Pending():
 		return errEnded
-	case !m.InProgress && !a.isParked(): // it was cancelled and retried, or deleted and sent again, and both are known at once
+	case !m.InProgress && !a.isParked(): // it was cancelled and retried, and both are known at once
 		return errAgain
 	default:
 		return nil

@@ -130,6 +130,40 @@ func TestWhatTheLogShows(t *testing.T) {
 	}
 }
 
+// TestDeletedAndSentAgain: the runner hears of both at once. Nobody else works on
+// the message, so it is not said to be lost.
+func TestDeletedAndSentAgain(t *testing.T) {
+	story(t, func(t *testing.T, memory *memstore.Store) {
+		b, other := open(t, memory), open(t, memory)
+		b.store.deaf = true
+		b.send("m")
+		var causes []error
+		b.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+			if len(causes) > 0 {
+				return []byte("again"), nil
+			}
+			<-ctx.Done()
+			causes = append(causes, context.Cause(ctx))
+			return nil, causes[0]
+		}, runner.Options{})
+		rest(time.Second)
+		if err := memory.Delete(t.Context(), "chat"); err != nil {
+			t.Fatal(err)
+		}
+		other.send("m")
+		if err := b.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		rest(time.Minute)
+		b.stop()
+		if len(causes) != 1 || !errors.Is(causes[0], core.ErrCancelled) {
+			t.Errorf("the attempt has ended with %v", causes)
+		}
+		expect(t, "OnError", b.said, []string(nil))
+		expect(t, "result", string(b.message("m").Result), "again")
+	})
+}
+
 func TestFence(t *testing.T) {
 	story(t, func(t *testing.T, memory *memstore.Store) {
 		b, other := open(t, memory), open(t, memory)
