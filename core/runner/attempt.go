@@ -130,7 +130,14 @@ func (a *Attempt) end(o outcome) error {
 			return err
 		}
 	}
-	return a.record(core.Event{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(err), Steps: stepsOf(err)})
+	failed := a.decide(core.Event{Kind: core.KindErrorOccurred, MessageID: a.id, Error: textOf(err), Steps: stepsOf(err)})
+	return a.append(func(s *core.State) ([]core.Event, error) {
+		events, err := failed(s)
+		if len(events) > 0 {
+			events = append(a.uncalledIn(s, ""), events...)
+		}
+		return events, err
+	})
 }
 
 // grace is how long a runner waits for the handler of an attempt that is over: one
@@ -167,6 +174,16 @@ func (a *Attempt) starts(index uint32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.uncalled[index] = struct{}{}
+}
+
+// hasReturned reports whether the handler has.
+func (a *Attempt) hasReturned() bool {
+	select {
+	case <-a.called:
+		return true
+	default:
+		return false
+	}
 }
 
 // uncalledIn returns events which say that the started steps within a scope whose

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -298,7 +299,7 @@ func (c *Called) begin() bool {
 	_, open := a.runner.State().StepAt(a.id, c.path)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ended := c.steps.fn.ctx.Err() != nil
+	ended := c.steps.fn.ctx.Err() != nil || a.hasReturned()
 	if open != nil && !ended {
 		delete(a.uncalled, open.Index)
 	}
@@ -313,7 +314,7 @@ func (c *Called) call(fn Func, call Call) ([]byte, error) {
 		return nil, err
 	}
 	if !c.begin() {
-		return nil, context.Cause(c.steps.fn.ctx)
+		return nil, cmp.Or(context.Cause(c.steps.fn.ctx), error(errEnded))
 	}
 	if c.options.SideEffect != Pure || c.options.Retry.Timeout > 0 {
 		defer a.hold()()

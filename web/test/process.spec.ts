@@ -245,6 +245,30 @@ test("the signal of a handler aborts when it throws, and not when its message fi
   await expect.poll(() => told).toEqual(["throws is aborted: RangeError: no"]);
 });
 
+test("a step whose function was not called before its handler threw is in no doubt: a retry calls it", async ({ tab }) => {
+  const results = await tab.evaluate(async ({ conversation }) => {
+    let broken = true;
+    const stop = conversation.process(async ({ message, step }) => {
+      const pay = step("pay", () => "paid", { sideEffect: "skip" });
+      pay.catch(() => undefined);
+      if (broken && message.id === "cancelled") void conversation.cancel(message.id);
+      if (broken) throw new Error("broken");
+      return pay;
+    }, { onError: () => undefined });
+    for (const id of ["failed", "cancelled"]) await conversation.send({ id });
+    const before = [(await conversation.ended("failed")).status, (await conversation.ended("cancelled")).status];
+    broken = false;
+    const after: unknown[] = [];
+    for (const id of ["failed", "cancelled"]) {
+      await conversation.retry(id);
+      after.push((await conversation.ended(id)).result);
+    }
+    await stop();
+    return { before, after };
+  });
+  expect(results).toEqual({ before: ["failed", "cancelled"], after: ["paid", "paid"] });
+});
+
 test("what a step throws reaches the handler as it is stored, and can be seen in the message", async ({ tab }) => {
   await send(tab, "m");
   const facts = await tab.evaluate(async ({ conversation }) => {
