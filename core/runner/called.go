@@ -266,6 +266,12 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 	call := Call{
 		IdempotencyKey: c.key(), Attempt: int(open.Attempts) + 1, Uncertain: open.Uncertain, Stored: open.Output,
 	}
+	if err := c.active(); err != nil {
+		return err
+	}
+	if !c.begin() {
+		return cmp.Or(context.Cause(c.steps.fn.ctx), error(errEnded))
+	}
 	output, err := c.call(fn, call)
 	if err := c.active(); err != nil {
 		return err
@@ -310,12 +316,6 @@ func (c *Called) begin() bool {
 // or was given up, so have the steps within it.
 func (c *Called) call(fn Func, call Call) ([]byte, error) {
 	a := c.steps.attempt
-	if err := c.active(); err != nil {
-		return nil, err
-	}
-	if !c.begin() {
-		return nil, cmp.Or(context.Cause(c.steps.fn.ctx), error(errEnded))
-	}
 	if c.options.SideEffect != Pure || c.options.Retry.Timeout > 0 {
 		defer a.hold()()
 	}
