@@ -669,8 +669,8 @@ var bugs = []bug{
 	{
 		name: "a note comes after another one than it names",
 		file: "core/send.go",
-		old:  "\t\tif found == last {",
-		new:  "\t\tif found == last || found != \"\" {",
+		old:  "o.IfLast != nil && found != *o.IfLast {",
+		new:  "o.IfLast != nil && found != *o.IfLast && found == \"\" {",
 		in:   "semantics-notes.spec", test: "comes after the one that it names",
 	},
 	{

@@ -89,9 +89,7 @@ export class Runner {
       ),
     );
     this.ended = running.then(
-      async () => {
-        for (const { rehearsal } of this.#attempts.values()) await rehearsal;
-      },
+      () => this.#rehearsed(),
       (error: unknown) => {
         for (const attempt of this.#attempts.keys()) this.#abort(attempt, error);
         this.#report(error as Error);
@@ -124,7 +122,7 @@ export class Runner {
 
   /** `state` is that in which the attempt begins. */
   async #run(number: number, attempt: Attempt, message: StoredMessage, state: State, past: Past): Promise<void> {
-    for (const { rehearsal } of this.#attempts.values()) await rehearsal; // a handler is not called twice at once
+    await this.#rehearsed(); // a handler is not called twice at once
     const { conversation } = this.#owner;
     const history = new Lazy(past, (rows) => historyOf(state, message.id, rows));
     const handler: BareHandler = (work) =>
@@ -139,6 +137,10 @@ export class Runner {
     await attempt.run(handler, message.view);
     await attempt.rehearsal;
     this.#attempts.delete(number);
+  }
+
+  async #rehearsed(): Promise<void> {
+    for (const { rehearsal } of this.#attempts.values()) await rehearsal;
   }
 
   #abort(number: number, reason: unknown): void {
