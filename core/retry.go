@@ -1,11 +1,11 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -55,8 +55,8 @@ func (c *Conversation) retry(ctx context.Context, messageID string, forget func(
 				event.Doubted = append(event.Doubted, index)
 			}
 		}
-		slices.Sort(event.Steps)
-		slices.Sort(event.Doubted)
+		sort.Slice(event.Steps, func(i, j int) bool { return event.Steps[i] < event.Steps[j] })
+		sort.Slice(event.Doubted, func(i, j int) bool { return event.Doubted[i] < event.Doubted[j] })
 		return []Event{event}, nil
 	})
 	return retried && err == nil, err
@@ -89,7 +89,7 @@ func (m *Message) traces() []*trace {
 	for _, step := range m.Open {
 		all = append(all, &trace{index: step.Index, path: step.Place.Path(step.Name), place: step.Place, order: math.MaxUint32, effects: step.Started || step.Uncertain})
 	}
-	slices.SortFunc(all, func(a, b *trace) int { return cmp.Compare(a.order, b.order) })
+	sort.Slice(all, func(i, j int) bool { return all[i].order < all[j].order })
 	return all
 }
 

@@ -2,9 +2,9 @@ package core
 
 import (
 	"bytes"
-	"cmp"
 	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/internal/wire"
@@ -151,7 +151,7 @@ func (s *State) ChangedRows(change Change) []byte {
 		messages[i] = s.messages[id]
 	}
 	// New messages come in order of arrival, and those at -1 last.
-	slices.SortFunc(messages, func(a, b *kept) int { return cmp.Compare(uint(a.Position), uint(b.Position)) })
+	sort.Slice(messages, func(i, j int) bool { return uint(messages[i].Position) < uint(messages[j].Position) })
 	w := wire.NewWriter(make([]byte, 0, 128*len(messages)))
 	for _, m := range messages {
 		if part := parts[m.ID]; part.whole {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -161,7 +162,7 @@ func withLost(found []core.Summary, lost []string, l core.Listing) []core.Summar
 			found = append(found, summary)
 		}
 	}
-	slices.SortFunc(found, func(a, b core.Summary) int { return listOrder(l.Recent, a, b) })
+	sort.Slice(found, func(i, j int) bool { return listOrder(l.Recent, found[i], found[j]) < 0 })
 	return found[:min(len(found), l.Limit)]
 }
 

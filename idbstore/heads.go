@@ -1,10 +1,10 @@
 package idbstore
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -193,7 +193,8 @@ func (h *heads) pending() (epoch, former string, changes []remembered) {
 	if !h.unwritten || h.epoch == "" {
 		return "", "", nil
 	}
-	latest := slices.SortedFunc(maps.Values(h.changes), func(a, b change) int { return cmp.Compare(b.place, a.place) })
+	latest := slices.Collect(maps.Values(h.changes))
+	sort.Slice(latest, func(i, j int) bool { return latest[i].place > latest[j].place })
 	for i, c := range latest {
 		if i < mostHeads {
 			changes = append(changes, c.remembered)
@@ -271,6 +272,6 @@ func (h *heads) unseen(prefix string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	due = slices.DeleteFunc(due, func(stream string) bool { _, seen := h.there[stream]; return seen })
-	slices.Sort(due)
+	sort.Slice(due, func(i, j int) bool { return due[i] < due[j] })
 	return due
 }

@@ -144,8 +144,8 @@ var bugs = []bug{
 	{
 		name: "messages that arrive with one change come in the order in which they were first named",
 		file: "core/row.go",
-		old:  "\tslices.SortFunc(messages, func(a, b *kept) int { return cmp.Compare(uint(a.Position), uint(b.Position)) })\n",
-		new:  "\t_ = cmp.Compare[uint]\n\t_ = slices.Contains[[]int]\n",
+		old:  "\tsort.Slice(messages, func(i, j int) bool { return uint(messages[i].Position) < uint(messages[j].Position) })\n",
+		new:  "\t_ = sort.Slice\n",
 		in:   "./core", test: "TestChangedRowsInOrderOfArrival",
 	},
 	{
@@ -648,8 +648,8 @@ var bugs = []bug{
 	{
 		name: "conversations do not take turns",
 		file: "core/runner/all.go",
-		old:  "\tslices.SortStableFunc(ids, func(x, y string) int { return cmp.Compare(turns[x], turns[y]) })\n",
-		new:  "",
+		old:  "\tsort.SliceStable(ids, func(i, j int) bool { return turns[ids[i]] < turns[ids[j]] })\n",
+		new:  "\t_ = sort.SliceStable\n",
 		in:   "./core/runner", test: "TestRunAllTakesTurns",
 	},
 	{

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/holdfast-dev/holdfast/core"
@@ -31,7 +32,8 @@ func (s *Store) List(ctx context.Context, l core.Listing) ([]core.Summary, error
 				return cmp.Or(cmp.Compare(b.Updated, a.Updated), strings.Compare(a.ID, b.ID))
 			}
 		}
-		found = slices.SortedFunc(maps.Values(m.directory), order)
+		found = slices.Collect(maps.Values(m.directory))
+		sort.Slice(found, func(i, j int) bool { return order(found[i], found[j]) < 0 })
 		found = slices.DeleteFunc(found, func(one core.Summary) bool {
 			return !strings.HasPrefix(one.ID, l.Prefix) || l.After != nil && order(one, *l.After) <= 0
 		})
@@ -63,8 +65,8 @@ func (s *Store) Due(ctx context.Context, prefix string, until uint64) (streams [
 			}
 			return 1<<63 | s.Due
 		}
-		slices.SortFunc(due, func(a, b core.Summary) int {
-			return cmp.Or(cmp.Compare(key(a), key(b)), strings.Compare(a.ID, b.ID))
+		sort.Slice(due, func(i, j int) bool {
+			return cmp.Or(cmp.Compare(key(due[i]), key(due[j])), strings.Compare(due[i].ID, due[j].ID)) < 0
 		})
 		for _, summary := range due[:min(len(due), core.MaxDue)] {
 			streams = append(streams, summary.ID)

@@ -12,6 +12,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -297,7 +298,8 @@ func (m *memory) deleted(stream string) bool {
 // names returns the names of all streams, deleted ones too, that begin with
 // prefix. Strings are ordered by their bytes, which is the contract's order.
 func (m *memory) names(prefix string) []string {
-	names := slices.Sorted(maps.Keys(m.streams))
+	names := slices.Collect(maps.Keys(m.streams))
+	sort.Slice(names, func(i, j int) bool { return names[i] < names[j] })
 	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, prefix) })
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -232,7 +233,7 @@ func (a *all) candidates(due []string, next *time.Time) []string {
 		}
 	}
 	a.turns, a.resting, a.crowded = turns, resting, false
-	slices.SortStableFunc(ids, func(x, y string) int { return cmp.Compare(turns[x], turns[y]) })
+	sort.SliceStable(ids, func(i, j int) bool { return turns[ids[i]] < turns[ids[j]] })
 	return ids
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -83,7 +84,7 @@ func stepsOf(err error) []uint32 {
 		}
 	}
 	look(err)
-	slices.Sort(indexes)
+	sort.Slice(indexes, func(i, j int) bool { return indexes[i] < indexes[j] })
 	return slices.Compact(indexes)
 }
 
