@@ -646,6 +646,27 @@ var bugs = []bug{
 		in:   "./core/runner", test: "TestRunAllLeavesDamageAlone",
 	},
 	{
+		name: "a turn lets go of the function of a step with side effects that waits",
+		file: "core/runner/runner.go",
+		old:  "\t\tif a.holds() {\n",
+		new:  "\t\tif false && a.holds() {\n",
+		in:   "./core/runner", test: "TestRunAllHoldsOnToEffects",
+	},
+	{
+		name: "the function of a step is called after its handler has returned",
+		file: "core/runner/called.go",
+		old:  "c.steps.fn.ctx.Err() != nil || a.hasReturned()",
+		new:  "c.steps.fn.ctx.Err() != nil",
+		in:   "process.spec", test: "before its handler threw is in no doubt",
+	},
+	{
+		name: "a message that was deleted and sent again counts as taken over",
+		file: "core/runner/attempt.go",
+		old:  "case !m.Received, m.Pending() && !m.InProgress && m.Runner == core.RunnerID{}:",
+		new:  "case !m.Received:",
+		in:   "./core/runner", test: "TestDeletedAndSentAgain",
+	},
+	{
 		name: "conversations do not take turns",
 		file: "core/runner/all.go",
 		old:  "\tsort.SliceStable(ids, func(i, j int) bool { return turns[ids[i]] < turns[ids[j]] })\n",
