@@ -64,6 +64,7 @@ func main() {
 		{"health", b.immediate(b.health)},
 		{"stop", b.immediate(b.stop)},
 		{"handled", b.immediate(b.handled)},
+		{"begins", b.immediate(b.begins)},
 		{"reply", b.immediate(b.reply)},
 	} {
 		names, functions = append(names, f.name), append(functions, f.fn)

@@ -111,8 +111,9 @@ func (b *bridge) readStep() postedStep {
 	p := postedStep{call: word(stepCall), streams: flags&stepStreams != 0}
 	p.where = where{attempt: word(stepAttempt), within: word(stepWithin), after: uint32(word(stepAfter)), unordered: flags&stepUnordered != 0}
 	p.where.scopes, p.where.name = text(stepScopes), text(stepName)
+	policy := runner.Policy(word(stepPolicy))
 	p.options = runner.StepOptions{
-		Key: text(stepKey), SideEffect: runner.Policy(word(stepPolicy)), Resume: flags&stepResumes != 0,
+		Key: text(stepKey), SideEffect: policy, Later: policy != runner.Pure, Resume: flags&stepResumes != 0,
 		Retry: runner.Retry{MaxAttempts: word(stepRetry), Initial: milliseconds(stepRetry + 4), Max: milliseconds(stepRetry + 8), Timeout: milliseconds(stepRetry + 12)},
 	}
 	return p

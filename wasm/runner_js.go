@@ -36,6 +36,7 @@ type attempt struct {
 // call is a function of a step at work.
 type call struct {
 	*runner.Steps                    // those within it
+	begin         func() bool        // see runner.Call.Begins
 	emit          func([]byte) error // nil unless the step streams
 	answer        chan answer        // nil if no goroutine waits for it
 	trial         *runner.Trial      // nil if one does
@@ -272,7 +273,7 @@ func (b *bridge) function(p postedStep, first *answer) func(context.Context, run
 			first = nil
 			return end.data, end.err
 		}
-		c := &call{Steps: told.Steps, emit: emit, answer: make(chan answer, 1)}
+		c := &call{Steps: told.Steps, begin: told.Begins, emit: emit, answer: make(chan answer, 1)}
 		id := b.calls.add(c)
 		defer delete(b.calls.waiting, id)
 		stored := safejs.Undefined()
@@ -295,6 +296,13 @@ func (b *bridge) function(p postedStep, first *answer) func(context.Context, run
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// begins returns whether the function of a step with side effects may do now what it
+// does.
+func (b *bridge) begins(args arguments) (any, error) {
+	c, ok := b.calls.waiting[args.number(0)]
+	return ok && c.begin(), nil
 }
 
 // replied ends the call of a step's function. Where that does not begin to append

@@ -660,6 +660,13 @@ var bugs = []bug{
 		in:   "process.spec", test: "before its handler threw is in no doubt",
 	},
 	{
+		name: "in the browser, a function with side effects counts as called before it is",
+		file: "wasm/posted_js.go",
+		old:  "Later: policy != runner.Pure, ",
+		new:  "",
+		in:   "process.spec", test: "in the moment in which its function is to be called",
+	},
+	{
 		name: "a message that was deleted and sent again counts as taken over",
 		file: "core/runner/attempt.go",
 		old:  "case !m.Received, m.Pending() && !m.InProgress && m.Runner == core.RunnerID{}:",

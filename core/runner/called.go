@@ -39,6 +39,9 @@ type StepOptions struct {
 	// Resume has a step that streams go on after the parts that an earlier run has
 	// stored, which [Call.Stored] has, in place of replacing them.
 	Resume bool
+	// Later says that the function may begin later than it is called, as one that
+	// another thread or language runs, and then calls [Call.Begins].
+	Later bool
 }
 
 // WaitOptions are options of a wait. The zero value waits for an answer, for ever.
@@ -68,7 +71,14 @@ type Call struct {
 	// after a decision of [core.Conversation.ResolveStep] to run the step again.
 	Uncertain bool
 	Stored    []byte // of a step that streams, what an earlier run has stored
+
+	begin func() bool
 }
+
+// Begins says that the function of a step with the option Later begins now, and
+// reports whether it may: not if what has called the step has ended. Until then it
+// counts as not called, so its side effects are in no doubt.
+func (c Call) Begins() bool { return c.begin() }
 
 // Func is the function of a step.
 type Func func(ctx context.Context, call Call) (output []byte, err error)
@@ -264,12 +274,12 @@ func (c *Called) try(open *core.OpenStep, fn Func) error {
 		return c.record(core.Event{Kind: core.KindStepStarted})
 	}
 	call := Call{
-		IdempotencyKey: c.key(), Attempt: int(open.Attempts) + 1, Uncertain: open.Uncertain, Stored: open.Output,
+		IdempotencyKey: c.key(), Attempt: int(open.Attempts) + 1, Uncertain: open.Uncertain, Stored: open.Output, begin: c.begin,
 	}
 	if err := c.active(); err != nil {
 		return err
 	}
-	if !c.begin() {
+	if !c.options.Later && !c.begin() {
 		return cmp.Or(context.Cause(c.steps.fn.ctx), error(errEnded))
 	}
 	output, err := c.call(fn, call)

@@ -290,6 +290,45 @@ func TestSideEffects(t *testing.T) {
 	}
 }
 
+// TestLater: a function that begins later than it is called has had no side effects
+// before.
+func TestLater(t *testing.T) {
+	for _, begins := range []bool{false, true} {
+		story(t, func(t *testing.T, memory *memstore.Store) {
+			b := open(t, memory)
+			b.send("m")
+			calls := 0
+			b.run(func(ctx context.Context, a *runner.Attempt) ([]byte, error) {
+				return do(a, "pay", runner.StepOptions{SideEffect: runner.Skip, Later: true}, func(ctx context.Context, c runner.Call) ([]byte, error) {
+					if calls++; calls > 1 {
+						return []byte("paid"), nil
+					}
+					if begins && !c.Begins() {
+						t.Error("it may not begin")
+					}
+					<-ctx.Done()
+					if c.Begins() {
+						t.Error("it may begin after its attempt")
+					}
+					return nil, context.Cause(ctx)
+				})
+			}, runner.Options{})
+			rest(time.Second)
+			if _, err := b.Cancel(t.Context(), "m"); err != nil {
+				t.Fatal(err)
+			}
+			rest(time.Second)
+			if _, err := b.Retry(t.Context(), "m"); err != nil {
+				t.Fatal(err)
+			}
+			rest(time.Second)
+			b.stop()
+			want := map[bool]string{false: "paid", true: ""}[begins]
+			expect(t, fmt.Sprintf("result, if it begins: %t", begins), string(b.message("m").Result), want)
+		})
+	}
+}
+
 // TestEndAsFunctionsBegin: a function that is called in the moment in which what
 // calls it ends is in doubt, and one that is not called is in none. So each
 // function is called once: nothing that never ran counts as done.

@@ -158,7 +158,8 @@ export class Attempt {
         const controller = new AbortController();
         calls.set(call, controller);
         const chunks = new Lazy(stored, (bytes) => this.#decoded(named, () => decodeValues(bytes)));
-        this.#delivery.start(() => void this.#work(run, waiting, call, controller, work, { attempt, idempotencyKey, uncertain }, chunks).finally(() => calls.delete(call)));
+        const begins = (): boolean => policy === 0 || this.#begins(call);
+        this.#delivery.start(() => void this.#work(run, waiting, call, controller, begins, work, { attempt, idempotencyKey, uncertain }, chunks).finally(() => calls.delete(call)));
       };
       const abort = (call: number, reason?: Failure): void => {
         const { signal } = this.#controller;
@@ -171,9 +172,9 @@ export class Attempt {
   }
 
   /** Calls the function of a step once. */
-  async #work(outer: Run, waiting: Waiting, call: number, controller: AbortController, work: Work, given: Given, chunks: Lazy<Uint8Array, readonly unknown[]>): Promise<void> {
+  async #work(outer: Run, waiting: Waiting, call: number, controller: AbortController, begins: () => boolean, work: Work, given: Given, chunks: Lazy<Uint8Array, readonly unknown[]>): Promise<void> {
     const isOver = (): boolean => controller.signal.aborted || this.#controller.signal.aborted;
-    if (isOver()) return;
+    if (isOver() || !begins()) return;
     const run = new Run(call, `${waiting.path}/`, outer);
     if (given.attempt > 1) this.#delivery.replay(run.path);
     const emit = (part: Uint8Array): Promise<null> => this.#instance.call<null>((bridge, emitting) => bridge.emit(call, part, emitting));
@@ -194,6 +195,15 @@ export class Attempt {
     } finally {
       run.over = () => check.refuse("step", "the function of the step that calls this one has ended; await its steps in it");
       for (const inner of this.#promised) if (inner.run === run) inner.reject(run.over());
+    }
+  }
+
+  /** Tells the program that a function with side effects is called now, and returns whether it may be. */
+  #begins(call: number): boolean {
+    try {
+      return this.#instance.callNow((bridge) => bridge.begins(call));
+    } catch {
+      return false; // the instance is over, and the attempt with it
     }
   }
 

@@ -269,6 +269,44 @@ test("a step whose function was not called before its handler threw is in no dou
   expect(results).toEqual({ before: ["failed", "cancelled"], after: ["paid", "paid"] });
 });
 
+test("a step whose message is cancelled in the moment in which its function is to be called is in no doubt: a retry calls it", async ({ page, server }) => {
+  await page.goto(server.origin);
+  const memory = await attach(page, "chat", { storage: "memory" });
+  const results = await memory.evaluate(async ({ conversation }) => {
+    let first = true;
+    const calls: string[] = [];
+    const stop = conversation.process(async ({ message: { id }, step }) => {
+      const pay = step("pay", () => (calls.push(id), "paid"), { sideEffect: "skip" });
+      if (!first) return pay;
+      pay.catch(() => undefined);
+      // It does not settle, so the next message begins by itself, not with its send.
+      return new Promise(() => {
+        const unsubscribe = conversation.subscribe(() => {
+          const { openSteps = [], steps = [] } = conversation.state.message(id) ?? {};
+          if (openSteps.length + steps.length === 0) return;
+          unsubscribe();
+          void conversation.cancel(id);
+        });
+      });
+    });
+    const ids = ["a", "b", "c"];
+    for (const id of ids) {
+      await conversation.send({ id });
+      if ((await conversation.ended(id)).status !== "cancelled") throw new Error("it was not cancelled");
+    }
+    const before = calls.length;
+    first = false;
+    for (const id of ids) {
+      await conversation.retry(id);
+      await conversation.ended(id);
+    }
+    await stop();
+    return { before, calls };
+  });
+  expect(results.before, "the moment was met").toBeLessThan(3);
+  expect(results.calls, "each is called once").toEqual(["a", "b", "c"]);
+});
+
 test("what a step throws reaches the handler as it is stored, and can be seen in the message", async ({ tab }) => {
   await send(tab, "m");
   const facts = await tab.evaluate(async ({ conversation }) => {

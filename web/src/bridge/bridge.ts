@@ -163,6 +163,8 @@ export interface Bridge {
   step(): number;
   /** Calls a step that waits. `due` is in milliseconds since the Unix epoch, 0 for never. */
   wait(...where: [...Called, due: number, sleep: boolean, pass: boolean, prompt: Uint8Array | undefined, call: Call<Outcome>]): string;
+  /** Says that the function of a step with side effects is called now, and returns whether it may be. Only from then on it may have had some. */
+  begins(stepCall: number): Result<boolean>;
   /**
    * Ends a call: with the output, or with what it failed with, and whether certainly nothing was done, or
    * it is of no use to call it again.
