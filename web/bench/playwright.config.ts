@@ -1,8 +1,10 @@
 import { defineConfig } from "@playwright/test";
 import base from "../playwright.config.js";
+import type { WorkerFixtures } from "../test/harness/test.js";
 
 // One benchmark at a time. `--project` chooses the backend.
-export default defineConfig(base, {
+export default defineConfig<object, WorkerFixtures>({
+  ...base,
   testDir: ".",
   testMatch: "*.bench.ts",
   outputDir: "../test-results",

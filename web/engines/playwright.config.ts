@@ -11,7 +11,8 @@ const stories = ["durability", "crash", "tabs", "crowd", "process", "ownership",
 // What is kept in memory is the same everywhere, and `stories` has its own full storage.
 const left = [/@chromium/, /@memory/, /quota_exceeded$/];
 
-export default defineConfig<object, WorkerFixtures>(base, {
+export default defineConfig<object, WorkerFixtures>({
+  ...base,
   testDir: "..",
   testMatch: [...[...specs, ...stories].map((name) => `test/${name}.spec.ts`), "engines/*.spec.ts"],
   grepInvert: left,
