@@ -30,7 +30,17 @@ export function encode(value: unknown, held: (value: object) => number | undefin
     if (inner instanceof Uint8Array) return ["bytes", [...inner]];
     if (inner instanceof Error) return ["error", [inner.name, inner.message, inner.stack]];
     if (Array.isArray(inner)) return ["array", inner.map(walk)];
-    return ["object", Object.keys(inner).map((key) => [key, walk((inner as Record<string, unknown>)[key])])];
+    const entries: [string, Wire][] = [];
+    for (const key of Object.keys(inner)) {
+      let part: unknown;
+      try {
+        part = (inner as Record<string, unknown>)[key];
+      } catch {
+        continue; // as Playwright does
+      }
+      entries.push([key, walk(part)]);
+    }
+    return ["object", entries];
   };
   return walk(value);
 }

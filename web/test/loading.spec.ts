@@ -310,11 +310,9 @@ test("in a module from a blob it asks for the address of its WebAssembly", async
 });
 
 test("stores that pile up are a warning in development, once, and those that were closed do not count", async ({ home }) => {
-  const warnings: string[] = [];
-  home.on("console", (message) => {
-    if (message.type() === "warning") warnings.push(message.text());
-  });
-  await home.evaluate(async (bundle) => {
+  const warnings = await home.evaluate(async (bundle) => {
+    const heard: string[] = [];
+    console.warn = (text: string) => void heard.push(text);
     const { open } = (await import(bundle)) as typeof Package;
     for (let i = 0; i < 4; i++) await (await open()).close();
     for (let i = 0; i < 2; i++) await open();
@@ -322,6 +320,7 @@ test("stores that pile up are a warning in development, once, and those that wer
     await open();
     console.warn("until here, none");
     for (let i = 0; i < 2; i++) await open();
+    return heard;
   }, "/bundle/package.js");
   expect(warnings).toEqual(["until here, none", expect.stringMatching(/4 stores of the database "holdfast" are open.*import\.meta\.hot\.dispose/)]);
 });
