@@ -96,6 +96,13 @@ class DrivenPage {
     await this.#leave(() => this.#driver.back());
   }
 
+  /** Waits until the page has gone by itself to an address. */
+  async waitForURL(url: string): Promise<void> {
+    await this.#leave(async () => {
+      while ((await this.#driver.read("location.href").catch(() => "")) !== url) await after(pace);
+    });
+  }
+
   evaluate(fn: Fn, arg?: unknown): Promise<unknown> {
     return this.call(fn, [arg]);
   }
