@@ -566,7 +566,7 @@ var bugs = []bug{
 		file: "idbstore/lifecycle_js.go",
 		old:  "\t\t_, _ = p.scope.Call(\"removeEventListener\", event, fn, true)\n",
 		new:  "\t\t_, _ = event, fn\n",
-		in:   "garbage.spec", test: "a store closed leaves no program behind",
+		in:   "garbage.spec", test: "the program of a store closed is let go of",
 	},
 	{
 		name: "a runner begins a message while its lock is given up",

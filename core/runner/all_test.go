@@ -256,7 +256,7 @@ func TestRunAllHoldsOnToEffects(t *testing.T) {
 			t.Errorf("functions were called %v, want %v", calls, want)
 		}
 		mu.Unlock()
-		// What is given up leaves no turn behind.
+		// What is given up keeps no turn.
 		c := send(t, memory, "ask", "again")
 		time.Sleep(2 * time.Second)
 		if _, err := c.Cancel(t.Context(), "again"); err != nil {

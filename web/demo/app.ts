@@ -124,7 +124,7 @@ export class App {
     if (chat === undefined || this.#chats.has(chat)) return this.#show();
     const [next] = this.#chats.entries;
     const other = (next && (await this.#chats.open(next.id))) ?? this.#chats.create();
-    if (this.#chosen === chat.id) this.#select(other); // else another one was chosen meanwhile
+    if (this.#chosen === chat.id) this.#select(other); // else another one was chosen while that was read
   }
 
   async #delete(id: string): Promise<void> {

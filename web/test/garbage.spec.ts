@@ -39,7 +39,7 @@ class Heap {
 const uses = ["closed", "closed in memory", "closed while it is followed", "closed while it is processed", "that could not be opened"] as const;
 
 for (const use of uses) {
-  test(`a store ${use} leaves no program behind`, async ({ home }) => {
+  test(`the program of a store ${use} is let go of`, async ({ home }) => {
     await home.evaluate(async (use) => {
       const { open } = await import("@holdfast-dev/holdfast");
       for (let i = 0; i < 3; i++) {

@@ -48,8 +48,7 @@ for (const locks of ["Web Locks", "a lease in the store"] as const) {
       return await join(page, server, told);
     };
 
-    // A page that other drivers do not show is hidden, and its lease lasts three minutes.
-    test("one tab does the work; the next goes on when it stops or closes", { tag: locks === "Web Locks" ? [] : "@chromium" }, async ({ context, server }) => {
+    test("one tab does the work; the next goes on when it stops or closes", async ({ context, server }) => {
       const told: string[] = [];
       const pages = await Promise.all([1, 2, 3].map(() => context.newPage()));
       const tabs = await Promise.all(pages.map((page) => enter(page, server, told)));
